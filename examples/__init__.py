@@ -1,0 +1,1 @@
+"""Scripts, run as `python -m examples.NAME` from the project root."""

@@ -1,0 +1,1 @@
+"""Cross-entropy and margin losses for Keras 3."""

@@ -1,0 +1,1 @@
+"""Model recipes: one `build_*` function per file."""
