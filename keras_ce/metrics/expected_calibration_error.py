@@ -211,15 +211,6 @@ def _classes(labels: Any, shape: tuple[int | None, ...]) -> tuple[Any, Any]:
         return classes, ops.logical_and(is_finite, has_class)
     if len(labels.shape) == len(shape):
         labels = ops.squeeze(labels, axis=-1)
-    if keras.backend.standardize_dtype(labels.dtype) in (
-        "bool",
-        "int8",
-        "uint8",
-        "int16",
-        "uint16",
-    ):
-        # These may be too narrow to be compared with the number of classes.
-        labels = ops.cast(labels, "int32")
     classes = ops.cast(labels, "int32")
     is_class = ops.logical_and(ops.greater_equal(labels, 0), ops.less(labels, shape[-1]))
     is_whole = ops.equal(ops.cast(classes, labels.dtype), labels)

@@ -1,0 +1,69 @@
+"""Draws the diagram of every recipe, as PNG and SVG.
+
+    python -m examples.draw_diagrams
+    python -m examples.draw_diagrams --output diagrams
+
+Needs no `dot` program: the wheels of pygraphviz carry Graphviz. Takes ten seconds.
+"""
+
+import argparse
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Sequence
+
+import keras
+
+import keras_ce
+import recipes
+from examples import failures, run_folder
+
+
+def models_of_recipes() -> Iterator[tuple[str, keras.Model]]:
+    """Builds every recipe as its defaults have it.
+
+    Yields:
+        A name for the diagram, and the model: one for each recipe, or several where a builder
+        returns a named tuple of models.
+    """
+    for module_info in pkgutil.iter_modules(recipes.__path__):
+        module = importlib.import_module(f"recipes.{module_info.name}")
+        for name, build in inspect.getmembers(module, inspect.isfunction):
+            if not name.startswith("build_") or build.__module__ != module.__name__:
+                continue
+            recipe = name.removeprefix("build_")
+            built = build()
+            if isinstance(built, keras.Model):
+                yield recipe, built
+            else:
+                for part, model in built._asdict().items():
+                    yield f"{recipe}_{part}", model
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws the diagrams that the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.draw_diagrams",
+        description="Draw the diagram of every recipe, as PNG and SVG.",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="new or empty folder for the diagrams (a new numbered one: runs/diagrams-1, ...)",
+    )
+    options = parser.parse_args(arguments)
+    folder = run_folder.create_run_folder(options.output, "diagrams")
+    for name, model in models_of_recipes():
+        for extension in ("png", "svg"):
+            path = folder / f"{name}.{extension}"
+            try:
+                keras_ce.plot_model(
+                    model, path, show_shapes=True, show_layer_names=True, expand_nested=True, dpi=96
+                )
+            except (ImportError, OSError) as error:
+                raise failures.UserError(f"cannot draw {path}: {error}") from None
+            print(path)
+
+
+if __name__ == "__main__":
+    failures.run(main)

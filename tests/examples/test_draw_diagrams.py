@@ -1,0 +1,77 @@
+"""`examples.draw_diagrams`: a picture of every recipe, and one clear line where there is none."""
+
+import os
+import pathlib
+import pkgutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import recipes
+from examples import draw_diagrams, failures
+
+PROJECT = pathlib.Path(__file__).parents[2]
+
+
+def run_example(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "examples.draw_diagrams", *map(str, arguments)],
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_recipe_is_drawn(tmp_path):
+    completed = run_example("--output", tmp_path / "diagrams")
+    assert completed.returncode == 0, completed.stderr
+    names = [path.stem for path in (tmp_path / "diagrams").glob("*.png")]
+    for module in pkgutil.iter_modules(recipes.__path__):
+        assert any(name.startswith(module.name) for name in names), module.name
+    for name in names:
+        png = tmp_path / "diagrams" / f"{name}.png"
+        svg = tmp_path / "diagrams" / f"{name}.svg"
+        assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        assert ElementTree.fromstring(svg.read_text(encoding="utf-8")).tag.endswith("svg")
+        assert str(png) in completed.stdout
+        assert str(svg) in completed.stdout
+    classifier = (tmp_path / "diagrams" / "text_classifier.svg").read_text(encoding="utf-8")
+    for layer in ("Embedding", "LSTM", "Dense"):
+        assert layer in classifier
+
+
+def test_without_output_each_run_has_a_new_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw_diagrams.main([])
+    draw_diagrams.main([])
+    folders = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert len(folders) == 2
+    printed = capsys.readouterr().out
+    for folder in folders:
+        assert (tmp_path / "runs" / folder / "text_classifier.png").stat().st_size > 1000
+        assert folder in printed
+
+
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
+    precious = tmp_path / "text_classifier.png"
+    precious.write_text("precious")
+    completed = run_example("--output", tmp_path)
+    assert completed.returncode != 0
+    assert "Traceback" not in completed.stderr
+    assert "already holds a run" in completed.stderr.strip().splitlines()[-1]
+    assert precious.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [precious]
+
+
+def test_without_graphviz_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    empty = tmp_path / "no programs here"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+    with pytest.raises(failures.UserError, match="pip install pygraphviz") as caught:
+        draw_diagrams.main(["--output", str(tmp_path / "diagrams")])
+    assert "\n" not in str(caught.value)

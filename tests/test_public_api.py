@@ -1,0 +1,216 @@
+"""Every loss has everything that a loss of the catalogue needs; this names what was forgotten."""
+
+import ast
+import doctest
+import inspect
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ce
+import keras_ce.losses
+import keras_ce.metrics
+
+PROJECT = pathlib.Path(__file__).parents[1]
+SOURCE_FOLDERS = ("keras_ce", "recipes", "examples", "tests", "benchmarks")
+# In two parts, so that this file does not find itself.
+PRIVATE_KERAS = "keras" + ".src"
+
+CATALOGUE = keras_ce.losses.__all__
+LOSSES = [name for name in CATALOGUE if inspect.isclass(getattr(keras_ce.losses, name))]
+KERAS_OPTIONS = ("reduction", "name", "dtype")
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def own_parameters(signature: inspect.Signature) -> list[inspect.Parameter]:
+    return [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        and parameter.name not in KERAS_OPTIONS
+    ]
+
+
+def sections(docstring: str) -> dict[str, str]:
+    """The sections of a Google-style docstring, by name."""
+    parts = re.split(r"^([A-Z][a-z]+):$", inspect.cleandoc(docstring), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_the_catalogue_is_complete_and_in_order():
+    functions = [name for name in CATALOGUE if name not in LOSSES]
+    assert LOSSES, "there is no loss in the catalogue"
+    assert sorted(functions) == sorted(snake_case(name) for name in LOSSES)
+    assert len(set(CATALOGUE)) == len(CATALOGUE)
+    files = {path.stem for path in (PROJECT / "keras_ce" / "losses").glob("[!_]*.py")}
+    assert files == set(functions)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+class TestEveryLoss:
+    def test_lives_in_its_file_with_its_function(self, name):
+        module = f"keras_ce.losses.{snake_case(name)}"
+        assert getattr(keras_ce.losses, name).__module__ == module
+        assert getattr(keras_ce.losses, snake_case(name)).__module__ == module
+
+    def test_has_a_test_file(self, name):
+        assert (PROJECT / "tests" / "losses" / f"test_{snake_case(name)}.py").is_file()
+
+    def test_is_final_and_registered_under_the_package(self, name):
+        loss = getattr(keras_ce.losses, name)
+        assert issubclass(loss, keras.losses.Loss)
+        assert getattr(loss, "__final__", False), f"{name} is not marked typing.final"
+        assert keras.saving.get_registered_name(loss) == f"keras_ce>{name}"
+        assert keras.saving.get_registered_object(f"keras_ce>{name}") is loss
+
+    def test_function_takes_the_arguments_of_the_class(self, name):
+        signature = inspect.signature(getattr(keras_ce.losses, snake_case(name)))
+        labels, predictions, *own = own_parameters(signature)
+        assert (labels.name, predictions.name) == ("y_true", "y_pred")
+        expected = own_parameters(inspect.signature(getattr(keras_ce.losses, name)))
+        assert [(each.name, each.default, each.kind) for each in own] == [
+            (each.name, each.default, each.kind) for each in expected
+        ]
+
+    def test_docstring_has_its_sections_and_every_argument(self, name):
+        loss = getattr(keras_ce.losses, name)
+        # Not inspect.getdoc: that of the base class does not count.
+        docstring = loss.__doc__ or ""
+        first_line, *rest = docstring.strip().split("\n")
+        assert first_line.endswith(".")
+        assert not rest or not rest[0].strip(), "a docstring begins with one line"
+        found = sections(docstring)
+        arguments = own_parameters(inspect.signature(loss))
+        needed = {"Raises", "Reference"} | ({"Args"} if arguments else set())
+        assert needed <= set(found)
+        assert {"Example", "Examples"} & set(found)
+        for argument in arguments:
+            assert re.search(rf"^\s+{argument.name}\b.*:", found["Args"], re.MULTILINE), (
+                f"{argument.name} is not described"
+            )
+        assert getattr(keras_ce.losses, snake_case(name)).__doc__
+
+    def test_is_in_the_readme_table(self, name):
+        readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+        _, found, table = readme.partition("Which loss?\n")
+        assert found, 'README.md has no heading "Which loss?"'
+        table = re.split(r"^#+ ", table, flags=re.MULTILINE)[0]
+        rows = [line for line in table.splitlines() if line.startswith("|")]
+        assert any(f"`{name}" in row for row in rows), f"no row of the table names `{name}`"
+
+
+def documented_objects() -> Iterator[tuple[str, object]]:
+    for module in (keras_ce, keras_ce.losses, keras_ce.metrics):
+        for name in module.__all__:
+            found = getattr(module, name)
+            if not inspect.ismodule(found):
+                yield f"{module.__name__}.{name}", found
+
+
+@pytest.mark.parametrize(("name", "documented"), list(documented_objects()))
+def test_docstring_examples_are_true(name, documented, tmp_path, monkeypatch):
+    assert documented.__doc__, f"{name} has no docstring"
+    monkeypatch.chdir(tmp_path)
+    names = {"keras": keras, "keras_ce": keras_ce, "np": np}
+    example = doctest.DocTestParser().get_doctest(documented.__doc__, names, name, None, 0)
+    if "\nExample" in inspect.cleandoc(documented.__doc__):
+        assert example.examples, f"the example of {name} has no line that begins with >>>"
+    report: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=report.append)
+    assert failed == 0, "".join(report)
+
+
+@pytest.mark.parametrize("name", keras_ce.metrics.__all__)
+def test_every_metric_is_registered_and_has_a_test_file(name):
+    metric = getattr(keras_ce.metrics, name)
+    assert keras.saving.get_registered_name(metric) == f"keras_ce>{name}"
+    assert metric.__module__ == f"keras_ce.metrics.{snake_case(name)}"
+    assert (PROJECT / "tests" / "metrics" / f"test_{snake_case(name)}.py").is_file()
+
+
+@pytest.mark.parametrize("package", ["keras_ce", "recipes.text_classifier"])
+def test_import_brings_nothing_but_keras(package):
+    script = (
+        "import sys, keras\n"
+        "before = set(sys.modules)\n"
+        f"import {package}\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(new - set(sys.stdlib_module_names)))\n"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert package.split(".")[0] in completed.stdout.split()
+    assert set(completed.stdout.split()) <= {"keras_ce", "recipes", "keras"}
+
+
+def source_files() -> list[pathlib.Path]:
+    return [
+        path.relative_to(PROJECT)
+        for folder in SOURCE_FOLDERS
+        for path in sorted((PROJECT / folder).rglob("*.py"))
+    ]
+
+
+def imported_modules(code: str) -> set[str]:
+    """Every module and name that code imports, dotted, and every `keras.x` that it reaches for."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found |= {f"keras.{node.attr}"} if node.value.id == "keras" else set()
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # importlib.import_module, pytest's monkeypatch.setattr and such.
+            found |= {node.value} if node.value.startswith(PRIVATE_KERAS) else set()
+    return found
+
+
+def imports_any(modules: set[str], *packages: str) -> bool:
+    return any(
+        module == package or module.startswith(f"{package}.")
+        for module in modules
+        for package in packages
+    )
+
+
+@pytest.mark.parametrize("path", source_files(), ids=str)
+def test_imports(path):
+    """Public Keras only, and one way: examples -> recipes -> keras_ce -> keras."""
+    modules = imported_modules((PROJECT / path).read_text(encoding="utf-8"))
+    assert not imports_any(modules, PRIVATE_KERAS)
+    folder = path.parts[0]
+    if folder == "keras_ce":
+        assert not imports_any(modules, "recipes", "examples", "tests")
+    if folder == "recipes":
+        assert not imports_any(modules, "examples", "tests")
+    if path.parts[:2] == ("keras_ce", "losses") and path.stem != "__init__":
+        others = {f"keras_ce.losses.{snake_case(name)}" for name in LOSSES} - {
+            f"keras_ce.losses.{path.stem}"
+        }
+        assert not imports_any(modules, *others), "a loss does not import another loss"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import {PRIVATE_KERAS}.backend",
+        f"from {PRIVATE_KERAS} import backend",
+        "from keras import src",
+        f"import keras\n{PRIVATE_KERAS}.backend",
+        f"importlib.import_module('{PRIVATE_KERAS}.backend')",
+    ],
+)
+def test_private_keras_would_be_found(code):
+    assert imports_any(imported_modules(code), PRIVATE_KERAS)
