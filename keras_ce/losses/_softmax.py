@@ -1,0 +1,219 @@
+"""Exclusive classes: labels, validity, and a cross-entropy that keeps the digits of small losses.
+
+With m = max z, a = z - m and a class k, let T be the sum of exp(a) over the classes other than k
+and S = T + exp(a_k). Then -log p_k = log S - a_k and 1 - p_k = T / S. Neither subtracts numbers
+close to each other: where k is the most probable class, a_k = 0 and log S = log1p(T).
+Probabilities divided by the largest one are exp(a) too, and go the same way from there.
+"""
+
+import abc
+from typing import Any
+
+from keras import ops
+
+from keras_ce.losses import _checks, _labels
+from keras_ce.losses._gradient import closed_form, exponential, label_entry, with_label_entry
+from keras_ce.losses._loss import PositionLoss
+from keras_ce.losses._values import (
+    PROBABILITY_TOLERANCE,
+    clamped,
+    either,
+    exempt_to_zero,
+    settle,
+    tensor,
+    unless_exempt,
+    weighted,
+)
+
+Tensor = Any
+
+
+class SoftmaxLoss(PositionLoss):
+    """A loss of exclusive classes, from class ids or dense label rows.
+
+    A subclass stores the arguments `from_logits`, `ignore_class` and `axis`, as given.
+    """
+
+    from_logits: bool
+    ignore_class: int | None
+    axis: int
+
+    @property
+    def class_axis(self) -> int:
+        """The axis of the classes."""
+        return self.axis
+
+    @abc.abstractmethod
+    def id_losses(self, y_pred: Tensor, ids: Tensor) -> Tensor:
+        """Losses (N,) of logits or probabilities (N, C) against class ids (N,)."""
+
+    @abc.abstractmethod
+    def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
+        """Losses (N,) of logits or probabilities (N, C) against label rows (N, C)."""
+
+    def position_losses(
+        self, y_true: Any, y_pred: Tensor, is_exempt: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See the base class."""
+        rank = len(y_pred.shape)
+        if not -rank <= self.axis < rank:
+            raise ValueError(
+                f"`axis` must be an axis of `y_pred`. Received: axis={self.axis} for "
+                f"y_pred.shape={_checks.shape_text(y_pred)}."
+            )
+        is_dense = _labels.are_dense(y_true, y_pred, self.axis)
+        if is_dense and self.ignore_class is not None:
+            raise ValueError(
+                "`ignore_class` needs class ids as labels. Received: dense rows, "
+                f"y_true.shape={tuple(y_true.shape)}, with ignore_class={self.ignore_class}. "
+                "Give the rows to ignore `sample_weight` 0."
+            )
+        y_pred = ops.moveaxis(y_pred, self.axis, -1)
+        num_classes = y_pred.shape[-1]
+        if num_classes is None:
+            num_classes = ops.shape(y_pred)[-1]
+
+        is_ignored = None
+        if is_dense:
+            labels = ops.cast(tensor("y_true", y_true), y_pred.dtype)
+            labels = ops.moveaxis(labels, self.axis, -1)
+            # Cheaper than a look at each: NaN and infinity survive in the sum.
+            is_valid = (ops.min(labels, -1) >= 0) & ops.isfinite(ops.sum(labels, -1))
+        else:
+            labels = _labels.class_ids(y_true, rank - 1)
+            is_valid = (labels >= 0) & (labels < num_classes)
+            if self.ignore_class is not None:
+                is_ignored = ops.equal(labels, self.ignore_class)
+                is_exempt = either(is_exempt, is_ignored)
+        y_pred = exempt_to_zero(y_pred, is_exempt)
+        is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
+        if is_dense:
+            _labels.raise_unless_rows(labels, is_invalid)
+        else:
+            _labels.raise_unless_ids(y_true, is_invalid, num_classes, self.ignore_class)
+        if not self.from_logits:
+            y_pred, is_distribution = probabilities(y_pred, is_exempt)
+            is_valid = is_valid & is_distribution
+
+        counts = unless_exempt(is_valid, is_exempt)
+        if is_dense:
+            labels = ops.where(ops.expand_dims(counts, -1), labels, ops.zeros_like(labels))
+            labels = ops.reshape(labels, (-1, num_classes))
+        else:
+            labels = ops.reshape(ops.where(counts, labels, ops.zeros_like(labels)), (-1,))
+        losses_of = self.row_losses if is_dense else self.id_losses
+        losses = losses_of(ops.reshape(y_pred, (-1, num_classes)), labels)
+        losses = ops.reshape(losses, ops.shape(y_pred)[:-1])
+        return settle(losses, is_valid, is_exempt), is_ignored
+
+
+def probabilities(y_pred: Tensor, is_exempt: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Rows of probabilities clamped to [1e-30, 1], and which rows are probabilities at all."""
+    low, high = ops.min(y_pred, -1), ops.max(y_pred, -1)
+    is_valid = (low >= -PROBABILITY_TOLERANCE) & (high <= 1 + PROBABILITY_TOLERANCE)
+    is_valid = is_valid & (high > 0) & ops.isfinite(ops.sum(y_pred, -1))
+
+    def message(position: tuple[int, ...]) -> str:
+        row = _checks.to_numpy(y_pred)[position]
+        for index, value in enumerate(row.tolist()):
+            if not -PROBABILITY_TOLERANCE <= value <= 1 + PROBABILITY_TOLERANCE:
+                return _checks.not_a_probability(value, (*position, index))
+        return (
+            "`y_pred` must hold probabilities whose row sums are positive. Received: a row of "
+            f"zeros at position {position}. Let the model end in a softmax, or better: return "
+            "logits and give the loss `from_logits=True`."
+        )
+
+    _checks.raise_where(unless_exempt(ops.logical_not(is_valid), is_exempt), message)
+    return clamped(y_pred), is_valid
+
+
+def crossentropy_of_ids(
+    y_pred: Tensor, ids: Tensor, weights: Tensor, *, uniform_share: float, from_logits: bool
+) -> Tensor:
+    """Cross-entropy against class ids, in nats.
+
+    Args:
+        y_pred: logits or clamped probabilities (N, C).
+        ids: class ids (N,).
+        weights: the mass (N,) of the label's class.
+        uniform_share: further mass, shared equally by all classes.
+        from_logits: whether `y_pred` holds logits.
+
+    Returns:
+        Losses (N,).
+    """
+
+    def forward(y_pred: Tensor, ids: Tensor, weights: Tensor) -> Any:
+        peak = ops.max(y_pred, -1, keepdims=True)
+        if from_logits:
+            shifted = y_pred - peak
+            at_label = label_entry(shifted, ids)
+            average = ops.mean(shifted, -1, keepdims=True) if uniform_share else 0.0
+            exponentials = exponential(shifted)
+        else:
+            exponentials = y_pred / peak
+            at_label = ops.log(label_entry(exponentials, ids))
+            average = ops.mean(ops.log(exponentials), -1, keepdims=True) if uniform_share else 0.0
+        label = ops.exp(at_label)
+        others = with_label_entry(exponentials, ids, ops.zeros_like(label))
+        rest = ops.sum(others, -1, keepdims=True)
+        total = rest + label
+        log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
+        losses = weighted(weights[:, None], log_total - at_label)
+        if uniform_share:
+            losses = losses + uniform_share * (log_total - average)
+        return ops.squeeze(losses, -1), (others, rest / total, label / total, total)
+
+    def backward(
+        upstream: Tensor, residuals: Any, y_pred: Tensor, ids: Tensor, weights: Tensor
+    ) -> Tensor:
+        others, rest, label, total = residuals
+        upstream, weights = upstream[:, None], weights[:, None]
+        gradient = others * (upstream * (weights + uniform_share) / total)
+        at_label = -weights * rest
+        if uniform_share:
+            each = uniform_share / ops.cast(ops.shape(y_pred)[-1], y_pred.dtype)
+            gradient = gradient - upstream * each
+            at_label = at_label + uniform_share * label - each
+        gradient = with_label_entry(gradient, ids, upstream * at_label)
+        return gradient if from_logits else gradient / y_pred
+
+    return closed_form(forward, backward, y_pred, ids, weights)
+
+
+def crossentropy_of_rows(y_pred: Tensor, rows: Tensor, *, from_logits: bool) -> Tensor:
+    """Cross-entropy against label rows, in nats: the sum of -q log p for any q >= 0.
+
+    Args:
+        y_pred: logits or clamped probabilities (N, C).
+        rows: label rows (N, C).
+        from_logits: whether `y_pred` holds logits.
+
+    Returns:
+        Losses (N,).
+    """
+
+    def forward(y_pred: Tensor, rows: Tensor) -> Any:
+        top = ops.cast(ops.argmax(y_pred, -1), "int32")
+        peak = label_entry(y_pred, top)
+        shifted = y_pred - peak if from_logits else ops.log(y_pred / peak)
+        mass = ops.sum(rows, -1, keepdims=True)
+        inner = ops.sum(weighted(rows, shifted), -1, keepdims=True)
+        exponentials = exponential(shifted) if from_logits else y_pred / peak
+        others = with_label_entry(exponentials, top, ops.zeros_like(peak))
+        rest = ops.sum(others, -1, keepdims=True)
+        losses = mass * ops.log1p(rest) - inner
+        return ops.squeeze(losses, -1), (others, rest, mass, top)
+
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
+        others, rest, mass, top = residuals
+        upstream = upstream[:, None]
+        at_top = label_entry(rows, top)
+        gradient = others * (upstream * mass / (1 + rest)) - upstream * rows
+        # p_top mass - at_top, without the difference of numbers close to each other.
+        at_top = upstream * (((mass - at_top) - at_top * rest) / (1 + rest))
+        gradient = with_label_entry(gradient, top, at_top)
+        return gradient if from_logits else gradient / y_pred
+
+    return closed_form(forward, backward, y_pred, rows)
