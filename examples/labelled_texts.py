@@ -1,0 +1,194 @@
+"""Reads texts with one label each, and splits them by a hash so that a run can be repeated."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+
+import pandas
+
+from examples.failures import UserError
+
+_TREC_LINE = re.compile(r"([A-Z]{2,}):(\w+)\s+(\S.*)")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledTexts:
+    """Texts and, in the same order, the label of each."""
+
+    texts: list[str]
+    labels: list[str]
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
+
+    @property
+    def classes(self) -> list[str]:
+        """The distinct labels; numbers in numerical order, words in alphabetical order."""
+        names = set(self.labels)
+        return sorted(names, key=int if all(map(str.isdecimal, names)) else None)
+
+    def split(self, share: float, salt: str) -> tuple["LabelledTexts", "LabelledTexts"]:
+        """Splits off a share of the texts, chosen by a hash of each text.
+
+        The same texts give the same split on every machine, in whatever order they come, and
+        equal texts always fall on the same side.
+
+        Args:
+            share: How many of the texts to split off, as a fraction; at least one is.
+            salt: Splits with different salts are independent of each other.
+
+        Returns:
+            The texts that stay, and those split off.
+        """
+        hashes = [hashlib.sha256(f"{salt}\0{text}".encode()).digest() for text in self.texts]
+        threshold = sorted(hashes)[max(0, round(share * len(hashes)) - 1)]
+        sides: tuple[LabelledTexts, LabelledTexts] = (
+            LabelledTexts([], []),
+            LabelledTexts([], []),
+        )
+        for text, label, digest in zip(self.texts, self.labels, hashes, strict=True):
+            side = sides[digest <= threshold]
+            side.texts.append(text)
+            side.labels.append(label)
+        return sides
+
+
+def read_labelled_texts(
+    file: str | pathlib.Path,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    fine_labels: bool = False,
+) -> LabelledTexts:
+    """Reads a file of labelled texts.
+
+    A file whose lines look like `COARSE:fine text` is TREC's own format, whatever it is called;
+    otherwise the ending says what it is: `.csv`, `.tsv` or `.jsonl`. Text is UTF-8 or, where it
+    cannot be, ISO-8859-1.
+
+    Args:
+        file: Path of the file.
+        text_column: Name of the column that holds the text; not used by TREC's format.
+        label_column: Name of the column that holds the label; likewise.
+        fine_labels: Whether to use the whole label `COARSE:fine` of TREC's format.
+
+    Raises:
+        UserError: If the file cannot be read, has no such column, or an empty text or label.
+    """
+    path = pathlib.Path(file)
+    content = _decoded(path)
+    if not content.strip():
+        raise UserError(f"{path} is empty; expected one labelled text per line")
+    lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+    ending = path.suffix.lower()
+    if _TREC_LINE.fullmatch(lines[0][1].strip()):
+        rows = _trec_rows(path, lines, fine_labels)
+    elif ending in {".csv", ".tsv"}:
+        rows = _table_rows(path, content, text_column, label_column)
+    elif ending in {".jsonl", ".ndjson"}:
+        rows = _json_rows(path, lines, text_column, label_column)
+    else:
+        raise UserError(
+            f"{path} is in no known format; expected a file ending in .csv, .tsv or .jsonl, "
+            "or lines like 'HUM:ind Who was Galileo ?'"
+        )
+    for place, text, label in rows:
+        for what, value in (("text", text), ("label", label)):
+            if not value:
+                raise UserError(
+                    f"{path}, {place}: the {what} is empty; fill it in or remove the row"
+                )
+    if not rows:
+        raise UserError(f"{path} has a header but no rows; expected one labelled text per row")
+    return LabelledTexts([text for _, text, _ in rows], [label for _, _, label in rows])
+
+
+def _decoded(path: pathlib.Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); name a readable file") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("iso-8859-1")
+    return text.replace("\r\n", "\n")
+
+
+def _trec_rows(
+    path: pathlib.Path, lines: Sequence[tuple[int, str]], fine_labels: bool
+) -> list[tuple[str, str, str]]:
+    rows = []
+    for number, line in lines:
+        match = _TREC_LINE.fullmatch(line.strip())
+        if match is None:
+            raise UserError(
+                f"{path}, line {number}: expected 'COARSE:fine text' as in the lines before, "
+                f"received {line.strip()[:40]!r}"
+            )
+        coarse, fine, text = match.groups()
+        rows.append((f"line {number}", text, f"{coarse}:{fine}" if fine_labels else coarse))
+    return rows
+
+
+def _table_rows(
+    path: pathlib.Path, content: str, text_column: str, label_column: str
+) -> list[tuple[str, str, str]]:
+    try:
+        # Everything stays as it is written: "NA" and "None" are words, not missing values.
+        table = pandas.read_csv(
+            io.StringIO(content),
+            sep="\t" if path.suffix.lower() == ".tsv" else ",",
+            dtype=str,
+            keep_default_na=False,
+        )
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a table ({reason}); put texts in quotes") from None
+    _require_columns(path, [text_column, label_column], list(table.columns))
+    columns = zip(table[text_column], table[label_column], strict=True)
+    return [
+        (f"row {number}", text.strip(), label.strip())
+        for number, (text, label) in enumerate(columns, 1)
+    ]
+
+
+def _json_rows(
+    path: pathlib.Path, lines: Sequence[tuple[int, str]], text_column: str, label_column: str
+) -> list[tuple[str, str, str]]:
+    rows = []
+    for number, line in lines:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{path}, line {number}: expected an object like {{...}}")
+        _require_columns(f"{path}, line {number}", [text_column, label_column], list(record))
+        text, label = record[text_column], record[label_column]
+        rows.append(
+            (
+                f"line {number}",
+                "" if text is None else str(text).strip(),
+                "" if label is None else str(label).strip(),
+            )
+        )
+    return rows
+
+
+def _require_columns(
+    place: pathlib.Path | str, wanted: Sequence[str], present: Sequence[str]
+) -> None:
+    for column in wanted:
+        if column not in present:
+            raise UserError(
+                f"{place} has no column {column!r}; it has "
+                f"{', '.join(map(repr, present))}: choose with --text-column and --label-column"
+            )

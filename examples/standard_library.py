@@ -1,0 +1,125 @@
+"""The docstrings of the running Python's own standard library, as a corpus of English text.
+
+The sources are read with `ast`: nothing is imported, nothing is downloaded.
+"""
+
+import ast
+import dataclasses
+import inspect
+import pathlib
+import sysconfig
+import warnings
+from collections.abc import Iterator
+
+from examples.failures import UserError
+
+_FAMILIES = {
+    "network": """asynchat asyncore cgi cgitb email ftplib http imaplib ipaddress mailbox mailcap
+        netrc nntplib nturl2path poplib smtpd smtplib socket socketserver ssl telnetlib urllib
+        webbrowser wsgiref xmlrpc""",
+    "files": """_compression _pyio bz2 compression dbm filecmp fileinput fnmatch genericpath glob
+        gzip io linecache lzma ntpath os pathlib pickle posixpath shelve shutil sqlite3 stat tarfile
+        tempfile zipapp zipfile zipimport""",
+    "numbers": """_pydatetime _pydecimal _pylong _strptime bisect calendar colorsys datetime decimal
+        fractions heapq numbers random secrets statistics zoneinfo""",
+    "markup": """_markupbase base64 binascii codecs configparser csv encodings html json plistlib
+        quopri re string stringprep textwrap tomllib uu xml""",
+    "concurrency": """_threading_local asyncio concurrent contextvars multiprocessing queue sched
+        selectors signal subprocess threading""",
+    "development": """ast bdb cProfile code codeop compileall dis distutils doctest ensurepip
+        importlib inspect lib2to3 logging modulefinder optparse argparse pdb pickletools pkgutil
+        profile pstats py_compile pyclbr pydoc runpy symtable tabnanny timeit token tokenize trace
+        traceback tracemalloc typing unittest venv warnings""",
+    "graphics": "curses idlelib tkinter turtle turtledemo",
+}
+FAMILY_OF_MODULE = {
+    module: family for family, modules in _FAMILIES.items() for module in modules.split()
+}
+
+_SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Docstring:
+    """One documented module, class or function of the standard library."""
+
+    module: str
+    """Dotted module name, for example `email.message`."""
+    name: str
+    """Name of the object; dotted inside a class, empty for the module itself."""
+    kind: str
+    """`module`, `class` or `function`."""
+    text: str
+    """The docstring without its indentation."""
+
+    @property
+    def first_paragraph(self) -> str:
+        """The text up to the first empty line, on one line."""
+        return " ".join(self.text.split("\n\n")[0].split())
+
+    @property
+    def family(self) -> str | None:
+        """Family of the top-level module, or `None` if it belongs to none."""
+        return FAMILY_OF_MODULE.get(self.module.split(".")[0])
+
+
+def walk_docstrings(folder: pathlib.Path | None = None) -> Iterator[Docstring]:
+    """Yields every docstring below a folder of Python sources, always in the same order.
+
+    Args:
+        folder: The folder; by default the standard library of the running Python.
+
+    Raises:
+        UserError: If the folder holds no Python source with a docstring.
+    """
+    folder = folder or pathlib.Path(sysconfig.get_path("stdlib"))
+    found = False
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if _SKIPPED_FOLDERS.intersection(parts):
+            continue
+        try:
+            with warnings.catch_warnings():
+                # Old escapes such as "\d" warn while they are parsed.
+                warnings.simplefilter("ignore")
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue  # a source for another Python, kept as data
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        for docstring in _docstrings_of(tree, module, ()):
+            found = True
+            yield docstring
+    if not found:
+        raise UserError(
+            f"this Python has no sources of its standard library in {folder}; "
+            "give your own texts with --train FILE --test FILE"
+        )
+
+
+def _docstrings_of(node: ast.AST, module: str, enclosing: tuple[str, ...]) -> Iterator[Docstring]:
+    text = None
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        kind = {ast.Module: "module", ast.ClassDef: "class"}.get(type(node), "function")
+        enclosing = enclosing if kind == "module" else (*enclosing, node.name)
+        text = ast.get_docstring(node)
+    if text and text.strip():
+        yield Docstring(module, ".".join(enclosing), kind, inspect.cleandoc(text))
+    for child in ast.iter_child_nodes(node):
+        yield from _docstrings_of(child, module, enclosing)
+
+
+def family_texts(minimum_words: int = 4) -> tuple[list[str], list[str]]:
+    """The first paragraphs of the standard library's docstrings and their module families.
+
+    Args:
+        minimum_words: Shorter paragraphs say too little and are left out.
+
+    Returns:
+        The texts, each once, and for each the family its module belongs to.
+    """
+    family_of_text: dict[str, str] = {}
+    for docstring in walk_docstrings():
+        paragraph = docstring.first_paragraph
+        if docstring.family and len(paragraph.split()) >= minimum_words:
+            family_of_text.setdefault(paragraph, docstring.family)
+    return list(family_of_text), list(family_of_text.values())
