@@ -11,15 +11,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-import keras
-
-import keras_ce
 import recipes
 from examples import failures, run_folder
 
 
-def models_of_recipes() -> Iterator[tuple[str, keras.Model]]:
+def models_of_recipes() -> Iterator[tuple[str, Any]]:
     """Builds every recipe as its defaults have it.
 
     Yields:
@@ -33,11 +31,11 @@ def models_of_recipes() -> Iterator[tuple[str, keras.Model]]:
                 continue
             recipe = name.removeprefix("build_")
             built = build()
-            if isinstance(built, keras.Model):
-                yield recipe, built
-            else:
+            if isinstance(built, tuple):
                 for part, model in built._asdict().items():
                     yield f"{recipe}_{part}", model
+            else:
+                yield recipe, built
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     folder = run_folder.create_run_folder(options.output, "diagrams")
+    # Not at the top: TensorFlow writes lines of its own when it is imported, and a mistake in the
+    # command is to be answered by one line.
+    import keras_ce
+
     for name, model in models_of_recipes():
         for extension in ("png", "svg"):
             path = folder / f"{name}.{extension}"
