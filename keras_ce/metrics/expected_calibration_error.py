@@ -211,6 +211,15 @@ def _classes(labels: Any, shape: tuple[int | None, ...]) -> tuple[Any, Any]:
         return classes, ops.logical_and(is_finite, has_class)
     if len(labels.shape) == len(shape):
         labels = ops.squeeze(labels, axis=-1)
+    if keras.backend.standardize_dtype(labels.dtype) in (
+        "bool",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+    ):
+        # Too narrow for the number of classes, which JAX and torch would wrap around: 300 to 44.
+        labels = ops.cast(labels, "int32")
     classes = ops.cast(labels, "int32")
     is_class = ops.logical_and(ops.greater_equal(labels, 0), ops.less(labels, shape[-1]))
     is_whole = ops.equal(ops.cast(classes, labels.dtype), labels)
