@@ -1,7 +1,9 @@
 """What every example does with a mistake in its input: one clear line, and a non-zero status."""
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -20,3 +22,28 @@ def run(main: Callable[[Sequence[str] | None], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped")
+
+
+def positive_integer(text: str) -> int:
+    """Type of a command line option: 1, 2, 3, ..."""
+    return _checked(text, int, lambda number: number >= 1, "a positive integer")
+
+
+def non_negative_integer(text: str) -> int:
+    """Type of a command line option: 0, 1, 2, ..."""
+    return _checked(text, int, lambda number: number >= 0, "a non-negative integer")
+
+
+def share(text: str) -> float:
+    """Type of a command line option: a number from 0 to 1."""
+    return _checked(text, float, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+
+
+def _checked(text: str, convert: type, fits: Callable[[Any], bool], expected: str) -> Any:
+    try:
+        number = convert(text)
+    except ValueError:
+        number = None
+    if number is None or not fits(number):
+        raise argparse.ArgumentTypeError(f"expected {expected}, received {text!r}")
+    return number

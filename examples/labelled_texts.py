@@ -32,14 +32,18 @@ class LabelledTexts:
         names = set(self.labels)
         return sorted(names, key=int if all(map(str.isdecimal, names)) else None)
 
+    def __add__(self, other: "LabelledTexts") -> "LabelledTexts":
+        """These texts and then the others."""
+        return LabelledTexts(self.texts + other.texts, self.labels + other.labels)
+
     def split(self, share: float, salt: str) -> tuple["LabelledTexts", "LabelledTexts"]:
         """Splits off a share of the texts, chosen by a hash of each text.
 
-        The same texts give the same split on every machine, in whatever order they come, and
-        equal texts always fall on the same side.
+        The same texts give the same split on every machine, in whatever order they come. Equal
+        texts fall on the same side. A label keeps its texts where all of them would be split off.
 
         Args:
-            share: How many of the texts to split off, as a fraction; at least one is.
+            share: How many of the texts to split off, as a fraction.
             salt: Splits with different salts are independent of each other.
 
         Returns:
@@ -47,15 +51,22 @@ class LabelledTexts:
         """
         hashes = [hashlib.sha256(f"{salt}\0{text}".encode()).digest() for text in self.texts]
         threshold = sorted(hashes)[max(0, round(share * len(hashes)) - 1)]
-        sides: tuple[LabelledTexts, LabelledTexts] = (
-            LabelledTexts([], []),
-            LabelledTexts([], []),
-        )
-        for text, label, digest in zip(self.texts, self.labels, hashes, strict=True):
-            side = sides[digest <= threshold]
-            side.texts.append(text)
-            side.labels.append(label)
-        return sides
+        pairs = list(zip(self.texts, self.labels, strict=True))
+        kept_labels = {
+            label for label, digest in zip(self.labels, hashes, strict=True) if digest > threshold
+        }
+        is_split_off = [
+            digest <= threshold and label in kept_labels
+            for label, digest in zip(self.labels, hashes, strict=True)
+        ]
+
+        def side(wanted: bool) -> LabelledTexts:
+            chosen = [
+                pair for pair, is_off in zip(pairs, is_split_off, strict=True) if is_off is wanted
+            ]
+            return LabelledTexts([text for text, _ in chosen], [label for _, label in chosen])
+
+        return side(False), side(True)
 
 
 def read_labelled_texts(

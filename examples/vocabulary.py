@@ -1,0 +1,85 @@
+"""Texts to token ids: tokens, the vocabulary of the training texts, padded arrays of ids."""
+
+import collections
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy
+
+PADDING_ID = 0
+UNKNOWN_ID = 1
+
+_SPLITTERS: dict[str, Callable[[str], list[str]]] = {
+    "words": re.compile(r"\w+|[^\w\s]").findall,
+    "characters": re.compile(r"\S").findall,
+}
+TOKEN_KINDS = tuple(_SPLITTERS)
+
+
+def split_tokens(text: str, kind: str) -> list[str]:
+    """The tokens of a text, in lower case.
+
+    Args:
+        text: Any text.
+        kind: `words` (a punctuation mark is a word) or `characters` (for languages that put no
+            spaces between words).
+    """
+    return _SPLITTERS[kind](text.lower())
+
+
+def build_vocabulary(
+    texts: Iterable[str], kind: str, *, size: int, minimum_count: int = 1
+) -> list[str]:
+    """The most frequent tokens of the training texts, by falling frequency.
+
+    Args:
+        texts: The training texts.
+        kind: `words` or `characters`.
+        size: The largest number of ids, the ids for padding and for unknown tokens included.
+        minimum_count: Rarer tokens are unknown.
+
+    Returns:
+        The token of each id; ids 0 and 1 stand for padding and for every unknown token.
+    """
+    counts = collections.Counter(token for text in texts for token in split_tokens(text, kind))
+    # Equally frequent tokens in alphabetical order: the vocabulary depends on the texts alone.
+    frequent = sorted(
+        (token for token, count in counts.items() if count >= minimum_count),
+        key=lambda token: (-counts[token], token),
+    )
+    return ["", "[unknown]", *frequent[: size - 2]]
+
+
+class TokenIds:
+    """Turns texts into token ids.
+
+    Args:
+        vocabulary: The token of each id, from `build_vocabulary`.
+        kind: `words` or `characters`.
+        longest: Tokens of a text beyond this number are dropped: they cost time and say little.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], kind: str, longest: int = 200) -> None:
+        self._kind = kind
+        self._longest = longest
+        self._id_of_token = {token: index for index, token in enumerate(vocabulary) if index > 1}
+
+    def __call__(self, text: str) -> list[int]:
+        """The ids of one text."""
+        tokens = split_tokens(text, self._kind)[: self._longest]
+        return [self._id_of_token.get(token, UNKNOWN_ID) for token in tokens]
+
+
+def pad(sequences: Sequence[Sequence[int]], multiple: int = 8) -> numpy.ndarray:
+    """One array of sequences of different lengths, 0 where a sequence has ended.
+
+    Args:
+        sequences: Token ids.
+        multiple: The width is rounded up to a multiple of this: each width is compiled anew.
+    """
+    longest = max((len(sequence) for sequence in sequences), default=0)
+    width = max(1, -(-longest // multiple)) * multiple
+    padded = numpy.full((len(sequences), width), PADDING_ID, dtype="int32")
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return padded
