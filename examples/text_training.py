@@ -77,7 +77,7 @@ def train(
     learning_rate: float = 2e-3,
     patience: int = 3,
 ) -> Mapping[str, Sequence[float]]:
-    """Trains a model until the validation accuracy stops rising, and keeps its best weights.
+    """Trains a model until the validation loss stops falling, and keeps its best weights.
 
     Args:
         model: From token ids to logits.
@@ -87,7 +87,7 @@ def train(
         label_smoothing: As in `LabelSmoothedCrossentropy`.
         class_weight: A weight for each class, or `None`.
         learning_rate: Of Adam.
-        patience: Epochs without a better validation accuracy before the training stops.
+        patience: Epochs without a lower validation loss before the training stops.
 
     Returns:
         Loss and accuracy of each epoch, those on validation texts under `val_...`.
@@ -100,7 +100,7 @@ def train(
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     stop = keras.callbacks.EarlyStopping(
-        monitor="val_accuracy", mode="max", patience=patience, restore_best_weights=True
+        monitor="val_loss", patience=patience, restore_best_weights=True
     )
     # Texts come shuffled from TextBatches itself.
     return model.fit(

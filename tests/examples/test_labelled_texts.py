@@ -1,0 +1,96 @@
+"""Reading labelled texts, and splitting them by a hash."""
+
+import collections
+
+import pytest
+
+from examples.failures import UserError
+from examples.labelled_texts import LabelledTexts, read_labelled_texts
+
+
+@pytest.mark.parametrize("name", ["train.label", "train.csv", "train"])
+def test_trec_is_known_by_its_content(tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes("HUM:ind Who was Galileo ?\r\nLOC:city Where is Malmö ?\n".encode("latin-1"))
+    assert read_labelled_texts(file) == LabelledTexts(
+        ["Who was Galileo ?", "Where is Malmö ?"], ["HUM", "LOC"]
+    )
+    assert read_labelled_texts(file, fine_labels=True).labels == ["HUM:ind", "LOC:city"]
+
+
+def test_trec_with_another_line_names_it(tmp_path):
+    file = tmp_path / "train.label"
+    file.write_text("HUM:ind Who was Galileo ?\nsomething else\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.label, line 2: expected 'COARSE:fine text'"):
+        read_labelled_texts(file)
+
+
+def test_csv_keeps_every_word_as_it_is_written(tmp_path):
+    file = tmp_path / "texts.csv"
+    file.write_text(
+        '\ufefftext,label,more\n"two\nlines, ""quoted""",01,x\nNA,None,\n', encoding="utf-8"
+    )
+    expected = LabelledTexts(['two\nlines, "quoted"', "NA"], ["01", "None"])
+    assert read_labelled_texts(file) == expected
+
+
+def test_tsv_with_named_columns(tmp_path):
+    file = tmp_path / "texts.TSV"
+    file.write_text("kind\tbody\n2\thello, world\n10\tbye\n", encoding="utf-8")
+    found = read_labelled_texts(file, text_column="body", label_column="kind")
+    assert found == LabelledTexts(["hello, world", "bye"], ["2", "10"])
+    assert found.classes == ["2", "10"]  # as numbers
+
+
+def test_json_lines(tmp_path):
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"text": " a ", "label": 1}\n\n{"label": "x", "text": "b"}', encoding="utf-8")
+    assert read_labelled_texts(file) == LabelledTexts(["a", "b"], ["1", "x"])
+    file.write_text('{"text": null, "label": 1}', encoding="utf-8")
+    with pytest.raises(UserError, match="line 1: the text is empty"):
+        read_labelled_texts(file)
+    file.write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(UserError, match=r"line 1: expected an object like \{\.\.\.\}"):
+        read_labelled_texts(file)
+    file.write_text('{"text": "a"}', encoding="utf-8")
+    with pytest.raises(UserError, match="line 1 has no column 'label'; it has 'text'"):
+        read_labelled_texts(file)
+
+
+def test_a_broken_table_is_one_line(tmp_path):
+    file = tmp_path / "texts.csv"
+    file.write_text("text,label\nhello,a\nhello, world,a,b\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"texts\.csv is not a table \(.*line 3.*\); put texts in"):
+        read_labelled_texts(file)
+
+
+def test_split_follows_the_texts_alone():
+    texts = [f"text number {number}" for number in range(1000)]
+    data = LabelledTexts(texts, ["a", "b"] * 500)
+    backwards = LabelledTexts(texts[::-1], ["b", "a"] * 500)
+    kept, split_off = data.split(0.1, "test")
+    assert len(split_off) == 100
+    assert collections.Counter(kept.texts + split_off.texts) == collections.Counter(texts)
+    label_of_text = dict(zip(data.texts, data.labels, strict=True))
+    assert [label_of_text[text] for text in split_off.texts] == split_off.labels
+    assert sorted(backwards.split(0.1, "test")[1].texts) == sorted(split_off.texts)
+    other = data.split(0.1, "validation")[1]
+    assert len(set(other.texts) & set(split_off.texts)) < 40
+
+
+def test_equal_texts_stay_together_and_no_label_is_lost():
+    texts = [f"text {number % 50}" for number in range(100)] + ["the only one"]
+    data = LabelledTexts(texts, ["common"] * 100 + ["rare"])
+    for salt in map(str, range(30)):
+        kept, split_off = data.split(0.5, salt)
+        assert not set(kept.texts) & set(split_off.texts)
+        assert "rare" in kept.labels
+        assert len(kept) + len(split_off) == 101
+
+
+def test_trec_files(shared_data):
+    train = read_labelled_texts(shared_data / "trec6" / "train_5500.label")
+    test = read_labelled_texts(shared_data / "trec6" / "TREC.test")
+    assert (len(train), len(test)) == (5452, 500)
+    assert train.classes == test.classes == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
+    assert train.texts[0] == "How did serfdom develop in and then leave Russia ?"

@@ -1,0 +1,339 @@
+"""`examples.train_text_classifier` and `examples.classify_text`, by their command lines."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import recipes.text_classifier
+from examples import classify_text, failures, run_folder, train_text_classifier
+from examples.failures import UserError
+
+PROJECT = pathlib.Path(__file__).parents[2]
+RESULTS = [
+    "confusion.png",
+    "history.png",
+    "metrics.json",
+    "model.keras",
+    "model.png",
+    "predictions.csv",
+]
+SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
+ACTIONS = {
+    "food": ["eats hay", "drinks water", "likes bread", "chews on grass", "wants some milk"],
+    "sport": ["runs a race", "jumps high", "swims far", "climbs the hill", "wins a match"],
+    "rest": ["sleeps well", "dreams of home", "lies down", "rests in bed", "closes both eyes"],
+}
+
+
+def sentences(count, seed):
+    chosen = random.Random(seed)
+    for _ in range(count):
+        label = chosen.choice(sorted(ACTIONS))
+        yield f"{chosen.choice(SUBJECTS)} {chosen.choice(ACTIONS[label])} {seed}", label
+
+
+def write_csv(path, rows, header=("text", "label")):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def run_example(name, *arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", f"examples.{name}", *map(str, arguments)],
+        cwd=PROJECT,
+        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def train(command_line):
+    train_text_classifier.main(command_line.split())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_network():
+    """The command line as it is, a network that trains in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = {"embedding_dim": 16, "units": 8, "convolution_widths": (2,)}
+        patch.setattr(
+            train_text_classifier,
+            "ARCHITECTURE",
+            {**train_text_classifier.ARCHITECTURE, **small, "convolution_filters": 16},
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    write_csv(folder / "train.csv", sentences(240, 1))
+    write_csv(folder / "test.csv", sentences(60, 2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(texts):
+    """A finished run on the generated texts."""
+    folder = texts / "run"
+    train(
+        f"--train={texts / 'train.csv'} --test={texts / 'test.csv'} --output={folder} "
+        "--epochs 8 --batch-size 16 --class-weight balanced --seed 3"
+    )
+    return folder
+
+
+def test_a_run_leaves_its_results_and_learns(run):
+    assert sorted(path.name for path in run.iterdir()) == RESULTS
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["accuracy"] > 0.9
+    assert metrics["macro_f1"] > 0.9
+    assert 0 < metrics["nll"] < 0.6
+    assert 0 <= metrics["ece"] < 0.5
+    assert metrics["baseline"]["accuracy"] > 0.9
+    assert metrics["baseline"]["macro_f1"] > 0.9
+    assert metrics["baseline"]["seconds"] >= 0
+    assert metrics["texts"]["test"] == 60
+    for name in RESULTS:
+        if name.endswith(".png"):
+            assert (run / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts):
+    with open(run / "predictions.csv", newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    right = np.mean([row["label"] == row["predicted"] for row in rows])
+    assert right == pytest.approx(metrics["accuracy"])
+    with open(texts / "test.csv", newline="", encoding="utf-8") as file:
+        assert [(row["text"], row["label"]) for row in rows] == [
+            (row["text"], row["label"]) for row in csv.DictReader(file)
+        ]
+    completed = run_example("classify_text", run / "model.keras", *[row["text"] for row in rows])
+    assert completed.returncode == 0, completed.stderr
+    for row, line in zip(rows, completed.stdout.splitlines(), strict=True):
+        name, probability, text = line.split(maxsplit=2)
+        assert (name, text) == (row["predicted"], row["text"])
+        assert float(probability) == pytest.approx(float(row["probability"]), abs=2e-3)
+
+
+def test_classify_text_reads_standard_input(run, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the dog eats hay\nmy cat sleeps well\n"))
+    classify_text.main([str(run / "model.keras")])
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[2]) for line in lines] == [
+        ("food", "the dog eats hay"),
+        ("rest", "my cat sleeps well"),
+    ]
+
+
+def test_the_same_seed_gives_the_same_result(texts, tmp_path):
+    logits = {}
+    for name, seed in (("first", 7), ("second", 7), ("other", 8)):
+        train(f"--train={texts / 'train.csv'} --epochs 2 --seed {seed} --output={tmp_path / name}")
+        model = keras.saving.load_model(tmp_path / name / "model.keras")
+        ids = np.arange(2, 26, dtype="int32").reshape(3, 8)
+        logits[name] = keras.ops.convert_to_numpy(model(ids))
+    np.testing.assert_array_equal(logits["first"], logits["second"])
+    assert np.abs(logits["first"] - logits["other"]).max() > 1e-4
+
+
+def test_chinese_characters_from_json_lines(tmp_path):
+    lines = [
+        json.dumps({"句子": f"{subject}{action}{number}", "类": label}, ensure_ascii=False)
+        for number in range(12)
+        for subject in ("我", "他", "小狗")
+        for action, label in (("吃饭", 1), ("喝水", 1), ("跑步", 2), ("游泳", 2))
+    ]
+    file = tmp_path / "texts.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    train(
+        f"--train={file} --text-column 句子 --label-column 类 --tokens characters "
+        f"--epochs 6 --batch-size 8 --output={tmp_path / 'run'}"
+    )
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["accuracy"] > 0.9
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras", safe_mode=True)
+    assert isinstance(model, recipes.text_classifier.TextClassifier)
+    assert model.class_names == ("1", "2")
+    assert {"吃", "游"} <= set(model.vocabulary)
+
+
+def bad_training(folder, case):
+    """Arguments with one mistake, and what the one line has to say."""
+    good = write_csv(folder / "good.csv", sentences(40, 1))
+    if case == "missing file":
+        return ["--train", folder / "none.csv"], r"none\.csv does not exist; check the path"
+    if case == "folder instead of a file":
+        return ["--train", folder], r"cannot be read \(Is a directory\); name a readable file"
+    if case == "empty file":
+        (folder / "empty.csv").write_text(" \n", encoding="utf-8")
+        return ["--train", folder / "empty.csv"], r"empty\.csv is empty; expected one labelled"
+    if case == "header alone":
+        file = write_csv(folder / "header.csv", [])
+        return ["--train", file], r"header\.csv has a header but no rows"
+    if case == "missing column":
+        file = write_csv(folder / "columns.csv", [("hello", "x")], header=("body", "label"))
+        return ["--train", file], r"has no column 'text'; it has 'body', 'label': choose with"
+    if case == "one class":
+        file = write_csv(folder / "one.csv", [(f"text {n}", "only") for n in range(30)])
+        return ["--train", file], r"one\.csv has one class only \('only'\); give texts of at"
+    if case == "unseen label":
+        file = write_csv(folder / "unseen.csv", [("hello there", "politics")])
+        return ["--train", good, "--test", file], r"--test has labels that no .* has: politics;"
+    if case == "empty text":
+        file = write_csv(folder / "hole.csv", [("hello", "a"), ("  ", "b")])
+        return ["--train", file], r"hole\.csv, row 2: the text is empty; fill it in or remove"
+    if case == "empty label":
+        file = write_csv(folder / "hole.csv", [("hello", "")])
+        return ["--train", file], r"hole\.csv, row 1: the label is empty"
+    if case == "unknown format":
+        (folder / "notes.txt").write_text("hello\n", encoding="utf-8")
+        return ["--train", folder / "notes.txt"], r"notes\.txt is in no known format; expected"
+    if case == "broken json":
+        (folder / "broken.jsonl").write_text('{"text": "a", "label": 1}\n{"te', encoding="utf-8")
+        return ["--train", folder / "broken.jsonl"], r"broken\.jsonl, line 2: not valid JSON"
+    if case == "too few texts":
+        file = write_csv(folder / "few.csv", [("hello", "a"), ("good night", "b")])
+        return ["--train", file], r"few\.csv has too few texts to set some aside"
+    if case == "test without train":
+        return ["--test", good], r"--test and --validation need --train"
+    if case == "output is a file":
+        return ["--train", good, "--output", good], r"output folder .*good\.csv cannot be written"
+    if case == "output below a file":
+        output = good / "deeper"
+        return ["--train", good, "--output", output], r"cannot be written \(Not a directory\); name"
+    if case == "output holds a run":
+        (folder / "run").mkdir()
+        (folder / "run" / "metrics.json").write_text("{}", encoding="utf-8")
+        return [
+            "--train",
+            good,
+            "--output",
+            folder / "run",
+        ], r"already holds a run \(metrics\.json\)"
+    raise AssertionError(case)
+
+
+BAD_TRAININGS = [
+    "missing file",
+    "folder instead of a file",
+    "empty file",
+    "header alone",
+    "missing column",
+    "one class",
+    "unseen label",
+    "empty text",
+    "empty label",
+    "unknown format",
+    "broken json",
+    "too few texts",
+    "test without train",
+    "output is a file",
+    "output below a file",
+    "output holds a run",
+]
+
+
+@pytest.mark.parametrize("case", BAD_TRAININGS)
+def test_bad_training_input_is_one_line(tmp_path, monkeypatch, capsys, case):
+    arguments, message = bad_training(tmp_path, case)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message) as raised:
+        train_text_classifier.main([str(argument) for argument in arguments])
+    assert "\n" not in str(raised.value)
+    assert capsys.readouterr().out == ""
+    # Nothing is lost, and nothing is left behind.
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_line_prints_the_one_line(tmp_path):
+    arguments, _ = bad_training(tmp_path, "missing column")
+    completed = run_example("train_text_classifier", *arguments)
+    assert completed.returncode == 1
+    assert completed.stdout == ""
+    assert len(completed.stderr.splitlines()) == 1
+    assert completed.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--epochs", "0", "expected a positive integer, received '0'"),
+        ("--batch-size", "many", "expected a positive integer, received 'many'"),
+        ("--label-smoothing", "1.5", "expected a number from 0 to 1, received '1.5'"),
+        ("--label-smoothing", "nan", "expected a number from 0 to 1, received 'nan'"),
+        ("--seed", "-1", "expected a non-negative integer, received '-1'"),
+    ],
+)
+def test_options_are_checked(capsys, option, value, message):
+    with pytest.raises(SystemExit) as exited:
+        train_text_classifier.parse([f"{option}={value}"])
+    assert exited.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def bad_model(folder, case):
+    if case == "missing":
+        return folder / "none.keras", ["hello"], r"none\.keras does not exist; name a model\.keras"
+    if case == "text file":
+        (folder / "text.keras").write_text("hello", encoding="utf-8")
+        return folder / "text.keras", ["hello"], r"text\.keras is not a \.keras model file; name"
+    if case == "other archive":
+        import zipfile
+
+        with zipfile.ZipFile(folder / "other.keras", "w") as archive:
+            archive.writestr("hello.txt", "hello")
+        return folder / "other.keras", ["hello"], r"other\.keras cannot be loaded as a Keras model"
+    if case == "other model":
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        model.save(folder / "dense.keras")
+        return folder / "dense.keras", ["hello"], r"dense\.keras is a Keras model without a vocab"
+    raise AssertionError(case)
+
+
+@pytest.mark.parametrize("case", ["missing", "text file", "other archive", "other model"])
+def test_a_bad_model_is_one_line(tmp_path, case):
+    file, texts, message = bad_model(tmp_path, case)
+    with pytest.raises(UserError, match=message) as raised:
+        classify_text.main([str(file), *texts])
+    assert "\n" not in str(raised.value)
+
+
+def test_texts_to_classify_are_checked(run, monkeypatch):
+    with pytest.raises(UserError, match=r"text 2 is empty; leave it out"):
+        classify_text.main([str(run / "model.keras"), "hello", " "])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(UserError, match="no text to classify; give texts as arguments"):
+        classify_text.main([str(run / "model.keras")])
+
+
+def test_numbered_folders_never_meet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [run_folder.create_run_folder(None, "example") for _ in range(3)]
+    assert [str(folder) for folder in folders] == [
+        os.path.join("runs", f"example-{number}") for number in (1, 2, 3)
+    ]
+    assert all(folder.is_dir() for folder in folders)
+
+
+def test_an_unexpected_error_keeps_its_traceback():
+    def broken(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failures.run(broken)

@@ -1,0 +1,69 @@
+"""Tokens, vocabulary, padded batches."""
+
+import numpy as np
+import pytest
+
+from examples.text_training import TextBatches
+from examples.vocabulary import TokenIds, build_vocabulary, pad, split_tokens
+
+
+def test_tokens():
+    assert split_tokens("Don't PANIC, ok_ay?", "words") == [
+        *("don", "'", "t", "panic", ",", "ok_ay", "?")
+    ]
+    assert split_tokens("我 爱AI。", "characters") == ["我", "爱", "a", "i", "。"]
+
+
+def test_vocabulary_is_ordered_by_frequency_and_then_by_name():
+    texts = ["b a b", "c b a d"]
+    assert build_vocabulary(texts, "words", size=100) == ["", "[unknown]", "b", "a", "c", "d"]
+    assert build_vocabulary(texts, "words", size=4) == ["", "[unknown]", "b", "a"]
+    assert build_vocabulary(texts, "words", size=9, minimum_count=2)[2:] == ["b", "a"]
+
+
+def test_ids():
+    ids = TokenIds(["", "[unknown]", "b", "a"], "words", longest=4)
+    assert ids("A b never A b") == [3, 2, 1, 3]
+    assert ids("[unknown]") == [1, 1, 1]  # three tokens that training never showed
+    assert ids("") == []
+
+
+def test_pad():
+    np.testing.assert_array_equal(pad([[5], [6, 7, 8]], multiple=2), [[5, 0, 0, 0], [6, 7, 8, 0]])
+    assert pad([[]]).shape == (1, 8)
+    assert pad([[1] * 8, [1] * 9]).shape == (2, 16)
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_batches_hold_every_text_once_with_its_label(seed):
+    sequences = [[number + 2] * (1 + number % 23) for number in range(70)]
+    batches = TextBatches(sequences, list(range(70)), batch_size=8, seed=seed)
+    for _ in range(3):
+        rows = []
+        padding = 0
+        for ids, labels in (batches[index] for index in range(len(batches))):
+            padding += int((ids == 0).sum())
+            for row, label in zip(ids, labels, strict=True):
+                assert row[row > 0].tolist() == sequences[label]
+                rows.append(int(label))
+        assert sorted(rows) == list(range(70))
+        # One width for all would cost 70 * 24 - 820 = 860.
+        assert padding < 500
+        widths = [batches[index][0].shape[1] for index in range(len(batches))]
+        assert (widths[0], widths[1]) == (min(widths), max(widths))
+        batches.on_epoch_end()
+
+
+def test_batches_come_in_an_order_that_the_seed_decides():
+    sequences = [[1] * (1 + number % 23) for number in range(70)]
+
+    def orders(seed):
+        batches = TextBatches(sequences, list(range(70)), batch_size=8, seed=seed)
+        for _ in range(2):
+            yield [batches[index][1].tolist() for index in range(len(batches))]
+            batches.on_epoch_end()
+
+    first, second = orders(1)
+    assert first != second
+    assert [first, second] == list(orders(1))
+    assert first != next(orders(2))
