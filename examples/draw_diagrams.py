@@ -13,7 +13,6 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import recipes
 from examples import failures, run_folder
 
 
@@ -24,6 +23,8 @@ def models_of_recipes() -> Iterator[tuple[str, Any]]:
         A name for the diagram, and the model: one for each recipe, or several where a builder
         returns a named tuple of models.
     """
+    import recipes
+
     for module_info in pkgutil.iter_modules(recipes.__path__):
         module = importlib.import_module(f"recipes.{module_info.name}")
         for name, build in inspect.getmembers(module, inspect.isfunction):
@@ -51,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     folder = run_folder.create_run_folder(options.output, "diagrams")
-    # Not at the top: TensorFlow writes lines of its own when it is imported, and a mistake in the
-    # command is to be answered by one line.
+    # Keras and what imports it are not imported at the top: TensorFlow then writes lines of its
+    # own, and a mistake in the command is to be answered by one line.
     import keras_ce
 
     for name, model in models_of_recipes():
