@@ -22,10 +22,9 @@ LARGEST_VOCABULARY = 20_000
 # The best found, on validation texts of TREC-6 and of the standard library.
 ARCHITECTURE = {
     "embedding_dim": 128,
-    "units": 64,
+    "convolution_widths": (2, 3, 5),
     "bidirectional": True,
     "pooling": "max",
-    "convolution_widths": (2, 3, 5),
     "embedding_dropout": 0.3,
     "dropout": 0.5,
 }
@@ -61,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         class_names=class_names,
         token_kind=options.tokens,
         affix_buckets=AFFIX_BUCKETS if words else 0,
+        units=options.lstm_units,
         **ARCHITECTURE,
     )
     token_ids = vocabulary.TokenIds(tokens, options.tokens)
@@ -175,6 +175,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=vocabulary.TOKEN_KINDS,
         default="words",
         help="characters for languages without spaces, such as Chinese",
+    )
+    parser.add_argument(
+        "--lstm-units",
+        type=failures.non_negative_integer,
+        default=0,
+        help="%(default)s; above 0, an LSTM in both directions reads what the convolutions find",
     )
     at_most = "at most, %(default)s; stops when validation does not improve"
     parser.add_argument("--epochs", type=failures.positive_integer, default=15, help=at_most)

@@ -61,10 +61,11 @@ class MaskedPooling1D(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_ce")
 class AffixEmbedding(layers.Layer):
-    """A vector for each token id: the mean of the vectors of the token's beginnings and endings.
+    """A vector for each token id, from the vectors of the token's beginnings and endings.
 
     Tokens share them, so a word that training showed once is still known to end like "-ology".
-    Which affixes a token has is a table inside the layer, saved with its weights.
+    The result is their sum, divided by the square root of their number. Which affixes a token has
+    is a table inside the layer, saved with its weights.
 
     Args:
         vocabulary_size: Number of token ids.
@@ -102,16 +103,18 @@ class AffixEmbedding(layers.Layer):
             trainable=False,
         )
         self.vectors = self.add_weight(
-            name="vectors", shape=(self.buckets, self.output_dim), initializer="uniform"
+            name="vectors",
+            shape=(self.buckets, self.output_dim),
+            initializer=keras.initializers.RandomUniform(-0.02, 0.02),
         )
 
     def call(self, inputs: Any) -> Any:
-        """Looks the affixes of `inputs` up and averages their vectors."""
+        """Looks the affixes of `inputs` up and adds their vectors."""
         affixes = ops.take(self.table, inputs, axis=0)
         vectors = ops.take(self.vectors, affixes, axis=0)
         is_present = ops.expand_dims(ops.cast(ops.not_equal(affixes, 0), vectors.dtype), -1)
         count = ops.maximum(ops.sum(is_present, axis=-2), 1.0)
-        return ops.sum(vectors * is_present, axis=-2) / count
+        return ops.sum(vectors * is_present, axis=-2) / ops.sqrt(count)
 
     def fill_table(self, vocabulary: Sequence[str]) -> None:
         """Writes the affixes of every token into the table, hashed into the buckets."""
@@ -201,17 +204,18 @@ def build_text_classifier(
         vocabulary_size: Number of token ids, 0 (padding) and 1 (unknown) included.
         num_classes: Number of classes.
         embedding_dim: Length of a token's vector.
-        units: Units of the LSTM, in each direction.
+        units: Units of the LSTM, in each direction. 0 for none, where there are convolutions.
         bidirectional: Whether a second LSTM reads backwards.
         pooling: What becomes of the LSTM's outputs: `"last"` keeps the last one, `"mean"` and
             `"max"` take the mean or the maximum over time.
-        convolution_widths: Widths of convolutions that read the embeddings beside the LSTM, each
-            with a maximum over time, as in Kim (2014). None by default.
+        convolution_widths: Widths of convolutions between embedding and LSTM. Their maxima over
+            time also go to the last layer directly, as in Kim (2014). None by default.
         convolution_filters: Number of filters of each width.
-        affix_buckets: If above 0, each token's vector is added to the mean vector of its
-            beginnings and endings, hashed into this many vectors. Needs `vocabulary`.
+        affix_buckets: If above 0, the vectors of a token's beginnings and endings, hashed into
+            this many, are added to its own. Needs `vocabulary`.
         longest_affix: Characters of the longest beginning and ending; the shortest has one.
-        embedding_dropout: Share of the embeddings' entries dropped in training.
+        embedding_dropout: Share of the entries dropped in training, of the embeddings and of the
+            convolutions before the LSTM.
         dropout: Share of the features before the last layer dropped in training.
         vocabulary: The token of each id, kept in the model's file.
         class_names: The name of each class, likewise.
@@ -224,10 +228,17 @@ def build_text_classifier(
     Raises:
         ValueError: If an argument is out of its range.
     """
+    if isinstance(convolution_widths, str) or not isinstance(convolution_widths, Sequence):
+        raise ValueError(
+            "`convolution_widths` must be a sequence of positive integers, for example (2, 3). "
+            f"Received: convolution_widths={convolution_widths!r}."
+        )
+    for index, width in enumerate(convolution_widths):
+        _require_integer(f"convolution_widths[{index}]", width, 1)
     _require_integer("vocabulary_size", vocabulary_size, 2)
     _require_integer("num_classes", num_classes, 2)
     _require_integer("embedding_dim", embedding_dim, 1)
-    _require_integer("units", units, 1)
+    _require_integer("units", units, 0 if convolution_widths else 1)
     _require_integer("convolution_filters", convolution_filters, 1)
     _require_integer("affix_buckets", affix_buckets, 0)
     _require_integer("longest_affix", longest_affix, 1)
@@ -255,13 +266,6 @@ def build_text_classifier(
             f"`pooling` must be one of {', '.join(map(repr, POOLINGS))}. "
             f"Received: pooling={pooling!r}."
         )
-    if isinstance(convolution_widths, str) or not isinstance(convolution_widths, Sequence):
-        raise ValueError(
-            "`convolution_widths` must be a sequence of positive integers, for example (2, 3). "
-            f"Received: convolution_widths={convolution_widths!r}."
-        )
-    for index, width in enumerate(convolution_widths):
-        _require_integer(f"convolution_widths[{index}]", width, 1)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     # The next Keras release stops recurrent layers from passing masks on: each layer gets it.
@@ -276,26 +280,32 @@ def build_text_classifier(
     if embedding_dropout:
         embedded = layers.Dropout(embedding_dropout, name="embedding_dropout")(embedded)
 
-    lstm = layers.LSTM(units, return_sequences=pooling != "last", name="lstm")
-    reader = layers.Bidirectional(lstm, name="both_directions") if bidirectional else lstm
-    read = reader(embedded, mask=mask)
-    if pooling != "last":
-        read = MaskedPooling1D(pooling, name=f"{pooling}_over_time")(read, mask=mask)
-    features = [read]
+    features = []
     if convolution_widths:
         # Zeros where the text has ended: what a convolution sees beyond an unpadded text too.
         visible = embedded * ops.cast(ops.expand_dims(mask, -1), embedded.dtype)
-        for index, width in enumerate(convolution_widths):
-            found = layers.Conv1D(
+        found = [
+            layers.Conv1D(
                 convolution_filters,
                 width,
                 padding="same",
                 activation="relu",
                 name=f"convolution_{index}_width_{width}",
             )(visible)
-            pool = MaskedPooling1D("max", name=f"max_of_convolution_{index}")
-            features.append(pool(found, mask=mask))
-    joined = layers.Concatenate(name="features")(features) if len(features) > 1 else read
+            for index, width in enumerate(convolution_widths)
+        ]
+        embedded = layers.Concatenate(name="convolutions")(found) if len(found) > 1 else found[0]
+        features.append(MaskedPooling1D("max", name="max_of_convolutions")(embedded, mask=mask))
+        if embedding_dropout and units:
+            embedded = layers.Dropout(embedding_dropout, name="convolution_dropout")(embedded)
+    if units:
+        lstm = layers.LSTM(units, return_sequences=pooling != "last", name="lstm")
+        reader = layers.Bidirectional(lstm, name="both_directions") if bidirectional else lstm
+        read = reader(embedded, mask=mask)
+        if pooling != "last":
+            read = MaskedPooling1D(pooling, name=f"{pooling}_over_time")(read, mask=mask)
+        features.append(read)
+    joined = layers.Concatenate(name="features")(features) if len(features) > 1 else features[0]
     if dropout:
         joined = layers.Dropout(dropout, name="dropout")(joined)
     logits = layers.Dense(num_classes, name="logits")(joined)

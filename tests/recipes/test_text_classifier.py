@@ -25,6 +25,8 @@ VARIANTS = {
     "bidirectional last": {"bidirectional": True},
     "mean": {"pooling": "mean", "dropout": 0.5},
     "max": {"pooling": "max", "bidirectional": True},
+    "convolutions and last": {"convolution_widths": (3,)},
+    "convolutions alone": {"convolution_widths": (2, 3), "units": 0},
     "everything": {
         "pooling": "max",
         "bidirectional": True,
@@ -42,7 +44,7 @@ VARIANTS = {
 @pytest.fixture(params=VARIANTS, scope="module")
 def model(request):
     keras.utils.set_random_seed(3)
-    return build_text_classifier(30, 3, **SMALL, **VARIANTS[request.param])
+    return build_text_classifier(30, 3, **{**SMALL, **VARIANTS[request.param]})
 
 
 def logits(model, ids):
@@ -175,9 +177,8 @@ def test_words_that_end_alike_share_a_vector():
     found = keras.ops.convert_to_numpy(layer(np.array([[0, 1, 2]], dtype="int32")))
     assert not table[:2].any()
     assert not found[0, :2].any()
-    np.testing.assert_allclose(
-        found[0, 2], np.mean([vectors[affix] for affix in table[2] if affix], axis=0), atol=1e-6
-    )
+    affixes = [vectors[affix] for affix in table[2] if affix]
+    np.testing.assert_allclose(found[0, 2], sum(affixes) / len(affixes) ** 0.5, atol=1e-6)
     biology, geology, cat = (set(row[row > 0]) for row in table[2:])
     assert len(biology) == len(geology) == 6
     assert len(biology & geology) == 3  # "y>", "gy>", "ogy>"
@@ -188,6 +189,7 @@ def test_words_that_end_alike_share_a_vector():
     ("arguments", "message"),
     [
         ({"units": 0}, r"`units` must be a positive integer. Received: units=0\."),
+        ({"units": -1, "convolution_widths": (2,)}, r"`units` must be a non-negative integer"),
         ({"units": True}, r"`units` must be a positive integer. Received: units=True\."),
         ({"embedding_dim": 1.5}, r"`embedding_dim` must be a positive .* embedding_dim=1\.5"),
         ({"vocabulary_size": 1}, r"`vocabulary_size` must be an integer of at least 2"),
