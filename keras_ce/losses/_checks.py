@@ -92,7 +92,9 @@ def float_list(
     if not values:
         raise ValueError(f"`{name}` must have one number per class. Received: {name}={value!r}.")
     return [
-        number(f"{name}[{index}]", item, minimum=None if above is not None else minimum, above=above)
+        number(
+            f"{name}[{index}]", item, minimum=None if above is not None else minimum, above=above
+        )
         for index, item in enumerate(values)
     ]
 
@@ -102,14 +104,12 @@ def optional_integer(name: str, value: int | None) -> int | None:
     return None if value is None else integer(name, value)
 
 
-def number_or_list(
-    name: str, value: float | Sequence[float], *, above: float
-) -> float | list[float]:
+def number_or_list(name: str, value: Any, *, above: float) -> float | list[float]:
     """Return a validated number, or a list with one per class."""
-    if isinstance(value, numbers.Real):
-        return number(name, value, above=above)
     if getattr(value, "ndim", None) == 0:
-        return number(name, value.item(), above=above)  # type: ignore[union-attr]
+        value = value.item()
+    if isinstance(value, numbers.Real):
+        return number(name, float(value) if not isinstance(value, bool) else value, above=above)
     return float_list(name, value, above=above)
 
 

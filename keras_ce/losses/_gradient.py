@@ -34,7 +34,7 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
     if keras.backend.backend() == "torch":
         return _torch_function().apply(forward, backward, inputs, *constants)[0]
 
-    @ops.custom_gradient  # type: ignore[untyped-decorator]
+    @ops.custom_gradient
     def losses_with_gradient(inputs: Tensor, *constants: Tensor) -> tuple[Tensor, Any]:
         losses, residuals = forward(inputs, *constants)
 

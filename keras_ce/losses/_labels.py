@@ -60,8 +60,8 @@ def class_ids(y_true: Any, rank: int) -> Tensor:
     """
     if _is_plain(y_true):
         labels = to_array("y_true", y_true)
-        if labels.dtype.kind == "b":
-            labels = labels.astype("int32")
+        if labels.dtype.kind not in "iu":
+            labels = labels.astype("float64")  # float16 does not reach the limits of int32.
         with np.errstate(invalid="ignore"):
             is_id = (np.floor(labels) == labels) & (labels > NO_ID) & (labels < 2**31)
         ids = ops.convert_to_tensor(np.where(is_id, labels, NO_ID).astype("int32"))
@@ -79,8 +79,11 @@ def class_ids(y_true: Any, rank: int) -> Tensor:
         elif dtype in ("int64", "uint32", "uint64"):
             labels = ops.cast(y_true, "int64")  # On JAX int32: beyond it, negative and invalid.
             ids = ops.cast(
-                ops.where(ops.equal(ops.cast(ops.cast(labels, "int32"), labels.dtype), labels),
-                          labels, ops.full_like(labels, NO_ID)),
+                ops.where(
+                    ops.equal(ops.cast(ops.cast(labels, "int32"), labels.dtype), labels),
+                    labels,
+                    ops.full_like(labels, NO_ID),
+                ),
                 "int32",
             )
         else:

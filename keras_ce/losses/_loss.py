@@ -21,7 +21,7 @@ class LossOptions(TypedDict, total=False):
     dtype: Any
 
 
-class PositionLoss(keras.losses.Loss, abc.ABC):  # type: ignore[misc]
+class PositionLoss(keras.losses.Loss, abc.ABC):
     """A loss with one value per position: per row, time step or pixel.
 
     Keras's base class casts labels and predictions to the dtype of the loss before it looks at
@@ -102,9 +102,7 @@ class PositionLoss(keras.losses.Loss, abc.ABC):  # type: ignore[misc]
                 is_counted = is_kept if is_counted is None else is_counted & is_kept
             return ops.cast(self._reduced(losses, weights, is_counted), self.dtype)
 
-    def _reduced(
-        self, losses: Tensor, weights: Tensor | None, is_counted: Tensor | None
-    ) -> Tensor:
+    def _reduced(self, losses: Tensor, weights: Tensor | None, is_counted: Tensor | None) -> Tensor:
         if weights is not None:
             weights = ops.broadcast_to(weights, ops.shape(losses))
             if is_counted is not None:
@@ -167,7 +165,7 @@ def _aligned_weights(sample_weight: Any, positions: list[int | None], dtype: Any
     return ops.reshape(weights, (*ops.shape(weights), *[1] * (rank - len(shape))))
 
 
-class Labels(keras.losses.Loss):  # type: ignore[misc]
+class Labels(keras.losses.Loss):
     """Returns its labels. What Keras does to them shows the mask and the replica scale."""
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -185,10 +183,11 @@ def _mask(y_pred: Tensor, rank: int) -> Tensor:
 
 
 def _checked_mask(mask: Tensor | None, positions: list[int | None]) -> Tensor | None:
-    if mask is None or all(size == 1 for size in mask.shape):
-        if mask is None or any(size != 1 for size in positions):
-            return None
+    if mask is None:
+        return None
     shape = list(mask.shape)
+    if all(size == 1 for size in shape) and any(size != 1 for size in positions):
+        return None  # The ones came back as they were.
     if len(shape) != len(positions) or not all(
         size is None or expected is None or size == expected
         for size, expected in zip(shape, positions, strict=True)

@@ -16,6 +16,7 @@ from keras_ce.losses._values import (
     clamped,
     either,
     exempt_to_zero,
+    last_axis_mean,
     settle,
     tensor,
     unless_exempt,
@@ -62,7 +63,7 @@ class SigmoidLoss(PositionLoss):
 
         losses = self.entry_losses(labels, y_pred)
         if is_kept is None:
-            losses = ops.mean(losses, -1)
+            losses = ops.squeeze(last_axis_mean(losses), -1)
         else:
             number = ops.sum(ops.cast(is_kept, losses.dtype), -1)
             losses = ops.sum(ops.where(is_kept, losses, 0.0), -1) / ops.maximum(number, 1)

@@ -19,6 +19,8 @@ from keras_ce.losses._values import (
     clamped,
     either,
     exempt_to_zero,
+    last_axis_mean,
+    last_axis_size,
     settle,
     tensor,
     unless_exempt,
@@ -64,8 +66,8 @@ class SoftmaxLoss(PositionLoss):
         is_dense = _labels.are_dense(y_true, y_pred, self.axis)
         if is_dense and self.ignore_class is not None:
             raise ValueError(
-                "`ignore_class` needs class ids as labels. Received: dense rows, "
-                f"y_true.shape={tuple(y_true.shape)}, with ignore_class={self.ignore_class}. "
+                "`ignore_class` needs class ids as labels. Received: dense rows "
+                f"with ignore_class={self.ignore_class} and y_pred.shape={_checks.shape_text(y_pred)}. "
                 "Give the rows to ignore `sample_weight` 0."
             )
         y_pred = ops.moveaxis(y_pred, self.axis, -1)
@@ -146,15 +148,18 @@ def crossentropy_of_ids(
 
     def forward(y_pred: Tensor, ids: Tensor, weights: Tensor) -> Any:
         peak = ops.max(y_pred, -1, keepdims=True)
+        average = None
         if from_logits:
             shifted = y_pred - peak
             at_label = label_entry(shifted, ids)
-            average = ops.mean(shifted, -1, keepdims=True) if uniform_share else 0.0
+            if uniform_share:
+                average = last_axis_mean(shifted)
             exponentials = exponential(shifted)
         else:
             exponentials = y_pred / peak
             at_label = ops.log(label_entry(exponentials, ids))
-            average = ops.mean(ops.log(exponentials), -1, keepdims=True) if uniform_share else 0.0
+            if uniform_share:
+                average = last_axis_mean(ops.log(exponentials))
         label = ops.exp(at_label)
         others = with_label_entry(exponentials, ids, ops.zeros_like(label))
         rest = ops.sum(others, -1, keepdims=True)
@@ -173,7 +178,7 @@ def crossentropy_of_ids(
         gradient = others * (upstream * (weights + uniform_share) / total)
         at_label = -weights * rest
         if uniform_share:
-            each = uniform_share / ops.cast(ops.shape(y_pred)[-1], y_pred.dtype)
+            each = uniform_share / last_axis_size(y_pred)
             gradient = gradient - upstream * each
             at_label = at_label + uniform_share * label - each
         gradient = with_label_entry(gradient, ids, upstream * at_label)

@@ -23,8 +23,8 @@ def predictions(y_pred: Any) -> Tensor:
 
 def tensor(name: str, value: Any) -> Tensor:
     """An array, tensor or (nested) list of numbers as a tensor; Python floats become float32."""
-    if ops.is_tensor(value):
-        return value
+    if ops.is_tensor(value) or isinstance(value, keras.Variable):
+        return ops.convert_to_tensor(value)
     array = to_array(name, value)
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
         array = array.astype("float32")
@@ -58,6 +58,16 @@ def clamped(probabilities: Tensor) -> Tensor:
 def weighted(weights: Tensor, values: Tensor) -> Tensor:
     """`weights * values`, where infinity with weight 0 counts 0."""
     return ops.where(ops.equal(weights, 0), 0.0, weights * values)
+
+
+def last_axis_size(values: Tensor) -> Tensor:
+    """The size of the last axis in the dtype of `values`, also where a trace does not know it."""
+    return ops.cast(ops.shape(values)[-1], values.dtype)
+
+
+def last_axis_mean(values: Tensor) -> Tensor:
+    """The mean over the last axis, which stays. On torch, `ops.mean` rounds float64 to float32."""
+    return ops.sum(values, -1, keepdims=True) / last_axis_size(values)
 
 
 def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:

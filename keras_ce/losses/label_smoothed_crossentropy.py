@@ -9,6 +9,7 @@ from keras import ops
 from keras_ce.losses import _checks
 from keras_ce.losses._loss import LossOptions
 from keras_ce.losses._softmax import SoftmaxLoss, crossentropy_of_ids, crossentropy_of_rows
+from keras_ce.losses._values import last_axis_size
 
 Tensor = Any
 
@@ -103,7 +104,7 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
 
     def _prior(self, y_pred: Tensor) -> Tensor:
         if self.prior is None:
-            return 1 / ops.cast(ops.shape(y_pred)[-1], y_pred.dtype)
+            return 1 / last_axis_size(y_pred)
         prior = _checks.per_class("prior", self.prior, y_pred.shape[-1])
         return ops.convert_to_tensor([item / sum(prior) for item in prior], y_pred.dtype)
 

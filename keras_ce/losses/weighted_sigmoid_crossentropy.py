@@ -70,8 +70,8 @@ class WeightedSigmoidCrossentropy(SigmoidLoss):
         self.label_smoothing = _checks.number(
             "label_smoothing", label_smoothing, minimum=0, maximum=1
         )
-        self.ignore_label = None if ignore_label is None else _checks.number(
-            "ignore_label", ignore_label
+        self.ignore_label = (
+            None if ignore_label is None else _checks.number("ignore_label", ignore_label)
         )
 
     def entry_losses(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""Runs a function on the backend of this process, with its gradient, eager or compiled."""
+
+import keras
+import numpy as np
+
+BACKEND = keras.backend.backend()
+MODES = {
+    "tensorflow": ["eager", "graph", "xla"],
+    "jax": ["eager", "jit"],
+    "torch": ["eager"],
+}[BACKEND]
+COMPILED_MODES = [mode for mode in MODES if mode != "eager"]
+
+
+def array(tensor):
+    """A tensor, bfloat16 or not, as NumPy array."""
+    if keras.backend.standardize_dtype(tensor.dtype) in ("bfloat16", "float16"):
+        tensor = keras.ops.cast(tensor, "float32")
+    if BACKEND == "torch":
+        tensor = tensor.detach().cpu().numpy()
+    return np.asarray(tensor)
+
+
+def call(function, *inputs, mode="eager"):
+    """`function(*tensors)` of arrays, as NumPy array."""
+    tensors = [keras.ops.convert_to_tensor(item) for item in inputs]
+    return array(_compiled(function, mode)(*tensors))
+
+
+def gradient(function, y_pred, *others, mode="eager", dtype=None):
+    """Value of `function(y_pred, *others)` and the gradient of its sum with respect to y_pred."""
+    others = [keras.ops.convert_to_tensor(item) for item in others]
+    y_pred = keras.ops.convert_to_tensor(y_pred, dtype=dtype)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        def run(y_pred, *others):
+            with tf.GradientTape() as tape:
+                tape.watch(y_pred)
+                value = function(y_pred, *others)
+                total = tf.reduce_sum(value)
+            return value, tape.gradient(total, y_pred)
+
+        value, slope = _compiled(run, mode)(y_pred, *others)
+    elif BACKEND == "jax":
+        import jax
+
+        # Not jax.grad, whose tracers hide the values that eager execution checks.
+        def run(y_pred, *others):
+            value, pullback = jax.vjp(lambda y_pred: function(y_pred, *others), y_pred)
+            return value, pullback(jax.numpy.ones_like(value))[0]
+
+        value, slope = _compiled(run, mode)(y_pred, *others)
+    else:
+        y_pred = y_pred.clone().requires_grad_()
+        value = function(y_pred, *others)
+        value.sum().backward()
+        slope = y_pred.grad
+    return array(value), array(slope)
+
+
+def _compiled(function, mode):
+    if mode == "eager":
+        return function
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=mode == "xla", autograph=True)

@@ -1,0 +1,233 @@
+"""At least one case per loss of the catalogue, with every argument off its default somewhere."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import references
+
+import keras_ce.losses
+
+BATCH, TIME, CLASSES = 4, 3, 5
+_generator = np.random.default_rng(20261120)
+
+
+def logits(*shape, scale=2.0):
+    return (_generator.normal(size=shape) * scale).astype("float32")
+
+
+def probabilities(*shape):
+    rows = _generator.dirichlet(np.ones(shape[-1]), size=shape[:-1])
+    return rows.astype("float32")
+
+
+def ids(*shape, num_classes=CLASSES):
+    return _generator.integers(0, num_classes, size=shape).astype("int32")
+
+
+def soft_rows(*shape):
+    rows = _generator.uniform(0, 1, size=shape)
+    rows[..., 0] = 0  # a class with no mass; the rows do not sum to one
+    return rows.astype("float32")
+
+
+def binary(*shape):
+    return _generator.integers(0, 2, size=shape).astype("float32")
+
+
+@dataclasses.dataclass(eq=False)
+class Case:
+    """A loss with arguments, labels (B, T) or (B, T, C), predictions (B, T, C), a reference."""
+
+    name: str
+    loss: str
+    arguments: dict[str, Any]
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    tolerance: float = 5e-6
+
+    @property
+    def reference(self) -> Callable[..., Any]:
+        return getattr(references, self.function_name)
+
+    @property
+    def function_name(self) -> str:
+        cls = getattr(keras_ce.losses, self.loss)
+        return cls.__module__.rpartition(".")[2]
+
+    def make(self, **options):
+        return getattr(keras_ce.losses, self.loss)(**self.arguments, **options)
+
+    def function(self, y_true, y_pred):
+        return getattr(keras_ce.losses, self.function_name)(y_true, y_pred, **self.arguments)
+
+    @property
+    def has_ids(self) -> bool:
+        return self.y_true.ndim < self.y_pred.ndim
+
+    @property
+    def invalid_label(self) -> float:
+        """A label that this loss must refuse."""
+        return CLASSES if self.has_ids else float("nan")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.y_pred.shape[:-1]
+
+    def label(self, position):
+        label = self.y_true[position]
+        return int(label) if self.has_ids else [float(item) for item in label]
+
+    def expected(self, position, rows) -> tuple[np.ndarray, np.ndarray]:
+        """The reference's losses and gradients of rows (N, C) with the labels of a position."""
+        return _expected(self.name, position, rows.tobytes())
+
+    @functools.cached_property
+    def _all_expected(self) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [
+            self.expected(position, self.y_pred[position][None])
+            for position in np.ndindex(self.shape)
+        ]
+        values, slopes = zip(*pairs, strict=True)
+        return np.reshape(values, self.shape), np.reshape(slopes, self.y_pred.shape)
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._all_expected[0]
+
+    @property
+    def slopes(self) -> np.ndarray:
+        return self._all_expected[1]
+
+
+@functools.cache
+def _expected(name, position, rows):
+    case = next(case for case in CASES if case.name == name)
+    rows = np.frombuffer(rows, "float32").reshape(-1, CLASSES)
+    label = case.label(position)
+    values = [references.value(case.reference, label, row, **case.arguments) for row in rows]
+    slopes = [references.slope(case.reference, label, row, **case.arguments) for row in rows]
+    return np.array(values), np.array(slopes)
+
+
+PRIOR = [0.1, 0.2, 0.4, 0.0, 0.3]
+WEIGHTS = [0.5, 2.0, 1.0, 3.0, 0.0]
+SHAPE = (BATCH, TIME, CLASSES)
+
+CASES = [
+    Case(
+        "smoothed-ids",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0.2, "from_logits": True},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+    ),
+    Case(
+        "smoothed-ids-probabilities",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0.2},
+        ids(BATCH, TIME),
+        probabilities(*SHAPE),
+    ),
+    Case(
+        "plain-ids",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0, "from_logits": True},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+    ),
+    Case(
+        "plain-ids-probabilities",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0},
+        ids(BATCH, TIME),
+        probabilities(*SHAPE),
+    ),
+    Case(
+        "weighted-ids",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0, "from_logits": True, "class_weight": WEIGHTS},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+    ),
+    Case(
+        "prior-weighted-ids",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0.3, "from_logits": True, "prior": PRIOR, "class_weight": {1: 2.5}},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+    ),
+    Case(
+        "soft-rows",
+        "LabelSmoothedCrossentropy",
+        {"from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+    ),
+    Case(
+        "plain-rows",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+    ),
+    Case(
+        "prior-weighted-rows-probabilities",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 0.3, "prior": PRIOR, "class_weight": WEIGHTS},
+        soft_rows(*SHAPE),
+        probabilities(*SHAPE),
+    ),
+    Case(
+        "all-smoothing",
+        "LabelSmoothedCrossentropy",
+        {"label_smoothing": 1, "from_logits": True},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+    ),
+    Case(
+        "sigmoid",
+        "WeightedSigmoidCrossentropy",
+        {"from_logits": True},
+        binary(*SHAPE),
+        logits(*SHAPE),
+    ),
+    Case(
+        "sigmoid-weighted-smoothed",
+        "WeightedSigmoidCrossentropy",
+        {"pos_weight": [1.0, 2.0, 0.5, 4.0, 3.0], "label_smoothing": 0.1, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+    ),
+    Case(
+        "sigmoid-probabilities",
+        "WeightedSigmoidCrossentropy",
+        {"pos_weight": 2.5},
+        binary(*SHAPE),
+        probabilities(*SHAPE),
+    ),
+    Case(
+        "sigmoid-ignored-entries",
+        "WeightedSigmoidCrossentropy",
+        {"pos_weight": 2.5, "from_logits": True, "ignore_label": 0.0},
+        binary(*SHAPE) * 0.7,
+        logits(*SHAPE),
+    ),
+    Case("ranking-index", "MarginRanking", {"margin": 0.7}, ids(BATCH, TIME), logits(*SHAPE)),
+    Case(
+        "ranking-relevance",
+        "MarginRanking",
+        {"margin": 1.5},
+        ids(*SHAPE).astype("float32") - 2,
+        logits(*SHAPE),
+    ),
+]
+# A row of nothing but ignored labels is an ignored position; other tests look at those.
+for _case in CASES:
+    if "ignore_label" in _case.arguments:
+        _case.y_true[..., 0] = 1.0
+
+assert keras.backend.floatx() == "float32"

@@ -1,0 +1,65 @@
+"""Two replicas give the loss and the weights of one. In a process of its own: TensorFlow fixes
+the number of devices when it starts."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from backends import BACKEND
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from keras_ce.losses import (
+    LabelSmoothedCrossentropy, MarginRanking, WeightedSigmoidCrossentropy
+)
+
+generator = np.random.default_rng(0)
+x = generator.normal(size=(16, 4)).astype("float32")
+ids = generator.integers(0, 3, 16)
+rows = generator.integers(0, 2, (16, 3)).astype("float32")
+weights = generator.uniform(0, 2, 16).astype("float32")
+results = []
+for reduction in ("sum_over_batch_size", "sum", "mean"):
+    for loss, y in [
+        (LabelSmoothedCrossentropy(0.1, from_logits=True, reduction=reduction), ids),
+        (WeightedSigmoidCrossentropy(2.0, from_logits=True, reduction=reduction), rows),
+        (MarginRanking(0.5, reduction=reduction), ids),
+    ]:
+        outcomes = []
+        for strategy in (
+            tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), tf.distribute.get_strategy()
+        ):
+            keras.utils.set_random_seed(0)
+            with strategy.scope():
+                model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+                model.compile(keras.optimizers.SGD(0.1), loss=loss)
+            history = model.fit(
+                x, y, sample_weight=weights, batch_size=8, epochs=2, shuffle=False, verbose=0
+            )
+            outcomes.append(
+                [history.history["loss"], [w.numpy().tolist() for w in model.weights]]
+            )
+        results.append([type(loss).__name__, reduction, *outcomes])
+print("RESULT" + json.dumps(results))
+"""
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.distribute is TensorFlow's")
+def test_row_14_two_replicas_give_the_loss_and_weights_of_one():
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    outcomes = json.loads(result.stdout.partition("RESULT")[2])
+    assert len(outcomes) == 9
+    for name, reduction, (two_losses, two_weights), (losses, weights) in outcomes:
+        assert two_losses == pytest.approx(losses, rel=1e-5), (name, reduction)
+        for mine, theirs in zip(two_weights, weights, strict=True):
+            for left, right in zip(mine, theirs, strict=True):
+                assert left == pytest.approx(right, rel=1e-4, abs=1e-6), (name, reduction)

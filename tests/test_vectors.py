@@ -1,0 +1,351 @@
+"""Every number that the study notes print, and the published vectors that a loss can express."""
+
+import json
+import pathlib
+
+import backends
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_ce.losses import (
+    label_smoothed_crossentropy,
+    margin_ranking,
+    weighted_sigmoid_crossentropy,
+)
+
+FOLDER = pathlib.Path(__file__).parent / "vectors"
+DOCUMENTS = json.loads((FOLDER / "documents.json").read_text(encoding="utf-8"))
+PUBLISHED = json.loads((FOLDER / "published.json").read_text(encoding="utf-8"))
+
+
+def softmax(logits):
+    return np.asarray(backends.array(ops.softmax(ops.convert_to_tensor(logits, "float32"))))
+
+
+def crossentropy(labels, predictions, **arguments):
+    return backends.array(
+        label_smoothed_crossentropy(
+            np.array(labels), np.array(predictions, "float32"), 0, **arguments
+        )
+    )
+
+
+def softmax_gradient(labels, logits):
+    return backends.gradient(
+        lambda y_pred, y_true: label_smoothed_crossentropy(y_true, y_pred, 0, from_logits=True),
+        np.array(logits, "float32"),
+        np.array(labels, "float32"),
+    )[1]
+
+
+def sigmoid_entries(labels, logits, **arguments):
+    """One entry per row, so that the mean over the last axis changes nothing."""
+    return weighted_sigmoid_crossentropy(
+        np.array(labels, "float32")[:, None],
+        np.array(logits, "float32")[:, None],
+        from_logits=True,
+        **arguments,
+    )
+
+
+def sigmoid_gradient(labels, logits):
+    return backends.gradient(
+        lambda y_pred, y_true: weighted_sigmoid_crossentropy(
+            y_true[:, None], y_pred[:, None], from_logits=True
+        ),
+        np.array(logits, "float32"),
+        np.array(labels, "float32"),
+    )[1]
+
+
+def distribution(values):
+    return np.array(values) / np.sum(values)
+
+
+# What of the notes is computed, by the text that says what it is. Issue by issue the rest follows.
+COMPUTED = {
+    "categorical cross-entropy of one softmax prediction (cat, dog, horse)": lambda i: crossentropy(
+        i["label"], i["probabilities"]
+    ),
+    "softmax of the logits": lambda i: (
+        -softmax_gradient([[0, 0, 0]] * 2, i["logits"]) + softmax(i["logits"])
+    ),
+    "softmax applied twice (the mistake)": lambda i: softmax(softmax(i["logits"])),
+    "softmax cross-entropy from logits, one-hot labels": lambda i: crossentropy(
+        i["labels"], i["logits"], from_logits=True
+    ),
+    "cross-entropy when softmaxed values are passed as logits (the mistake)": lambda i: (
+        crossentropy(i["labels"], softmax(i["logits"]), from_logits=True)
+    ),
+    "softmax cross-entropy, soft labels": lambda i: crossentropy(
+        i["labels"], i["logits"], from_logits=True
+    ),
+    "sparse softmax cross-entropy": lambda i: crossentropy(
+        i["labels"], i["logits"], from_logits=True
+    ),
+    "sum over samples": lambda i: crossentropy(i["labels"], i["logits"], from_logits=True).sum(),
+    "self-information in nats": lambda i: crossentropy([0, 1, 2], [i["probabilities"]] * 3),
+    "entropy in nats": lambda i: crossentropy(i["probabilities"], i["probabilities"]),
+    "categorical cross-entropy of one softmax prediction (cat, dog, pig)": lambda i: crossentropy(
+        i["label"], i["probabilities"]
+    ),
+    "multi-label (sigmoid) cross-entropy, summed over labels": lambda i: (
+        3 * backends.array(weighted_sigmoid_crossentropy(i["label"], i["probabilities"]))
+    ),
+    "weighted sigmoid cross-entropy from logits: (1-z)x + l(log(1+exp(-|x|)) + max(-x,0)), "
+    "l = 1+(q-1)z": lambda i: backends.array(
+        sigmoid_entries(i["labels"], i["logits"], pos_weight=i["pos_weight"])
+    ),
+    "binary cross-entropy of probability 1 for label 1 (Keras clips at 1e-7)": lambda i: (
+        backends.array(weighted_sigmoid_crossentropy(i["label"], i["probability"]))
+    ),
+    "categorical cross-entropy after normalising predictions, labels [1,2]": lambda i: crossentropy(
+        i["label"], distribution(i["predictions"])
+    ),
+    "softmax cross-entropy from logits, labels [1,2]": lambda i: crossentropy(
+        i["label"], i["logits"], from_logits=True
+    ),
+    "sparse softmax cross-entropy from logits": lambda i: crossentropy(
+        i["label"], i["logits"], from_logits=True
+    ),
+    "sparse categorical cross-entropy from probabilities": lambda i: crossentropy(
+        i["label"], i["probabilities"]
+    ),
+    "gradient of softmax cross-entropy w.r.t. the logits is p - c for one-hot c": lambda i: (
+        softmax_gradient(i["labels"], i["logits"])
+    ),
+    "gradient of sigmoid cross-entropy w.r.t. the logit is sigmoid(x) - c": lambda i: (
+        sigmoid_gradient(i["labels"], i["logits"])
+    ),
+    "label-smoothed cross-entropy: (1-e) CE(y,p) + e CE(1/n,p), e = 0.1": lambda i: backends.array(
+        label_smoothed_crossentropy(
+            i["labels"], np.array(i["logits"], "float32"), i["smoothing"], from_logits=True
+        )
+    ),
+    "margin ranking: max(0, margin + cos(q,wrong) - cos(q,right)), margin = 0.1": lambda i: (
+        backends.array(
+            margin_ranking(
+                [0, 0, 0], np.stack([i["right"], i["wrong"]], -1).astype("float32"), i["margin"]
+            )
+        )
+    ),
+    "grouped softmax: a flat vector of two groups of three classes, labels one-hot in each group; "
+    "the sum over the groups": lambda i: crossentropy(
+        np.reshape(i["labels"], (1, 2, 3)), np.reshape(i["logits"], (1, 2, 3)), from_logits=True
+    ).sum(-1),
+    "sigmoid cross-entropy of the same flat vector, mean over the 6 units": lambda i: (
+        backends.array(
+            weighted_sigmoid_crossentropy(
+                np.array(i["labels"]), np.array(i["logits"], "float32"), from_logits=True
+            )
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("entry", DOCUMENTS, ids=lambda entry: entry["what"][:40])
+def test_every_number_of_the_notes(entry):
+    result = COMPUTED[entry["what"]](entry["inputs"])
+    np.testing.assert_allclose(result, entry["exact"], rtol=5e-6, atol=1e-7)
+
+
+def labels(entry):
+    inputs = entry["inputs"]
+    return np.array(inputs.get("y_true", inputs.get("target", inputs.get("labels"))))
+
+
+def predictions(entry):
+    inputs = entry["inputs"]
+    values = inputs.get("y_pred", inputs.get("logits", inputs.get("scores")))
+    as_floats = np.vectorize(float, otypes=["float32"])  # "-inf" is written as text
+    return as_floats(np.array(values, dtype=object))
+
+
+def softmax_value(entry, **arguments):
+    loss = label_smoothed_crossentropy(labels(entry), predictions(entry), **arguments)
+    return backends.array(loss)
+
+
+def sigmoid_value(entry, **arguments):
+    loss = weighted_sigmoid_crossentropy(
+        labels(entry).astype("float32"), predictions(entry), **arguments
+    )
+    return backends.array(loss)
+
+
+def weighted_mean(losses, weights):
+    return (losses * weights).mean()
+
+
+def ranked(entry, margin):
+    return backends.array(margin_ranking(labels(entry), predictions(entry), margin))
+
+
+def cosine_scores(inputs):
+    def cosine(a, b):
+        return np.sum(a * b, -1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+
+    anchor, positive, negative = (
+        np.array(inputs[name]) for name in ("anchor", "positive", "negative")
+    )
+    scores = [cosine(anchor, positive), cosine(anchor, negative)]
+    return np.stack(scores, -1).astype("float32")
+
+
+def class_weighted(entry):
+    """torch divides the mean by the sum of the labels' weights; ours never do."""
+    weight = entry["args"]["weight"]
+    losses = softmax_value(
+        entry,
+        label_smoothing=entry["args"].get("label_smoothing", 0.0),
+        class_weight=weight,
+        from_logits=True,
+    )
+    return losses.sum() / np.take(weight, labels(entry)).sum()
+
+
+def two_scores(entry):
+    """torch's target of -1 says that the second input should be the larger."""
+    inputs = entry["inputs"]
+    scores = np.stack([inputs["input1"], inputs["input2"]], -1).astype("float32")
+    index = (np.array(inputs["target"]) < 0).astype("int32")
+    return backends.array(margin_ranking(index, scores, entry["args"]["margin"]))
+
+
+def interleaved(entry):
+    pairs = np.reshape(entry["inputs"]["y_pred_interleaved_pos_neg"], (-1, 2)).astype("float32")
+    return backends.array(margin_ranking([0, 0], pairs, entry["args"]["margin"])).mean()
+
+
+def averaged_negatives(entry):
+    rows = np.reshape(entry["inputs"]["y_pred_pos_neg_neg"], (-1, 3))
+    pairs = np.stack([rows[:, 0], rows[:, 1:].mean(-1)], -1).astype("float32")
+    return backends.array(margin_ranking([0, 0], pairs, entry["args"]["margin"])).mean()
+
+
+def pair_sums(entry, margin=1.0):
+    """The sum over pairs: the mean times their number."""
+    relevance = labels(entry)
+    pairs = (relevance[..., :, None] > relevance[..., None, :]).sum((-2, -1))
+    return ranked(entry, margin) * pairs
+
+
+def smoothed_labels(entry):
+    """The gradient at equal logits is 1 / C - q."""
+    rows = np.array(entry["inputs"]["labels"], "float32")
+    slopes = backends.gradient(
+        lambda y_pred, y_true: label_smoothed_crossentropy(
+            y_true, y_pred, entry["args"]["alpha"], from_logits=True
+        ),
+        np.zeros_like(rows),
+        rows,
+    )[1]
+    return 1 / 3 - slopes
+
+
+def in_batch(anchors, candidates, temperature):
+    """Softmax over the similarities of a row, the right answer on the diagonal."""
+    similarities = (anchors @ candidates.T / temperature).astype("float32")
+    return crossentropy(np.arange(len(similarities)), similarities, from_logits=True)
+
+
+def unit(vectors):
+    return np.array(vectors) / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+EXPRESSED = {
+    "CategoricalCrossentropyTest.test_unweighted": lambda e: softmax_value(
+        e, label_smoothing=0
+    ).mean(),
+    "CategoricalCrossentropyTest.test_scalar_weighted": lambda e: (
+        2.3 * softmax_value(e, label_smoothing=0, from_logits=True).mean()
+    ),
+    "CategoricalCrossentropyTest.test_sample_weighted": lambda e: weighted_mean(
+        softmax_value(e, label_smoothing=0), e["args"]["sample_weight"]
+    ),
+    "CategoricalCrossentropyTest.test_label_smoothing": lambda e: softmax_value(
+        e, from_logits=True
+    ).mean(),
+    "SparseCategoricalCrossentropyTest.test_no_reduction": lambda e: softmax_value(
+        e, label_smoothing=0, from_logits=True
+    ),
+    "BinaryCrossentropyTest.test_unweighted": lambda e: sigmoid_value(e).mean(),
+    "BinaryCrossentropyTest.test_unweighted (logits)": lambda e: sigmoid_value(
+        e, from_logits=True
+    ).mean(),
+    "BinaryCrossentropyTest.test_label_smoothing": lambda e: sigmoid_value(
+        e, from_logits=True, label_smoothing=0.1
+    ).mean(),
+    "SoftmaxCrossEntropyTest": lambda e: softmax_value(e, label_smoothing=0, from_logits=True),
+    "SafeSoftmaxCrossEntropyTest": lambda e: softmax_value(e, label_smoothing=0, from_logits=True),
+    "SigmoidCrossEntropyTest": lambda e: sigmoid_value(e, from_logits=True),
+    "SmoothLabelsTest": smoothed_labels,
+    "optax/losses/_ranking_test.py": lambda e: softmax_value(
+        e, label_smoothing=0, from_logits=True
+    ),
+    "rax/_src/losses_test.py": pair_sums,
+    "pairwise_hinge_loss_test.py::test_batched_input": pair_sums,
+    "pairwise_hinge_loss_test.py::test_loss_reduction": lambda e: pair_sums(e).sum() / 10,
+    "loss=rank_hinge,num_neg=1": interleaved,
+    "loss=rank_hinge,num_neg=2": averaged_negatives,
+    "test_rank_crossentropy_loss": lambda e: softmax_value(
+        e, label_smoothing=0, from_logits=True
+    ).mean(),
+    "BCEWithLogitsLoss": lambda e: backends.array(
+        weighted_sigmoid_crossentropy(
+            np.ones((10, 64), "float32"),
+            np.full((10, 64), 1.5, "float32"),
+            [1.0] * 64,
+            from_logits=True,
+        )
+    ).mean(),
+    "CrossEntropyLoss docstring": lambda e: softmax_value(
+        e, label_smoothing=0, from_logits=True
+    ).mean(),
+    "loss=sparse_ce_label_smoothing": lambda e: softmax_value(e, from_logits=True).mean(),
+    "loss=ce_class_weight": class_weighted,
+    "loss=bce_pos_weight": lambda e: sigmoid_value(
+        e, from_logits=True, pos_weight=e["args"]["pos_weight"]
+    ).mean(),
+    "loss=margin_ranking": two_scores,
+    "loss=triplet_cosine": lambda e: backends.array(
+        margin_ranking([0, 0], cosine_scores(e["inputs"]), e["args"]["margin"])
+    ),
+    "loss=multiple_negatives_ranking": lambda e: in_batch(
+        unit(e["inputs"]["anchors"]), unit(e["inputs"]["positives"]), 1 / e["args"]["scale"]
+    ).mean(),
+}
+NOT_EXPRESSED = {
+    "KLDivergenceTest": "rows that are not distributions are an error here, not a divergence",
+    "NtxentTest": "every embedding is question and answer at once, itself left out",
+    "Focal": "a later loss of the catalogue",
+    "focal": "a later loss of the catalogue",
+    "GeneralizedCrossEntropy": "a later loss of the catalogue",
+    "PolyLossTest": "a later loss of the catalogue",
+    "AsymmetricLoss": "a later loss of the catalogue",
+    "ZlprLoss": "a later loss of the catalogue",
+}
+
+
+def name(entry):
+    arguments = ",".join(f"{key}={value}" for key, value in entry["args"].items())
+    return f"{entry['source']} loss={entry['loss']},{arguments}"
+
+
+def found(table, entry):
+    """The longest key of a table that an entry's name contains."""
+    keys = [key for key in table if key in name(entry)]
+    return table[max(keys, key=len)] if keys else None
+
+
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: name(entry)[-60:])
+def test_published_vectors(entry):
+    computed, reason = found(EXPRESSED, entry), found(NOT_EXPRESSED, entry)
+    assert (computed is None) != (reason is None), "say whether a loss expresses this vector"
+    if computed is None:
+        return
+    expected = np.array(entry["expected"])
+    if "per item" in str(entry["args"].get("reduction")):
+        expected = expected.sum(-1)  # Ours is one value per row of candidates.
+    np.testing.assert_allclose(computed(entry), expected, atol=entry["tolerance"], rtol=1e-6)
