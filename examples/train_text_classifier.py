@@ -183,7 +183,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="%(default)s; above 0, an LSTM in both directions reads what the convolutions find",
     )
     at_most = "at most, %(default)s; stops when validation does not improve"
-    parser.add_argument("--epochs", type=failures.positive_integer, default=15, help=at_most)
+    parser.add_argument("--epochs", type=failures.positive_integer, default=20, help=at_most)
     parser.add_argument(
         "--batch-size", type=failures.positive_integer, default=64, help="%(default)s"
     )
