@@ -37,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import keras
 
     from examples import text_training
-    from examples.vocabulary import TokenIds
     from recipes.text_classifier import TextClassifier
 
     try:
@@ -50,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{options.model} is a Keras model without a vocabulary; "
             "name a model.keras that examples.train_text_classifier has left"
         )
-    token_ids = TokenIds(model.vocabulary, model.token_kind)
-    logits = text_training.predict_logits(model, [token_ids(text) for text in texts])
+    logits = text_training.predict_logits(model, text_training.token_ids(model, texts))
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     width = max(map(len, model.class_names))
     for text, row in zip(texts, probabilities, strict=True):

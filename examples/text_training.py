@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy
+import scipy.optimize
+import scipy.special
 
 import keras_ce
-from examples.vocabulary import pad
+from examples.labelled_texts import LabelledTexts
+from examples.vocabulary import TokenIds, pad
+from recipes.text_classifier import TextClassifier
 
 
 class TextBatches(keras.utils.PyDataset):
@@ -67,27 +71,32 @@ class TextBatches(keras.utils.PyDataset):
 
 
 def train(
-    model: keras.Model,
-    training: TextBatches,
-    validation: TextBatches,
+    model: TextClassifier,
+    training: LabelledTexts,
+    validation: LabelledTexts | None = None,
     *,
     epochs: int,
+    batch_size: int,
     label_smoothing: float,
     class_weight: Sequence[float] | None,
+    seed: int,
     learning_rate: float = 2e-3,
     patience: int = 3,
 ) -> Mapping[str, Sequence[float]]:
-    """Trains a model until the validation loss stops falling, and keeps its best weights.
+    """Trains a model; with validation texts until their loss stops falling.
 
     Validated and kept are moving averages of the weights.
 
     Args:
-        model: From token ids to logits.
+        model: With vocabulary and class names.
         training: The texts to learn from.
-        validation: The texts that decide when to stop.
+        validation: The texts that decide when to stop; the weights with the lowest loss are kept.
+            Without them, training goes on for all `epochs`.
         epochs: The largest number of passes over the training texts.
+        batch_size: Texts in a batch.
         label_smoothing: As in `LabelSmoothedCrossentropy`.
         class_weight: A weight for each class, or `None`.
+        seed: Seed of the order of the texts.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
 
@@ -102,17 +111,65 @@ def train(
         ),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    callbacks = [
-        # In this order: the weights that are validated are those that are kept.
-        keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-        keras.callbacks.EarlyStopping(
-            monitor="val_loss", patience=patience, restore_best_weights=True
-        ),
-    ]
+    callbacks = []
+    if validation is not None:
+        callbacks = [
+            # In this order: the weights that are validated are those that are kept.
+            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss", patience=patience, restore_best_weights=True
+            ),
+        ]
     # Texts come shuffled from TextBatches itself.
     return model.fit(
-        training, validation_data=validation, epochs=epochs, shuffle=False, callbacks=callbacks
+        batches(model, training, batch_size, seed),
+        validation_data=validation and batches(model, validation, batch_size),
+        epochs=epochs,
+        shuffle=False,
+        callbacks=callbacks,
     ).history
+
+
+def batches(
+    model: TextClassifier, data: LabelledTexts, batch_size: int, seed: int | None = None
+) -> TextBatches:
+    """Labelled texts as batches of a model's own token ids and class ids."""
+    return TextBatches(token_ids(model, data.texts), class_ids(model, data), batch_size, seed)
+
+
+def token_ids(model: TextClassifier, texts: Sequence[str]) -> list[list[int]]:
+    """A model's token ids of each text."""
+    return list(map(TokenIds(model.vocabulary, model.token_kind), texts))
+
+
+def class_ids(model: TextClassifier, data: LabelledTexts) -> list[int]:
+    """A model's class id of each label."""
+    id_of_class = {name: index for index, name in enumerate(model.class_names)}
+    return [id_of_class[label] for label in data.labels]
+
+
+def best_temperature(logits: numpy.ndarray, labels: Sequence[int]) -> float:
+    """The number to divide logits by for the lowest negative log-likelihood.
+
+    Label smoothing and dropout leave a network less sure than it is right. Guo, Pleiss, Sun and
+    Weinberger (2017), "On Calibration of Modern Neural Networks", section 4.2.
+
+    Args:
+        logits: (texts, classes), of texts that the network did not learn from.
+        labels: The right class of each text.
+    """
+
+    def loss(logarithm: float) -> float:
+        log_probability = scipy.special.log_softmax(logits / numpy.exp(logarithm), axis=1)
+        return -log_probability[numpy.arange(len(labels)), labels].mean()
+
+    return float(numpy.exp(scipy.optimize.minimize_scalar(loss, bounds=(-3, 3)).x))
+
+
+def divide_logits(model: TextClassifier, temperature: float) -> None:
+    """Divides every logit of a model by a number, for good."""
+    layer = model.get_layer("logits")
+    layer.set_weights([weights / temperature for weights in layer.get_weights()])
 
 
 def predict_logits(

@@ -37,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     training, validation, test = read_texts(options)
     class_names = training.classes
-    class_id = {name: index for index, name in enumerate(class_names)}
     sizes = {"training": len(training), "validation": len(validation), "test": len(test)}
     folder = run_folder.create_run_folder(options.output, "text_classifier")
     print(f"texts: {sizes}; classes: {', '.join(class_names)}")
@@ -50,49 +49,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from examples import classification_report, text_baseline, text_training
     from recipes.text_classifier import TextClassifier, build_text_classifier
 
-    keras.utils.set_random_seed(options.seed)
-    words = options.tokens == "words"
-    tokens = vocabulary.build_vocabulary(training.texts, options.tokens, size=LARGEST_VOCABULARY)
-    model = build_text_classifier(
-        len(tokens),
-        len(class_names),
-        vocabulary=tokens,
-        class_names=class_names,
-        token_kind=options.tokens,
-        affix_buckets=AFFIX_BUCKETS if words else 0,
-        units=options.lstm_units,
-        **ARCHITECTURE,
-    )
-    token_ids = vocabulary.TokenIds(tokens, options.tokens)
+    def new_network(texts: Sequence[str]) -> TextClassifier:
+        keras.utils.set_random_seed(options.seed)
+        tokens = vocabulary.build_vocabulary(texts, options.tokens, size=LARGEST_VOCABULARY)
+        return build_text_classifier(
+            len(tokens),
+            len(class_names),
+            vocabulary=tokens,
+            class_names=class_names,
+            token_kind=options.tokens,
+            affix_buckets=AFFIX_BUCKETS if options.tokens == "words" else 0,
+            units=options.lstm_units,
+            **ARCHITECTURE,
+        )
 
-    def batches(data: LabelledTexts, seed: int | None) -> text_training.TextBatches:
-        sequences = [token_ids(text) for text in data.texts]
-        labels = [class_id[label] for label in data.labels]
-        return text_training.TextBatches(sequences, labels, options.batch_size, seed)
-
-    weights = None
-    if options.class_weight == "balanced":
-        counts = collections.Counter(training.labels)
-        weights = [len(training) / (len(counts) * counts[name]) for name in class_names]
-    history = text_training.train(
-        model,
-        batches(training, options.seed),
-        batches(validation, None),
-        epochs=options.epochs,
-        label_smoothing=options.label_smoothing,
-        class_weight=weights,
+    settings = {
+        "batch_size": options.batch_size,
+        "label_smoothing": options.label_smoothing,
+        "class_weight": class_weights(training) if options.class_weight else None,
+        "seed": options.seed,
+    }
+    model = new_network(training.texts)
+    history = text_training.train(model, training, validation, epochs=options.epochs, **settings)
+    temperature = text_training.best_temperature(
+        text_training.predict_logits(model, text_training.token_ids(model, validation.texts)),
+        text_training.class_ids(model, validation),
     )
+    if options.validation is None:
+        # Validation has told how long to train and how sure to be: now it is there to learn from.
+        training += validation
+        epochs = history["val_loss"].index(min(history["val_loss"])) + 1
+        print(f"once more, {epochs} epochs on all {len(training)} training texts")
+        model = new_network(training.texts)
+        text_training.train(model, training, epochs=epochs, **settings)
+    text_training.divide_logits(model, temperature)
     # A copy without the optimizer's state: a third of the size, and loading it needs no loss.
     plain = TextClassifier.from_config(model.get_config())
     plain.set_weights(model.get_weights())
     plain.save(folder / "model.keras")
 
-    logits = text_training.predict_logits(model, [token_ids(text) for text in test.texts])
-    labels = [class_id[label] for label in test.labels]
+    labels = text_training.class_ids(model, test)
+    logits = text_training.predict_logits(model, text_training.token_ids(model, test.texts))
     metrics = classification_report.score_logits(logits, labels)
-    # The SVM needs no validation texts: it may learn from them too.
     metrics["baseline"] = text_baseline.score_linear_svm(
-        training + validation, test, token_kind=options.tokens, class_weight=options.class_weight
+        training, test, token_kind=options.tokens, class_weight=options.class_weight
     )
     classification_report.write_predictions(folder, test.texts, labels, logits, class_names)
     classification_report.draw_confusion(folder, labels, logits, class_names)
@@ -109,6 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     classification_report.print_metrics(metrics)
     print(f"model, numbers and pictures: {folder}")
     print(f'try it: python -m examples.classify_text {folder / "model.keras"} "a text"')
+
+
+def class_weights(data: LabelledTexts) -> list[float]:
+    """A weight for each class, so that every class counts as much as every other."""
+    counts = collections.Counter(data.labels)
+    return [len(data) / (len(counts) * counts[name]) for name in data.classes]
 
 
 def read_texts(options: argparse.Namespace) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
