@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="else standard input, a line each")
     options = parser.parse_args(arguments)
     check_model_file(pathlib.Path(options.model))
-    texts = options.texts or sys.stdin.read().splitlines()
+    try:
+        texts = options.texts or sys.stdin.read().splitlines()
+    except UnicodeDecodeError:
+        raise UserError("standard input is not UTF-8; convert it first") from None
     if not texts:
         raise UserError("no text to classify; give texts as arguments, or lines on standard input")
     for number, text in enumerate(texts, 1):

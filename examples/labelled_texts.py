@@ -1,5 +1,6 @@
 """Reads texts with one label each, and splits them by a hash so that a run can be repeated."""
 
+import csv
 import dataclasses
 import hashlib
 import io
@@ -8,10 +9,9 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-import pandas
-
 from examples.failures import UserError
 
+_SURPLUS = object()
 _TREC_LINE = re.compile(r"([A-Z]{2,}):(\w+)\s+(\S.*)")
 
 
@@ -152,23 +152,28 @@ def _trec_rows(
 def _table_rows(
     path: pathlib.Path, content: str, text_column: str, label_column: str
 ) -> list[tuple[str, str, str]]:
+    # Not pandas: it takes "NA" for a missing value, and the first field of a row that is too long
+    # for the name of the row.
+    table = csv.DictReader(
+        io.StringIO(content, newline=""),
+        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
+        restkey=_SURPLUS,
+        restval="",
+    )
+    _require_columns(path, [text_column, label_column], list(table.fieldnames or []))
+    rows = []
     try:
-        # Everything stays as it is written: "NA" and "None" are words, not missing values.
-        table = pandas.read_csv(
-            io.StringIO(content),
-            sep="\t" if path.suffix.lower() == ".tsv" else ",",
-            dtype=str,
-            keep_default_na=False,
-        )
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a table ({reason}); put texts in quotes") from None
-    _require_columns(path, [text_column, label_column], list(table.columns))
-    columns = zip(table[text_column], table[label_column], strict=True)
-    return [
-        (f"row {number}", text.strip(), label.strip())
-        for number, (text, label) in enumerate(columns, 1)
-    ]
+        for number, record in enumerate(table, 1):
+            if _SURPLUS in record:
+                raise UserError(
+                    f"{path}, row {number}: more fields than the {len(table.fieldnames)} of the "
+                    "header; put texts with separators in quotes"
+                )
+            text, label = record[text_column], record[label_column]
+            rows.append((f"row {number}", text.strip(), label.strip()))
+    except csv.Error as error:
+        raise UserError(f"{path}, row {len(rows) + 1}: {error}; put texts in quotes") from None
+    return rows
 
 
 def _json_rows(

@@ -94,10 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     metrics["baseline"] = text_baseline.score_linear_svm(
         training, test, token_kind=options.tokens, class_weight=options.class_weight
     )
-    classification_report.write_predictions(folder, test.texts, labels, logits, class_names)
-    classification_report.draw_confusion(folder, labels, logits, class_names)
-    classification_report.draw_history(folder, history)
-    keras_ce.plot_model(model, folder / "model.png", show_shapes=True, dpi=96)
     metrics |= {
         "texts": sizes,
         "epochs": len(history["loss"]),
@@ -106,9 +102,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seconds": round(time.perf_counter() - start, 1),
     }
     classification_report.write_metrics(folder, metrics)
+    classification_report.write_predictions(folder, test.texts, labels, logits, class_names)
+    classification_report.draw_confusion(folder, labels, logits, class_names)
+    classification_report.draw_history(folder, history)
     classification_report.print_metrics(metrics)
     print(f"model, numbers and pictures: {folder}")
     print(f'try it: python -m examples.classify_text {folder / "model.keras"} "a text"')
+    try:
+        keras_ce.plot_model(model, folder / "model.png", show_shapes=True, dpi=96)
+    except (ImportError, OSError) as error:
+        raise UserError(f"only model.png could not be drawn: {error}") from None
 
 
 def class_weights(data: LabelledTexts) -> list[float]:

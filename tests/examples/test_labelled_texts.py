@@ -57,10 +57,18 @@ def test_json_lines(tmp_path):
         read_labelled_texts(file)
 
 
-def test_a_broken_table_is_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("hello,a\nhello, world,a\n", r"row 2: more fields than the 2 of the header; put texts"),
+        ("hello\n", r"row 1: the label is empty"),
+        (f"{'long ' * 30_000},a\n", r"row 1: field larger than field limit .*; put texts in"),
+    ],
+)
+def test_a_broken_table_is_one_line(tmp_path, rows, message):
     file = tmp_path / "texts.csv"
-    file.write_text("text,label\nhello,a\nhello, world,a,b\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"texts\.csv is not a table \(.*line 3.*\); put texts in"):
+    file.write_text("text,label\n" + rows, encoding="utf-8")
+    with pytest.raises(UserError, match=r"texts\.csv, " + message):
         read_labelled_texts(file)
 
 
