@@ -142,7 +142,11 @@ def test_classify_text_reads_standard_input(run, monkeypatch, capsys):
 def test_the_same_seed_gives_the_same_result(texts, tmp_path):
     logits = {}
     for name in ("first", "second"):
-        train(f"--train={texts / 'train.csv'} --epochs 2 --seed 7 --output={tmp_path / name}")
+        train(
+            f"--train={texts / 'train.csv'} --test={texts / 'test.csv'} "
+            f"--validation={texts / 'test.csv'} --epochs 2 --batch-size 60 --seed 7 "
+            f"--output={tmp_path / name}"
+        )
         model = keras.saving.load_model(tmp_path / name / "model.keras")
         ids = np.arange(2, 26, dtype="int32").reshape(3, 8)
         logits[name] = keras.ops.convert_to_numpy(model(ids))
