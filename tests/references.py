@@ -100,7 +100,7 @@ def slope(loss, label, row, **arguments):
     row = [exact(item) for item in row]
     gradient = []
     for index in range(len(row)):
-        step = STEP * (abs(row[index]) or 1)
+        step = STEP * (abs(row[index]) if abs(row[index]) > Decimal("1e-33") else 1)
         ends = []
         for sign in (1, -1):
             moved = list(row)

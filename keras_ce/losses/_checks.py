@@ -62,7 +62,7 @@ def number(
     is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if (
         not is_number
-        or not math.isfinite(value)
+        or not abs(value) < math.inf  # NaN neither
         or (minimum is not None and value < minimum)
         or (maximum is not None and value > maximum)
         or (above is not None and value <= above)
@@ -177,18 +177,23 @@ def per_class(name: str, values: list[float], num_classes: int | None) -> list[f
 # --- values of labels and predictions ---
 
 
-def raise_where(is_invalid: Tensor, message: Callable[[tuple[int, ...]], str]) -> None:
-    """Raise `ValueError(message(position))` at the first true entry, in eager execution only."""
+def raise_where(is_invalid: Tensor, message: Callable[[tuple[int, ...]], str]) -> bool:
+    """Raise `ValueError(message(position))` at the first true entry, in eager execution only.
+
+    Returns:
+        Whether it looked, and so whether nothing is invalid.
+    """
     if not _value_checks:
-        return
+        return False
     try:
         # The dunder, not bool(): AutoGraph rewrites bool(). Tracers and symbolic tensors raise.
         found = ops.any(is_invalid).__bool__()
     except Exception:  # each backend has an exception of its own for "no value while tracing"
-        return
+        return False
     if found:
         first = np.argwhere(ops.convert_to_numpy(is_invalid))[0]
         raise ValueError(message(tuple(int(index) for index in first)))
+    return True
 
 
 def not_a_probability(value: float, position: tuple[int, ...]) -> str:

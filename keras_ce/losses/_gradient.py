@@ -1,4 +1,4 @@
-"""Joins a loss's value to its closed-form gradient, and the two row operations it needs.
+"""Joins a loss's value to its closed-form gradient, and the row operations that it needs.
 
 The one place of the package that knows which backend runs. Keras's `ops.custom_gradient` serves
 TensorFlow and JAX. On torch it loses second derivatives, does not work under `torch.func` and
@@ -47,6 +47,13 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
     return losses_with_gradient(inputs, *constants)
 
 
+def largest(rows: Tensor) -> Tensor:
+    """The largest entry of each row: (..., C) to (..., 1)."""
+    if keras.backend.backend() == "torch":
+        return rows.amax(-1, keepdim=True)  # torch.compile cannot trace Keras's max.
+    return ops.max(rows, -1, keepdims=True)
+
+
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     """Entry `ids[n]` of each row n: (N, C) and (N,) to (N, 1)."""
     return ops.take_along_axis(rows, ops.expand_dims(ids, -1), axis=-1)
@@ -58,13 +65,13 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     `rows` must be a tensor that nobody else needs: it may be overwritten.
     """
     backend = keras.backend.backend()
+    if backend != "jax":
+        number, values = ops.arange(ops.shape(rows)[0], dtype=ids.dtype), ops.squeeze(values, -1)
     if backend == "torch":
-        index = ops.cast(ops.expand_dims(ids, -1), "int64")
         # Autograd records this line only for second derivatives, and needs the old values then.
-        return rows.scatter(-1, index, values) if _records() else rows.scatter_(-1, index, values)
+        return (rows.index_put if _records() else rows.index_put_)((number, ids), values)
     if backend == "tensorflow":
-        positions = ops.stack([ops.arange(ops.shape(rows)[0], dtype=ids.dtype), ids], axis=-1)
-        return ops.scatter_update(rows, positions, ops.squeeze(values, -1))
+        return ops.scatter_update(rows, ops.stack([number, ids], axis=-1), values)
     classes = ops.arange(ops.shape(rows)[-1], dtype=ids.dtype)
     return ops.where(classes == ops.expand_dims(ids, -1), values, rows)
 
@@ -74,6 +81,13 @@ def exponential(rows: Tensor) -> Tensor:
     if keras.backend.backend() == "torch" and not _records():
         return rows.exp_()
     return ops.exp(rows)
+
+
+def minus_product(rows: Tensor, factors: Tensor, values: Tensor) -> Tensor:
+    """`rows - factors * values`. `rows` may be overwritten, as above."""
+    if keras.backend.backend() == "torch" and not _records():
+        return rows.addcmul_(factors, values, value=-1)
+    return rows - factors * values
 
 
 def _records() -> bool:

@@ -112,12 +112,15 @@ def raise_unless_ids(
     _checks.raise_where(is_invalid, message)
 
 
-def raise_unless_rows(y_true: Tensor, is_invalid: Tensor) -> None:
+def raise_unless_rows(y_true: Tensor, is_invalid: Tensor) -> bool:
     """In eager execution, raise at the first dense label that is not a finite number >= 0.
 
     Args:
         y_true: label rows (..., C).
         is_invalid: which rows hold an invalid label.
+
+    Returns:
+        Whether it looked.
     """
 
     def message(position: tuple[int, ...]) -> str:
@@ -129,7 +132,7 @@ def raise_unless_rows(y_true: Tensor, is_invalid: Tensor) -> None:
             "labels, or give the row `sample_weight` 0."
         )
 
-    _checks.raise_where(is_invalid, message)
+    return _checks.raise_where(is_invalid, message)
 
 
 def _is_plain(y_true: Any) -> bool:

@@ -12,7 +12,14 @@ from typing import Any
 from keras import ops
 
 from keras_ce.losses import _checks, _labels
-from keras_ce.losses._gradient import closed_form, exponential, label_entry, with_label_entry
+from keras_ce.losses._gradient import (
+    closed_form,
+    exponential,
+    label_entry,
+    largest,
+    minus_product,
+    with_label_entry,
+)
 from keras_ce.losses._loss import PositionLoss
 from keras_ce.losses._values import (
     PROBABILITY_TOLERANCE,
@@ -67,7 +74,7 @@ class SoftmaxLoss(PositionLoss):
         if is_dense and self.ignore_class is not None:
             raise ValueError(
                 "`ignore_class` needs class ids as labels. Received: dense rows "
-                f"with ignore_class={self.ignore_class} and y_pred.shape={_checks.shape_text(y_pred)}. "
+                f"for y_pred.shape={_checks.shape_text(y_pred)}, ignore_class={self.ignore_class}. "
                 "Give the rows to ignore `sample_weight` 0."
             )
         y_pred = ops.moveaxis(y_pred, self.axis, -1)
@@ -79,8 +86,8 @@ class SoftmaxLoss(PositionLoss):
         if is_dense:
             labels = ops.cast(tensor("y_true", y_true), y_pred.dtype)
             labels = ops.moveaxis(labels, self.axis, -1)
-            # Cheaper than a look at each: NaN and infinity survive in the sum.
-            is_valid = (ops.min(labels, -1) >= 0) & ops.isfinite(ops.sum(labels, -1))
+            # NaN and infinity survive in the sum: cheaper than a look at each entry.
+            is_valid = ops.all(labels >= 0, -1) & ops.isfinite(ops.sum(labels, -1))
         else:
             labels = _labels.class_ids(y_true, rank - 1)
             is_valid = (labels >= 0) & (labels < num_classes)
@@ -89,8 +96,9 @@ class SoftmaxLoss(PositionLoss):
                 is_exempt = either(is_exempt, is_ignored)
         y_pred = exempt_to_zero(y_pred, is_exempt)
         is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
+        rows_are_valid = False
         if is_dense:
-            _labels.raise_unless_rows(labels, is_invalid)
+            rows_are_valid = _labels.raise_unless_rows(labels, is_invalid) and is_exempt is None
         else:
             _labels.raise_unless_ids(y_true, is_invalid, num_classes, self.ignore_class)
         if not self.from_logits:
@@ -99,7 +107,8 @@ class SoftmaxLoss(PositionLoss):
 
         counts = unless_exempt(is_valid, is_exempt)
         if is_dense:
-            labels = ops.where(ops.expand_dims(counts, -1), labels, ops.zeros_like(labels))
+            if not rows_are_valid:
+                labels = ops.where(ops.expand_dims(counts, -1), labels, 0.0)
             labels = ops.reshape(labels, (-1, num_classes))
         else:
             labels = ops.reshape(ops.where(counts, labels, ops.zeros_like(labels)), (-1,))
@@ -111,9 +120,9 @@ class SoftmaxLoss(PositionLoss):
 
 def probabilities(y_pred: Tensor, is_exempt: Tensor | None) -> tuple[Tensor, Tensor]:
     """Rows of probabilities clamped to [1e-30, 1], and which rows are probabilities at all."""
-    low, high = ops.min(y_pred, -1), ops.max(y_pred, -1)
-    is_valid = (low >= -PROBABILITY_TOLERANCE) & (high <= 1 + PROBABILITY_TOLERANCE)
-    is_valid = is_valid & (high > 0) & ops.isfinite(ops.sum(y_pred, -1))
+    high = ops.squeeze(largest(y_pred), -1)
+    is_valid = ops.all(y_pred >= -PROBABILITY_TOLERANCE, -1) & (high > 0)
+    is_valid = is_valid & (high <= 1 + PROBABILITY_TOLERANCE)
 
     def message(position: tuple[int, ...]) -> str:
         row = _checks.to_numpy(y_pred)[position]
@@ -147,7 +156,7 @@ def crossentropy_of_ids(
     """
 
     def forward(y_pred: Tensor, ids: Tensor, weights: Tensor) -> Any:
-        peak = ops.max(y_pred, -1, keepdims=True)
+        peak = largest(y_pred)
         average = None
         if from_logits:
             shifted = y_pred - peak
@@ -204,7 +213,8 @@ def crossentropy_of_rows(y_pred: Tensor, rows: Tensor, *, from_logits: bool) -> 
         peak = label_entry(y_pred, top)
         shifted = y_pred - peak if from_logits else ops.log(y_pred / peak)
         mass = ops.sum(rows, -1, keepdims=True)
-        inner = ops.sum(weighted(rows, shifted), -1, keepdims=True)
+        # 0 times -inf is 0 here; a NaN in `y_pred` comes back by `rest`.
+        inner = ops.nansum(rows * shifted, -1, keepdims=True)
         exponentials = exponential(shifted) if from_logits else y_pred / peak
         others = with_label_entry(exponentials, top, ops.zeros_like(peak))
         rest = ops.sum(others, -1, keepdims=True)
@@ -215,7 +225,7 @@ def crossentropy_of_rows(y_pred: Tensor, rows: Tensor, *, from_logits: bool) -> 
         others, rest, mass, top = residuals
         upstream = upstream[:, None]
         at_top = label_entry(rows, top)
-        gradient = others * (upstream * mass / (1 + rest)) - upstream * rows
+        gradient = minus_product(others * (upstream * mass / (1 + rest)), rows, upstream)
         # p_top mass - at_top, without the difference of numbers close to each other.
         at_top = upstream * (((mass - at_top) - at_top * rest) / (1 + rest))
         gradient = with_label_entry(gradient, top, at_top)

@@ -1,0 +1,75 @@
+"""The losses inside the transformations of JAX and torch: vmap, per-example gradients, compile."""
+
+import backends
+import numpy as np
+import pytest
+from backends import BACKEND
+from cases import CASES
+
+import keras_ce
+
+SOME = [
+    case
+    for case in CASES
+    if case.name in ("smoothed-ids", "soft-rows", "sigmoid", "ranking-index", "plain-ids")
+]
+some_cases = pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)
+
+
+@some_cases
+@pytest.mark.skipif(BACKEND != "jax", reason="jax.vmap is JAX's")
+def test_vmap_and_grad_of_jax(case):
+    import jax
+
+    def loss(y_pred, y_true):
+        return case.function(y_true, y_pred).sum()
+
+    slopes = jax.jit(jax.vmap(jax.grad(loss)))(case.y_pred, case.y_true)
+    np.testing.assert_allclose(slopes, case.slopes, atol=1e-6)
+    values = jax.vmap(lambda y_pred: loss(y_pred, case.y_true))(np.stack([case.y_pred] * 2))
+    np.testing.assert_allclose(values, [case.values.sum()] * 2, rtol=1e-5)
+
+
+@some_cases
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.func is torch's")
+def test_per_example_gradients_of_torch(case):
+    import torch
+
+    def loss(y_pred, y_true):
+        return case.function(y_true, y_pred).sum()
+
+    y_pred, y_true = torch.tensor(case.y_pred), torch.tensor(case.y_true)
+    slopes = torch.func.grad(loss)(y_pred, y_true)
+    np.testing.assert_allclose(slopes.numpy(), case.slopes, atol=1e-6)
+    slopes = torch.func.vmap(torch.func.grad(loss))(y_pred, y_true)
+    np.testing.assert_allclose(slopes.numpy(), case.slopes, atol=1e-6)
+
+
+@some_cases
+@pytest.mark.filterwarnings("default")  # Dynamo warns about itself.
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.compile is torch's")
+def test_torch_compiles_without_graph_breaks_when_unchecked(case):
+    import torch
+
+    keras_ce.set_value_checks(False)
+    try:
+        compiled = torch.compile(case.function, fullgraph=True, backend="aot_eager")
+        y_pred = torch.tensor(case.y_pred, requires_grad=True)
+        values = compiled(torch.tensor(case.y_true), y_pred)
+        values.sum().backward()
+    finally:
+        keras_ce.set_value_checks(True)
+    np.testing.assert_allclose(backends.array(values), case.values, rtol=1e-5)
+    np.testing.assert_allclose(y_pred.grad.numpy(), case.slopes, atol=1e-6)
+
+
+@some_cases
+@pytest.mark.skipif(BACKEND != "torch", reason="torch keeps its graph only when told to")
+def test_a_graph_of_torch_can_be_used_twice(case):
+    import torch
+
+    y_pred = torch.tensor(case.y_pred, requires_grad=True)
+    total = case.function(torch.tensor(case.y_true), y_pred).sum()
+    total.backward(retain_graph=True)
+    total.backward()
+    np.testing.assert_allclose(y_pred.grad.numpy(), 2 * case.slopes, atol=2e-6)
