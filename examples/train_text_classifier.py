@@ -12,12 +12,10 @@ import collections
 import time
 from collections.abc import Sequence
 
-from examples import failures, labelled_texts, run_folder, standard_library, vocabulary
+from examples import failures, run_folder, text_sources, vocabulary
 from examples.failures import UserError
 from examples.labelled_texts import LabelledTexts
 
-TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.1
 LARGEST_VOCABULARY = 20_000
 # The best found, on validation texts of TREC-6 and of the standard library.
 ARCHITECTURE = {
@@ -35,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Trains and evaluates what the command line asks for."""
     options = parse(arguments)
     start = time.perf_counter()
-    training, validation, test = read_texts(options)
+    training, validation, test = text_sources.read_texts(options)
     class_names = training.classes
     sizes = {"training": len(training), "validation": len(validation), "test": len(test)}
     folder = run_folder.create_run_folder(options.output, "text_classifier")
@@ -118,52 +116,6 @@ def class_weights(data: LabelledTexts) -> list[float]:
     """A weight for each class, so that every class counts as much as every other."""
     counts = collections.Counter(data.labels)
     return [len(data) / (len(counts) * counts[name]) for name in data.classes]
-
-
-def read_texts(options: argparse.Namespace) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
-    """The texts to learn from, to stop by and to test with, checked against each other."""
-    if options.train is None:
-        if options.test or options.validation:
-            raise UserError("--test and --validation need --train: give all the texts, or none")
-        training = LabelledTexts(*standard_library.family_texts())
-    else:
-        training = _read(options.train, options)
-    if options.test is None:
-        training, test = training.split(TEST_SHARE, "test")
-    else:
-        test = _read(options.test, options)
-    if options.validation is None:
-        training, validation = training.split(VALIDATION_SHARE, "validation")
-    else:
-        validation = _read(options.validation, options)
-    source = options.train or "the standard library"
-    classes = training.classes
-    if len(classes) < 2:
-        raise UserError(
-            f"{source} has one class only ({classes[0]!r}); give texts of at least two classes"
-        )
-    if not len(test) or not len(validation):
-        raise UserError(
-            f"{source} has too few texts to set some aside; give more, or name files with "
-            "--validation and --test"
-        )
-    for name, other in (("--test", test), ("--validation", validation)):
-        unseen = sorted(set(other.labels) - set(classes))
-        if unseen:
-            raise UserError(
-                f"{name} has labels that no training text has: {', '.join(unseen[:5])}; the "
-                f"training labels are {', '.join(classes[:10])}: correct them or add such texts"
-            )
-    return training, validation, test
-
-
-def _read(file: str, options: argparse.Namespace) -> LabelledTexts:
-    return labelled_texts.read_labelled_texts(
-        file,
-        text_column=options.text_column,
-        label_column=options.label_column,
-        fine_labels=options.fine_labels,
-    )
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
