@@ -25,7 +25,7 @@ def softmax(logits):
 def distribution(row, from_logits):
     if from_logits:
         return softmax(row)
-    clamped = [min(max(p, SMALLEST), Decimal(1)) for p in row]
+    clamped = [max(p, SMALLEST) for p in row]
     return [p / sum(clamped) for p in clamped]
 
 

@@ -1,0 +1,116 @@
+"""Worst relative error of value and gradient of each loss, beside `keras.losses`.
+
+    KERAS_BACKEND=torch python -m benchmarks.accuracy
+
+Every loss and its counterpart see the same logits, or their softmax, in float32 and in bfloat16:
+rows whose losses lie between 1e-30 and 2e4. "Lost" are gradients that are 0 where they must not
+be. The reference is tests/references.py, in decimals of 60 digits. Value
+errors are relative; gradient errors are relative to the largest gradient of the row, or to 1.
+"""
+
+import sys
+
+import keras
+import numpy as np
+from keras import ops
+
+sys.path.insert(0, "tests")
+import backends
+import references
+
+from keras_ce import losses
+
+CLASSES = 5
+
+
+def rows() -> np.ndarray:
+    """Logits from all but equal to far apart, at several offsets."""
+    generator = np.random.default_rng(0)
+    found = [
+        generator.normal(size=CLASSES) * scale + offset
+        for scale in (0.01, 1, 10, 30, 1000, 5000)
+        for offset in (0, 50, -1000)
+        for _ in range(8)
+    ]
+    return np.array(found, "float32")
+
+
+def measure(function, reference, labels, dtype, **arguments):
+    """Worst errors of value and gradient, and the share of gradients lost altogether."""
+    y_pred = ops.convert_to_tensor(rows())
+    if arguments.get("from_logits") is False:
+        # By way of NumPy: on TensorFlow, Keras's losses would find the logits behind a softmax.
+        y_pred = ops.convert_to_tensor(backends.array(ops.softmax(y_pred)))
+    y_pred = ops.cast(y_pred, dtype)
+    exact_rows = backends.array(y_pred)
+    values, slopes = backends.gradient(
+        lambda y_pred, y_true: function(y_true, y_pred), y_pred, labels
+    )
+    worst_value = worst_slope = 0.0
+    lost = 0
+    for row, label, value, slope in zip(exact_rows, labels, values, slopes, strict=True):
+        label = label.tolist()
+        expected = references.value(reference, label, row, **arguments)
+        expected_slope = np.array(references.slope(reference, label, row, **arguments))
+        if expected > 1e-30:
+            worst_value = max(worst_value, abs(value - expected) / expected)
+        size = np.max(np.abs(expected_slope))
+        error = np.abs(slope - expected_slope)
+        if arguments.get("from_logits") is False:
+            error = error[row > 1e-29]  # Below, the reference's difference reaches over the clamp.
+        worst_slope = max(worst_slope, np.max(error) / max(1, size))
+        lost += bool(size > 1e-30 and not np.any(slope))
+    return worst_value, worst_slope, lost / len(labels)
+
+
+def main() -> None:
+    """Measure and print."""
+    generator = np.random.default_rng(1)
+    count = len(rows())
+    ids = generator.integers(0, CLASSES, count).astype("int32")
+    one_hot = np.eye(CLASSES, dtype="float32")[ids]
+    binary = generator.integers(0, 2, (count, CLASSES)).astype("float32")
+    smoothed, sigmoid = (
+        references.label_smoothed_crossentropy,
+        references.weighted_sigmoid_crossentropy,
+    )
+    sparse = keras.losses.sparse_categorical_crossentropy
+    dense = keras.losses.categorical_crossentropy
+    pairs = [
+        ("cross-entropy of ids", smoothed, ids, {"label_smoothing": 0.0},
+         lambda y, z: losses.label_smoothed_crossentropy(y, z, 0, from_logits=True),
+         lambda y, z: sparse(y, z, from_logits=True)),
+        ("the same, smoothing 0.1", smoothed, ids, {},
+         lambda y, z: losses.label_smoothed_crossentropy(y, z, from_logits=True),
+         lambda y, z: dense(ops.one_hot(y, CLASSES), z, from_logits=True, label_smoothing=0.1)),
+        ("cross-entropy of rows", smoothed, one_hot, {"label_smoothing": 0.0},
+         lambda y, z: losses.label_smoothed_crossentropy(y, z, 0, from_logits=True),
+         lambda y, z: dense(y, z, from_logits=True)),
+        ("sigmoid cross-entropy", sigmoid, binary, {},
+         lambda y, z: losses.weighted_sigmoid_crossentropy(y, z, from_logits=True),
+         lambda y, z: keras.losses.binary_crossentropy(y, z, from_logits=True)),
+        ("cross-entropy of probabilities", smoothed, ids,
+         {"label_smoothing": 0.0, "from_logits": False},
+         lambda y, p: losses.label_smoothed_crossentropy(y, p, 0), sparse),
+        ("margin ranking", references.margin_ranking, ids, {"margin": 0.1},
+         losses.margin_ranking, None),
+    ]  # fmt: skip
+    print(f"keras {keras.__version__}, {keras.backend.backend()}, {count} rows")
+    print("| loss | logits | ours: value | gradient | lost | Keras: value | gradient | lost |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, reference, labels, arguments, ours, theirs in pairs:
+        if "from_logits" not in arguments and theirs is not None:
+            arguments = {**arguments, "from_logits": True}
+        for dtype in ("float32", "bfloat16"):
+            cells = []
+            for function in (ours, theirs):
+                if function is None:
+                    cells += ["-"] * 3
+                    continue
+                value, slope, lost = measure(function, reference, labels, dtype, **arguments)
+                cells += [f"{value:.1e}", f"{slope:.1e}", f"{lost:.0%}"]
+            print(f"| {name} | {dtype} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
