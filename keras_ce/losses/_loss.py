@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
-from keras_ce.losses._values import either, predictions, tensor
+from keras_ce.losses._masks import Labels, aligned_weights, keras_mask
+from keras_ce.losses._values import either, predictions
 
 Tensor = Any
 
@@ -74,8 +75,7 @@ class PositionLoss(keras.losses.Loss, abc.ABC):
             A scalar, or with reduction "none" one loss per position.
         """
         with keras.name_scope(self.name):
-            mask = _mask(y_pred, rank=len(y_pred.shape) - 1) if ops.is_tensor(y_pred) else None
-            y_pred = predictions(y_pred)
+            given, y_pred = y_pred, predictions(y_pred)
             positions = list(y_pred.shape)
             if len(positions) < 2 or self.class_axis in (0, -len(positions)):
                 raise ValueError(
@@ -85,8 +85,8 @@ class PositionLoss(keras.losses.Loss, abc.ABC):
                 )
             del positions[self.class_axis]
 
-            is_counted = _checked_mask(mask, positions)
-            weights = _aligned_weights(sample_weight, positions, y_pred.dtype)
+            is_counted = keras_mask(given, positions)  # of the tensor that has it
+            weights = aligned_weights(sample_weight, positions, y_pred.dtype)
             is_exempt = None
             if is_counted is not None:
                 is_exempt = ops.logical_not(is_counted)
@@ -143,61 +143,6 @@ def _shape_without(y_pred: Tensor, axis: int) -> tuple[Any, ...]:
     shape = list(ops.shape(y_pred))
     del shape[axis]
     return tuple(shape)
-
-
-def _aligned_weights(sample_weight: Any, positions: list[int | None], dtype: Any) -> Tensor | None:
-    if sample_weight is None:
-        return None
-    weights = ops.cast(tensor("sample_weight", sample_weight), dtype)
-    shape, rank = list(weights.shape), len(positions)
-    if len(shape) == rank + 1 and shape[-1] == 1:
-        weights, shape = ops.squeeze(weights, -1), shape[:-1]
-    aligned = shape + [1] * (rank - len(shape))
-    if len(aligned) != rank or not all(
-        size in (1, None, expected) or expected is None
-        for size, expected in zip(aligned, positions, strict=True)
-    ):
-        raise ValueError(
-            "`sample_weight` must be a scalar, or have one weight per row or per position. "
-            f"Received: sample_weight.shape={tuple(shape)} for positions of shape "
-            f"{tuple(positions)}."
-        )
-    return ops.reshape(weights, (*ops.shape(weights), *[1] * (rank - len(shape))))
-
-
-class Labels(keras.losses.Loss):
-    """Returns its labels. What Keras does to them shows the mask and the replica scale."""
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """The labels."""
-        return y_true
-
-
-def _mask(y_pred: Tensor, rank: int) -> Tensor:
-    """Keras's mask of `y_pred` as 0 and 1, or ones of shape (1, ...) where it has none.
-
-    Layers attach it to the tensor; where, is Keras's secret. Its effect on ones is public.
-    """
-    probe = Labels(reduction="none", dtype="float32", name="mask")
-    return probe(ops.ones((1,) * rank), y_pred)
-
-
-def _checked_mask(mask: Tensor | None, positions: list[int | None]) -> Tensor | None:
-    if mask is None:
-        return None
-    shape = list(mask.shape)
-    if all(size == 1 for size in shape) and any(size != 1 for size in positions):
-        return None  # The ones came back as they were.
-    if len(shape) != len(positions) or not all(
-        size is None or expected is None or size == expected
-        for size, expected in zip(shape, positions, strict=True)
-    ):
-        raise ValueError(
-            "The Keras mask of `y_pred` must have one entry per position. Received: a mask of "
-            f"shape {tuple(shape)} for positions of shape {tuple(positions)}. A layer passed on "
-            "the mask of its input after the positions had changed: end the mask before it."
-        )
-    return ops.cast(mask, "bool")
 
 
 def _replica_scale() -> Tensor:

@@ -7,6 +7,7 @@ Probabilities divided by the largest one are exp(a) too, and go the same way fro
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -35,6 +36,7 @@ from keras_ce.losses._values import (
 )
 
 Tensor = Any
+Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class SoftmaxLoss(PositionLoss):
@@ -77,45 +79,80 @@ class SoftmaxLoss(PositionLoss):
                 f"for y_pred.shape={_checks.shape_text(y_pred)}, ignore_class={self.ignore_class}. "
                 "Give the rows to ignore `sample_weight` 0."
             )
-        y_pred = ops.moveaxis(y_pred, self.axis, -1)
-        num_classes = y_pred.shape[-1]
-        if num_classes is None:
-            num_classes = ops.shape(y_pred)[-1]
+        if self.axis not in (-1, rank - 1):
+            y_pred = ops.moveaxis(y_pred, self.axis, -1)
+            if is_dense:
+                y_true = ops.moveaxis(tensor("y_true", y_true), self.axis, -1)
+        losses, is_valid, is_ignored = checked_losses(
+            y_true,
+            y_pred,
+            is_exempt,
+            is_dense=is_dense,
+            from_logits=self.from_logits,
+            ignore_class=self.ignore_class,
+            losses_of=self.row_losses if is_dense else self.id_losses,
+        )
+        return settle(losses, is_valid, either(is_exempt, is_ignored)), is_ignored
 
-        is_ignored = None
-        if is_dense:
-            labels = ops.cast(tensor("y_true", y_true), y_pred.dtype)
-            labels = ops.moveaxis(labels, self.axis, -1)
-            # NaN and infinity survive in the sum: cheaper than a look at each entry.
-            is_valid = ops.all(labels >= 0, -1) & ops.isfinite(ops.sum(labels, -1))
-        else:
-            labels = _labels.class_ids(y_true, rank - 1)
-            is_valid = (labels >= 0) & (labels < num_classes)
-            if self.ignore_class is not None:
-                is_ignored = ops.equal(labels, self.ignore_class)
-                is_exempt = either(is_exempt, is_ignored)
-        y_pred = exempt_to_zero(y_pred, is_exempt)
-        is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
-        rows_are_valid = False
-        if is_dense:
-            rows_are_valid = _labels.raise_unless_rows(labels, is_invalid) and is_exempt is None
-        else:
-            _labels.raise_unless_ids(y_true, is_invalid, num_classes, self.ignore_class)
-        if not self.from_logits:
-            y_pred, is_distribution = probabilities(y_pred, is_exempt)
-            is_valid = is_valid & is_distribution
 
-        counts = unless_exempt(is_valid, is_exempt)
-        if is_dense:
-            if not rows_are_valid:
-                labels = ops.where(ops.expand_dims(counts, -1), labels, 0.0)
-            labels = ops.reshape(labels, (-1, num_classes))
-        else:
-            labels = ops.reshape(ops.where(counts, labels, ops.zeros_like(labels)), (-1,))
-        losses_of = self.row_losses if is_dense else self.id_losses
-        losses = losses_of(ops.reshape(y_pred, (-1, num_classes)), labels)
-        losses = ops.reshape(losses, ops.shape(y_pred)[:-1])
-        return settle(losses, is_valid, is_exempt), is_ignored
+def checked_losses(
+    y_true: Any,
+    y_pred: Tensor,
+    is_exempt: Tensor | None,
+    *,
+    is_dense: bool,
+    from_logits: bool,
+    ignore_class: int | None = None,
+    losses_of: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Judge labels and predictions, in eager execution by raising, and compute the losses.
+
+    Args:
+        y_true: class ids (...) or (..., 1), or label rows (..., C).
+        y_pred: logits or probabilities (..., C).
+        is_exempt: None, or which positions (...) may hold anything.
+        is_dense: whether `y_true` holds label rows.
+        from_logits: whether `y_pred` holds logits.
+        ignore_class: the class id of positions to ignore.
+        losses_of: losses (N,) of predictions (N, C) and ids (N,) or rows (N, C).
+
+    Returns:
+        The losses (...), which of them are valid, and None or which are ignored.
+    """
+    num_classes = y_pred.shape[-1]
+    if num_classes is None:
+        num_classes = ops.shape(y_pred)[-1]
+    is_ignored = None
+    if is_dense:
+        labels = ops.cast(tensor("y_true", y_true), y_pred.dtype)
+        # NaN and infinity survive in the sum: cheaper than a look at each entry.
+        is_valid = ops.all(labels >= 0, -1) & ops.isfinite(ops.sum(labels, -1))
+    else:
+        labels = _labels.class_ids(y_true, len(y_pred.shape) - 1)
+        is_valid = (labels >= 0) & (labels < num_classes)
+        if ignore_class is not None:
+            is_ignored = ops.equal(labels, ignore_class)
+            is_exempt = either(is_exempt, is_ignored)
+    y_pred = exempt_to_zero(y_pred, is_exempt)
+    is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
+    rows_are_valid = False
+    if is_dense:
+        rows_are_valid = _labels.raise_unless_rows(labels, is_invalid) and is_exempt is None
+    else:
+        _labels.raise_unless_ids(y_true, is_invalid, num_classes, ignore_class)
+    if not from_logits:
+        y_pred, is_distribution = probabilities(y_pred, is_exempt)
+        is_valid = is_valid & is_distribution
+
+    counts = unless_exempt(is_valid, is_exempt)
+    if not is_dense:
+        labels = ops.reshape(ops.where(counts, labels, ops.zeros_like(labels)), (-1,))
+    else:
+        if not rows_are_valid:
+            labels = ops.where(ops.expand_dims(counts, -1), labels, 0.0)
+        labels = ops.reshape(labels, (-1, num_classes))
+    losses = losses_of(ops.reshape(y_pred, (-1, num_classes)), labels)
+    return ops.reshape(losses, ops.shape(y_pred)[:-1]), is_valid, is_ignored
 
 
 def probabilities(y_pred: Tensor, is_exempt: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -139,17 +176,29 @@ def probabilities(y_pred: Tensor, is_exempt: Tensor | None) -> tuple[Tensor, Ten
     return clamped(y_pred), is_valid
 
 
-def crossentropy_of_ids(
-    y_pred: Tensor, ids: Tensor, weights: Tensor, *, uniform_share: float, from_logits: bool
+def nats(information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
+    """The term of the cross-entropy itself: -log p, whose derivative by -log p is 1."""
+    return information, ops.ones_like(information)
+
+
+def losses_of_ids(
+    y_pred: Tensor,
+    ids: Tensor,
+    weights: Tensor,
+    term: Term = nats,
+    *,
+    from_logits: bool,
+    uniform_share: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy against class ids, in nats.
+    """A function of -log p of the label's class.
 
     Args:
         y_pred: logits or clamped probabilities (N, C).
         ids: class ids (N,).
         weights: the mass (N,) of the label's class.
-        uniform_share: further mass, shared equally by all classes.
+        term: from -log p and 1 - p, the loss and its derivative by -log p.
         from_logits: whether `y_pred` holds logits.
+        uniform_share: mass that all classes share equally, besides, of -log p.
 
     Returns:
         Losses (N,).
@@ -174,18 +223,20 @@ def crossentropy_of_ids(
         rest = ops.sum(others, -1, keepdims=True)
         total = rest + label
         log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
-        losses = weighted(weights[:, None], log_total - at_label)
+        rest, label, weights = rest / total, label / total, weights[:, None]
+        losses, slope = term(log_total - at_label, rest)
+        losses = weighted(weights, losses)
         if uniform_share:
             losses = losses + uniform_share * (log_total - average)
-        return ops.squeeze(losses, -1), (others, rest / total, label / total, total)
+        return ops.squeeze(losses, -1), (others, rest, label, total, weights * slope)
 
     def backward(
         upstream: Tensor, residuals: Any, y_pred: Tensor, ids: Tensor, weights: Tensor
     ) -> Tensor:
-        others, rest, label, total = residuals
-        upstream, weights = upstream[:, None], weights[:, None]
-        gradient = others * (upstream * (weights + uniform_share) / total)
-        at_label = -weights * rest
+        others, rest, label, total, slope = residuals
+        upstream = upstream[:, None]
+        gradient = others * (upstream * (slope + uniform_share) / total)
+        at_label = -slope * rest
         if uniform_share:
             each = uniform_share / last_axis_size(y_pred)
             gradient = gradient - upstream * each
@@ -194,6 +245,42 @@ def crossentropy_of_ids(
         return gradient if from_logits else gradient / y_pred
 
     return closed_form(forward, backward, y_pred, ids, weights)
+
+
+def losses_of_rows(y_pred: Tensor, rows: Tensor, term: Term, *, from_logits: bool) -> Tensor:
+    """The sum over the classes of a function of their -log p, weighted by label rows.
+
+    Args:
+        y_pred: logits or clamped probabilities (N, C).
+        rows: label rows (N, C).
+        term: from -log p and 1 - p, the loss and its derivative by -log p.
+        from_logits: whether `y_pred` holds logits.
+
+    Returns:
+        Losses (N,).
+    """
+
+    def forward(y_pred: Tensor, rows: Tensor) -> Any:
+        top = ops.cast(ops.argmax(y_pred, -1), "int32")
+        peak = label_entry(y_pred, top)
+        shifted = y_pred - peak if from_logits else ops.log(y_pred / peak)
+        exponentials = ops.exp(shifted) if from_logits else y_pred / peak
+        others = with_label_entry(exponentials, top, ops.zeros_like(peak))
+        rest = ops.sum(others, -1, keepdims=True)
+        p = with_label_entry(others / (1 + rest), top, 1 / (1 + rest))
+        complement = with_label_entry(1 - p, top, rest / (1 + rest))
+        losses, slopes = term(ops.log1p(rest) - shifted, complement)
+        losses = ops.sum(weighted(rows, losses), -1)
+        return losses, (p, complement, weighted(rows, slopes))
+
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
+        p, complement, slopes = residuals
+        # p_j sum(slopes) - slopes_j, without the difference where one class has all the mass.
+        others = ops.sum(slopes, -1, keepdims=True) - slopes
+        gradient = upstream[:, None] * (p * others - slopes * complement)
+        return gradient if from_logits else gradient / y_pred
+
+    return closed_form(forward, backward, y_pred, rows)
 
 
 def crossentropy_of_rows(y_pred: Tensor, rows: Tensor, *, from_logits: bool) -> Tensor:

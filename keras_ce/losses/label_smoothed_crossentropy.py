@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_ce.losses import _checks
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import SoftmaxLoss, crossentropy_of_ids, crossentropy_of_rows
+from keras_ce.losses._softmax import SoftmaxLoss, crossentropy_of_rows, losses_of_ids
 from keras_ce.losses._values import last_axis_size
 
 Tensor = Any
@@ -90,7 +90,7 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
             weights = ops.full_like(y_pred[:, 0], 1 - smoothing)
         else:
             weights = ops.take(self._class_weights(y_pred), ids)
-        return crossentropy_of_ids(
+        return losses_of_ids(
             y_pred, ids, weights, uniform_share=smoothing, from_logits=self.from_logits
         )
 
