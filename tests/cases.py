@@ -38,6 +38,14 @@ def binary(*shape):
     return _generator.integers(0, 2, size=shape).astype("float32")
 
 
+LOGITS_ONLY = ("LogitAdjustedCrossentropy", "MarginRanking", "MultiLabelSoftmaxCrossentropy")
+SIGMOID = (
+    "AsymmetricSigmoidCrossentropy",
+    "MultiLabelSoftmaxCrossentropy",
+    "WeightedSigmoidCrossentropy",
+)
+
+
 @dataclasses.dataclass(eq=False)
 class Case:
     """A loss with arguments, labels (B, T) or (B, T, C), predictions (B, T, C), a reference."""
@@ -47,7 +55,17 @@ class Case:
     arguments: dict[str, Any]
     y_true: np.ndarray
     y_pred: np.ndarray
-    tolerance: float = 5e-6
+    tolerance: float = 1e-5
+    absolute: float = 0.0
+
+    @property
+    def takes_logits(self) -> bool:
+        return self.arguments.get("from_logits", self.loss in LOGITS_ONLY)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest loss that keeps its digits."""
+        return 1e-35 if self.tolerance == 5e-6 else 1e-30
 
     @property
     def reference(self) -> Callable[..., Any]:
@@ -224,9 +242,187 @@ CASES = [
         ids(*SHAPE).astype("float32") - 2,
         logits(*SHAPE),
     ),
+    Case(
+        "grouped-ids",
+        "GroupedSoftmaxCrossentropy",
+        {"group_sizes": [2, 3], "from_logits": True},
+        np.stack([ids(BATCH, TIME, num_classes=2), ids(BATCH, TIME, num_classes=3)], -1),
+        logits(*SHAPE),
+    ),
+    Case(
+        "grouped-rows-smoothed",
+        "GroupedSoftmaxCrossentropy",
+        {"group_sizes": [1, 2, 2], "from_logits": True, "label_smoothing": 0.2},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+    ),
+    Case(
+        "grouped-rows-probabilities",
+        "GroupedSoftmaxCrossentropy",
+        {"group_sizes": [2, 3]},
+        soft_rows(*SHAPE),
+        probabilities(*SHAPE),
+    ),
+    Case(
+        "focal-ids",
+        "FocalCrossentropy",
+        {"gamma": 0.5, "from_logits": True, "class_weight": {0: 0.25, 3: 2.0}},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "focal-rows",
+        "FocalCrossentropy",
+        {"gamma": 2.0, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "focal-ids-probabilities",
+        "FocalCrossentropy",
+        {"gamma": 3.0},
+        ids(BATCH, TIME),
+        probabilities(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "focal-rows-probabilities",
+        "FocalCrossentropy",
+        {"class_weight": WEIGHTS},
+        soft_rows(*SHAPE),
+        probabilities(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "poly1-ids",
+        "Poly1Crossentropy",
+        {"epsilon": 2.0, "from_logits": True},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "poly1-rows-negative",
+        "Poly1Crossentropy",
+        {"epsilon": -1, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+        1e-6,
+    ),
+    Case(
+        "poly1-ids-probabilities",
+        "Poly1Crossentropy",
+        {"epsilon": 0.5},
+        ids(BATCH, TIME),
+        probabilities(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "generalized-ids",
+        "GeneralizedCrossentropy",
+        {"q": 0.3, "from_logits": True},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "generalized-rows",
+        "GeneralizedCrossentropy",
+        {"q": 1, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "generalized-rows-probabilities",
+        "GeneralizedCrossentropy",
+        {},
+        soft_rows(*SHAPE),
+        probabilities(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "symmetric-ids",
+        "SymmetricCrossentropy",
+        {"alpha": 0.5, "beta": 0.3, "from_logits": True},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "symmetric-rows",
+        "SymmetricCrossentropy",
+        {"alpha": 2, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "symmetric-ids-probabilities",
+        "SymmetricCrossentropy",
+        {"beta": 2},
+        ids(BATCH, TIME),
+        probabilities(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "adjusted-ids",
+        "LogitAdjustedCrossentropy",
+        {"class_prior": [900, 90, 9, 1, 50], "strength": 1.5},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "adjusted-rows",
+        "LogitAdjustedCrossentropy",
+        {"class_prior": [0.1, 0.2, 0.3, 0.3, 0.1]},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "asymmetric",
+        "AsymmetricSigmoidCrossentropy",
+        {"gamma_positive": 1.0, "gamma_negative": 3.0, "clip": 0.1, "from_logits": True},
+        binary(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+        1e-6,
+    ),
+    Case(
+        "asymmetric-focal",
+        "AsymmetricSigmoidCrossentropy",
+        {"gamma_positive": 0.5, "gamma_negative": 0.5, "clip": 0, "from_logits": True},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+    ),
+    Case(
+        "asymmetric-probabilities",
+        "AsymmetricSigmoidCrossentropy",
+        {"gamma_positive": 2.0},
+        binary(*SHAPE),
+        probabilities(*SHAPE),
+        1e-5,
+        1e-6,
+    ),
+    Case(
+        "multi-label-softmax",
+        "MultiLabelSoftmaxCrossentropy",
+        {},
+        soft_rows(*SHAPE),
+        logits(*SHAPE),
+        1e-5,
+    ),
 ]
-# A row of nothing but ignored labels is an ignored position; other tests look at those.
 for _case in CASES:
+    if _case.loss.startswith(("Label", "Weighted", "Grouped")):
+        _case.tolerance = 5e-6
+    # A row of nothing but ignored labels is an ignored position; other tests look at those.
     if "ignore_label" in _case.arguments:
         _case.y_true[..., 0] = 1.0
 

@@ -90,6 +90,97 @@ def margin_ranking(label, row, margin=0.1):
     return sum(hinges) / max(len(hinges), 1)
 
 
+def power(base, exponent):
+    return Decimal(1) if exponent == 0 else base**exponent if base > 0 else Decimal(0)
+
+
+def focal_crossentropy(label, row, gamma=2.0, from_logits=False, class_weight=None):
+    p = distribution(row, from_logits)
+    w = per_class(class_weight, len(row))
+    total = Decimal(0)
+    for c, y in enumerate(label_row(label, len(row))):
+        if w[c] * y:
+            others = sum(p[:c] + p[c + 1 :])
+            total += w[c] * y * power(others, exact(gamma)) * nats(p[c])
+    return total
+
+
+def poly1_crossentropy(label, row, epsilon=1.0, from_logits=False):
+    p = distribution(row, from_logits)
+    return sum(
+        y * (nats(p_c) + exact(epsilon) * (1 - p_c))
+        for y, p_c in zip(label_row(label, len(row)), p, strict=True)
+        if y
+    )
+
+
+def generalized_crossentropy(label, row, q=0.7, from_logits=False):
+    p = distribution(row, from_logits)
+    return sum(
+        y * (1 - power(p_c, exact(q))) / exact(q)
+        for y, p_c in zip(label_row(label, len(row)), p, strict=True)
+    )
+
+
+def symmetric_crossentropy(label, row, alpha=0.1, beta=1.0, from_logits=False):
+    p, y = distribution(row, from_logits), label_row(label, len(row))
+    forward = sum(y_c * nats(p_c) for y_c, p_c in zip(y, p, strict=True) if y_c)
+    logs = [max(y_c.ln(), Decimal(-4)) if y_c else Decimal(-4) for y_c in y]
+    reverse = -sum(p_c * log for p_c, log in zip(p, logs, strict=True))
+    return (exact(alpha) * forward if alpha else 0) + exact(beta) * reverse
+
+
+def logit_adjusted_crossentropy(label, row, class_prior, strength=1.0):
+    prior = [exact(item) / sum(exact(item) for item in class_prior) for item in class_prior]
+    shifted = [z + exact(strength) * pi.ln() for z, pi in zip(row, prior, strict=True)]
+    return label_smoothed_crossentropy(label, shifted, 0.0, from_logits=True)
+
+
+def grouped_softmax_crossentropy(label, row, group_sizes, from_logits=False, label_smoothing=0.0):
+    total, column = Decimal(0), 0
+    has_ids = len(label) == len(group_sizes) != len(row)
+    for group, size in enumerate(group_sizes):
+        columns = slice(column, column + size)
+        inside = int(label[group]) if has_ids else label[columns]
+        total += label_smoothed_crossentropy(inside, row[columns], label_smoothing, from_logits)
+        column += size
+    return total
+
+
+def asymmetric_sigmoid_crossentropy(
+    label, row, gamma_positive=0.0, gamma_negative=4.0, clip=0.05, from_logits=False
+):
+    total = Decimal(0)
+    for y, x in zip(label, row, strict=True):
+        y = exact(y)
+        p = 1 / (1 + (-x).exp()) if from_logits else max(x, SMALLEST)
+        complement = 1 / (1 + x.exp()) if from_logits else 1 - x
+        m = max(p - exact(clip), Decimal(0))
+        remainder = complement + exact(clip) if m else Decimal(1)
+        if not from_logits:
+            remainder = max(remainder, SMALLEST)
+        total += y * power(complement, exact(gamma_positive)) * nats(p) if y else 0
+        total += (1 - y) * power(m, exact(gamma_negative)) * nats(remainder) if y != 1 else 0
+    return total / len(row)
+
+
+def multi_label_softmax_crossentropy(label, row):
+    absent = sum((1 - exact(y)) * s.exp() for y, s in zip(label, row, strict=True))
+    present = sum(exact(y) * (-s).exp() for y, s in zip(label, row, strict=True))
+    return (1 + absent).ln() + (1 + present).ln()
+
+
+def in_batch_crossentropy(ids, index, row, temperature=0.05):
+    """Row `index` of a batch with these ids."""
+    kept = [
+        s / exact(temperature)
+        for column, s in enumerate(row)
+        if column == index or ids[column] != ids[index]
+    ]
+    right = sum(column < index and ids[column] != ids[index] for column in range(len(row)))
+    return nats(softmax(kept)[right])
+
+
 def value(loss, label, row, **arguments):
     """The loss of one position as a float."""
     return float(loss(label, [exact(item) for item in row], **arguments))

@@ -10,12 +10,13 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND, COMPILED_MODES, MODES
-from cases import BATCH, CASES, CLASSES, TIME
+from cases import BATCH, CASES, CLASSES, LOGITS_ONLY, SIGMOID, TIME
 from keras import ops
 
 import keras_ce
 import keras_ce.losses
 
+# One similarity per pair of rows has no time axis: its promises are in a file of their own.
 LOSSES = sorted({case.loss for case in CASES})
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -37,7 +38,7 @@ def close_gradient(actual, expected):
 
 def test_every_loss_has_a_case():
     catalogue = {name for name in keras_ce.losses.__all__ if name[0].isupper()}
-    assert catalogue == set(LOSSES)
+    assert catalogue - {"InBatchCrossentropy"} == set(LOSSES)
 
 
 # --- value and gradient ---
@@ -55,7 +56,7 @@ class TestAgainstTheReference:
         )
         assert values.dtype == "float32"
         assert values.shape == case.shape
-        np.testing.assert_allclose(values, case.values, rtol=case.tolerance)
+        np.testing.assert_allclose(values, case.values, rtol=case.tolerance, atol=case.absolute)
         assert close_gradient(slopes, case.slopes)
 
     def test_half_precision_predictions_are_computed_in_float32(self, case, mode):
@@ -108,7 +109,7 @@ def logit_rows():
 @every_mode
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.arguments.get("from_logits")],
+    [case for case in CASES if case.takes_logits],
     ids=lambda case: case.name,
 )
 def test_tiny_and_huge_losses_from_logits(case, mode):
@@ -119,21 +120,23 @@ def test_tiny_and_huge_losses_from_logits(case, mode):
             lambda y_pred, y_true: case.function(y_true, y_pred), rows, labels, mode=mode
         )
         expected, expected_slopes = case.expected(label_position, rows)
-        is_normal = expected > 1e-35
-        np.testing.assert_allclose(values[is_normal], expected[is_normal], rtol=case.tolerance)
-        assert np.all(values[~is_normal] <= 1.1e-35)
+        is_normal = expected > case.smallest
+        np.testing.assert_allclose(
+            values[is_normal], expected[is_normal], rtol=case.tolerance, atol=case.absolute
+        )
+        assert np.all(values[~is_normal] <= 1.1 * case.smallest + case.absolute)
         assert close_gradient(slopes, expected_slopes)
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if "from_logits" in case.arguments], ids=lambda case: case.name
+    "case",
+    [case for case in CASES if case.loss == "LabelSmoothedCrossentropy" and case.takes_logits],
+    ids=lambda case: case.name,
 )
 class TestInfiniteLogits:
     """-inf without label mass is 0 log 0 = 0; with label mass it is +inf."""
 
     def test_minus_infinity(self, case):
-        if case.loss == "WeightedSigmoidCrossentropy":
-            pytest.skip("tested with the sigmoid loss")
         row = case.y_pred[0, 0].copy()
         row[3] = -np.inf
         for label in range(CLASSES):
@@ -160,7 +163,7 @@ class TestProbabilities:
     """A probability below 1e-30 counts as 1e-30, in value and gradient; nothing overflows."""
 
     def test_no_gradient_is_infinite(self, case):
-        if case.arguments.get("from_logits") or case.loss == "MarginRanking":
+        if case.takes_logits:
             pytest.skip("the case takes no probabilities")
         rows = np.array(
             [
@@ -172,6 +175,8 @@ class TestProbabilities:
             ],
             "float32",
         )
+        if case.loss == "GroupedSoftmaxCrossentropy":
+            rows[rows == 0] = 1e-20  # a group of nothing but zeros is no distribution
         for label_position in [(0, 0), (1, 2), (2, 1), (3, 2)]:
             labels = np.stack([case.y_true[label_position]] * len(rows))
             expected, expected_slopes = case.expected(label_position, rows)
@@ -184,7 +189,8 @@ class TestProbabilities:
             is_below = rows < 0.999e-30
             largest = np.maximum(1, np.max(np.abs(expected_slopes), -1, keepdims=True))
             error = np.abs(slopes - expected_slopes) / largest
-            assert np.all(error[is_inside] <= 1e-6)
+            # p^q of a p near 1e-30 has the relative error of q log p.
+            assert np.all(error[is_inside] <= 5e-6)
             assert np.all(slopes[is_below] == 0)
             _, slopes = backends.gradient(
                 lambda y_pred, y_true: case.make(reduction="sum")(y_true, y_pred, 1e7), rows, labels
@@ -253,7 +259,7 @@ class TestLabels:
             (BATCH, TIME, CLASSES, 1),
             (),
         ]
-        if case.loss == "WeightedSigmoidCrossentropy":
+        if case.loss in SIGMOID:
             wrong += [(BATCH, TIME), (BATCH, TIME, 1)]
         for shape in wrong:
             with pytest.raises(ValueError, match="`y_true` must"):
@@ -266,7 +272,7 @@ class TestLabels:
 
         loss = case.make(reduction="none")
         labels_shape = [None] * (case.y_true.ndim - 1)
-        labels_shape += [None] if case.has_ids else [CLASSES]
+        labels_shape += [None] if case.has_ids else [case.y_true.shape[-1]]
         run = tf.function(
             lambda y_true, y_pred, weights: loss(y_true, y_pred, weights),
             input_signature=[
@@ -298,7 +304,11 @@ class TestIds:
             name: value
             for name, value in case.arguments.items()
             if name not in ("prior", "class_weight")
-        } | ({} if case.loss == "MarginRanking" else {"from_logits": True})
+        }
+        if "class_prior" in arguments:
+            arguments["class_prior"] = [1.0] * classes
+        if case.loss not in LOGITS_ONLY:
+            arguments["from_logits"] = True
         make = getattr(keras_ce.losses, case.loss)
         half = make(**arguments, dtype="bfloat16")
         full = make(**arguments)
@@ -344,17 +354,17 @@ def with_one_invalid_position(case):
     else:
         values = [np.nan, np.inf]
         values += [] if case.loss == "MarginRanking" else [-0.5]
-        values += [1.5] if case.loss == "WeightedSigmoidCrossentropy" else []
+        values += [1.5] if case.loss in SIGMOID else []
         for value in values:
             invalid = labels.copy()
-            invalid[:, 2, 4] = value
+            invalid[:, 2, -1] = value
             yield invalid, case.y_pred
-    if not case.arguments.get("from_logits") and case.loss != "MarginRanking":
+    if not case.takes_logits:
         for value in (-0.1, 1.1, np.nan, np.inf):
             invalid = case.y_pred.copy()
             invalid[:, 2, 3] = value
             yield labels, invalid
-        if case.loss != "WeightedSigmoidCrossentropy":
+        if case.loss not in SIGMOID:
             zeros = case.y_pred.copy()
             zeros[:, 2] = 0
             yield labels, zeros
@@ -480,7 +490,7 @@ class TestWeights:
 
     @pytest.mark.parametrize("reduction", REDUCTIONS)
     def test_masked_positions_leave_the_denominator(self, case, reduction):
-        if not case.arguments.get("from_logits") and case.loss != "MarginRanking":
+        if not case.takes_logits:
             pytest.skip("Masking marks rows by a value that is no probability")
         mask = np.ones((BATCH, TIME), bool)
         mask[0, 1:] = mask[3] = False
@@ -547,19 +557,18 @@ class TestForm:
         assert float(restored(case.y_true, case.y_pred)) == float(loss(case.y_true, case.y_pred))
 
     def test_unknown_options_are_refused(self, name):
+        case = next(case for case in CASES if case.loss == name)
         with pytest.raises(TypeError, match="smothing"):
-            getattr(keras_ce.losses, name)(smothing=1)
+            case.make(smothing=1)
         with pytest.raises(ValueError, match="reduction"):
-            getattr(keras_ce.losses, name)(reduction="average")
+            case.make(reduction="average")
 
     def test_a_saved_model_loads_in_a_new_process(self, name, tmp_path):
-        case = next(case for case in CASES if case.loss == name and case.arguments)
+        case = next(case for case in CASES if case.loss == name and case.takes_logits)
         model = keras.Sequential([keras.Input((TIME, CLASSES)), keras.layers.Dense(CLASSES)])
         model.compile("sgd", loss=case.make(dtype="float32"))
         path = tmp_path / "model.keras"
         features = case.y_pred[..., :CLASSES]
-        case_from_logits = case.arguments.get("from_logits") or name == "MarginRanking"
-        assert case_from_logits
         expected = model.evaluate(features, case.y_true, verbose=0)
         model.save(path)
         np.savez(tmp_path / "data.npz", x=features, y=case.y_true)
@@ -586,7 +595,7 @@ class TestForm:
 def dense_model(case):
     keras.utils.set_random_seed(1)
     outputs = [keras.layers.Dense(CLASSES)]
-    if not case.arguments.get("from_logits") and case.loss != "MarginRanking":
+    if not case.takes_logits:
         outputs += [keras.layers.Softmax()]
     return keras.Sequential([keras.Input((None, CLASSES)), *outputs])
 
@@ -613,9 +622,22 @@ class TestTraining:
         assert np.isfinite(history.history["loss"][0])
 
 
+SECOND_DERIVATIVES = (
+    "asymmetric",
+    "focal-ids",
+    "focal-rows",
+    "grouped-ids",
+    "multi-label-softmax",
+    "plain-rows",
+    "sigmoid",
+    "smoothed-ids",
+    "symmetric-rows",
+)
+
+
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.name in ("plain-rows", "smoothed-ids", "sigmoid")],
+    [case for case in CASES if case.name in SECOND_DERIVATIVES],
     ids=lambda case: case.name,
 )
 def test_second_derivatives(case):

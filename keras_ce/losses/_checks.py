@@ -50,11 +50,16 @@ def number(
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
+    below: float | None = None,
 ) -> float:
     """Return a validated finite number as a float."""
     expected = "a finite number"
     if above is not None:
         expected = "a positive number" if above == 0 else f"a number above {above:g}"
+        if maximum is not None:
+            expected = f"a number above {above:g} and up to {maximum:g}"
+    elif minimum is not None and below is not None:
+        expected = f"a number from {minimum:g} up to, but not including, {below:g}"
     elif minimum is not None and maximum is not None:
         expected = f"a number from {minimum:g} to {maximum:g}"
     elif minimum is not None:
@@ -66,6 +71,7 @@ def number(
         or (minimum is not None and value < minimum)
         or (maximum is not None and value > maximum)
         or (above is not None and value <= above)
+        or (below is not None and value >= below)
     ):
         raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
     return float(value)
@@ -97,6 +103,15 @@ def float_list(
         )
         for index, item in enumerate(values)
     ]
+
+
+def integer_list(name: str, value: Sequence[int], *, minimum: int) -> list[int]:
+    """Return a validated, non-empty list of integers."""
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__len__") or not len(value):
+        raise ValueError(
+            f"`{name}` must be a non-empty sequence of integers. Received: {name}={value!r}."
+        )
+    return [integer(f"{name}[{index}]", item, minimum=minimum) for index, item in enumerate(value)]
 
 
 def optional_integer(name: str, value: int | None) -> int | None:

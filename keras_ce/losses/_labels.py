@@ -53,8 +53,38 @@ def are_dense(y_true: Any, y_pred: Tensor, axis: int) -> bool:
     )
 
 
-def class_ids(y_true: Any, rank: int) -> Tensor:
-    """Integer labels of `rank` axes as an int32 tensor, with NO_ID for what is no id.
+def are_grouped_rows(y_true: Any, y_pred: Tensor, width: int, number: int) -> bool:
+    """Whether labels are rows of `y_pred`'s shape rather than the ids (..., number) of groups."""
+    shape: Shape = list(np.shape(y_true) if _is_plain(y_true) else y_true.shape)
+    expected: Shape = [*y_pred.shape[:-1], width]
+    is_known = len(shape) > 0 and shape[-1] is not None
+    if is_known and _fits(shape, expected):
+        return True
+    if is_known and _fits(shape, [*expected[:-1], number]):
+        return False
+    raise ValueError(
+        f"`y_true` must be flat rows of shape {tuple(expected)}, or the class id inside each "
+        f"group, of shape {(*expected[:-1], number)}; its last dimension must be known. "
+        f"Received: y_true.shape={tuple(shape)}."
+    )
+
+
+def row_ids(y_true: Any, y_pred: Tensor) -> Tensor:
+    """One id per row of `y_pred` (batch, batch), from labels (batch,) or (batch, 1)."""
+    shape: Shape = list(np.shape(y_true) if _is_plain(y_true) else y_true.shape)
+    batch = y_pred.shape[0]
+    if not _fits(shape, [batch]) and not _fits(shape, [batch, 1]):
+        raise ValueError(
+            f"`y_true` must hold one id per row of `y_pred`, of shape {(batch,)} or {(batch, 1)}. "
+            f"Received: y_true.shape={tuple(shape)}."
+        )
+    return class_ids(y_true, 1)
+
+
+def class_ids(y_true: Any, rank: int | None) -> Tensor:
+    """Integer labels as an int32 tensor, with NO_ID for what is no id.
+
+    Where `rank` is given, a trailing axis of size 1 beyond it is dropped.
 
     What lies beyond int32 is found before JAX, which knows no wider integers, can wrap it.
     """
@@ -88,7 +118,8 @@ def class_ids(y_true: Any, rank: int) -> Tensor:
             )
         else:
             ids = ops.cast(y_true, "int32")
-    return ops.squeeze(ids, -1) if len(ids.shape) == rank + 1 else ids
+    is_trailing = rank is not None and len(ids.shape) == rank + 1
+    return ops.squeeze(ids, -1) if is_trailing else ids
 
 
 def raise_unless_ids(
@@ -110,6 +141,18 @@ def raise_unless_ids(
         return f"{text} Correct the labels, or give the output layer more classes."
 
     _checks.raise_where(is_invalid, message)
+
+
+def raise_unless_integers(y_true: Any, is_invalid: Tensor) -> None:
+    """In eager execution, raise at the first label that is no integer within int32."""
+    _checks.raise_where(
+        is_invalid,
+        lambda position: (
+            "`y_true` must hold integers within int32. Received: "
+            f"{_checks.entry(y_true, position)} at position {position}. Number the questions, "
+            "for example by `numpy.unique(questions, return_inverse=True)`."
+        ),
+    )
 
 
 def raise_unless_rows(y_true: Tensor, is_invalid: Tensor) -> bool:

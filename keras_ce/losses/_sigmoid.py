@@ -27,17 +27,20 @@ Tensor = Any
 
 
 class SigmoidLoss(PositionLoss):
-    """The mean over the last axis of a loss of each entry, for labels from 0 to 1.
+    """A loss of rows of labels from 0 to 1. A subclass stores its arguments, as given."""
 
-    A subclass stores the argument `from_logits`, as given.
-    """
-
-    from_logits: bool
+    from_logits: bool = True
     ignore_label: float | None = None
 
     @abc.abstractmethod
-    def entry_losses(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """The loss of each entry (..., C) of logits or clamped probabilities."""
+    def row_losses(self, y_true: Tensor, y_pred: Tensor, is_kept: Tensor | None) -> Tensor:
+        """Losses (...) of logits or clamped probabilities (..., C).
+
+        Args:
+            y_true: labels (..., C).
+            y_pred: logits or clamped probabilities (..., C).
+            is_kept: None, or which entries (..., C) count.
+        """
 
     def position_losses(
         self, y_true: Any, y_pred: Tensor, is_exempt: Tensor | None
@@ -61,13 +64,24 @@ class SigmoidLoss(PositionLoss):
         counts = ops.expand_dims(unless_exempt(is_valid, is_exempt), -1)
         labels = ops.where(counts, labels, ops.zeros_like(labels))
 
-        losses = self.entry_losses(labels, y_pred)
-        if is_kept is None:
-            losses = ops.squeeze(last_axis_mean(losses), -1)
-        else:
-            number = ops.sum(ops.cast(is_kept, losses.dtype), -1)
-            losses = ops.sum(ops.where(is_kept, losses, 0.0), -1) / ops.maximum(number, 1)
+        losses = self.row_losses(labels, y_pred, is_kept)
         return settle(losses, is_valid, is_exempt), is_ignored
+
+
+class EntryLoss(SigmoidLoss):
+    """The mean over the last axis of a loss of each entry."""
+
+    @abc.abstractmethod
+    def entry_losses(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """The loss of each entry (..., C)."""
+
+    def row_losses(self, y_true: Tensor, y_pred: Tensor, is_kept: Tensor | None) -> Tensor:
+        """See the base class."""
+        losses = self.entry_losses(y_true, y_pred)
+        if is_kept is None:
+            return ops.squeeze(last_axis_mean(losses), -1)
+        number = ops.sum(ops.cast(is_kept, losses.dtype), -1)
+        return ops.sum(ops.where(is_kept, losses, 0.0), -1) / ops.maximum(number, 1)
 
 
 def crossentropy_of_entries(

@@ -8,7 +8,7 @@ Probabilities divided by the largest one are exp(a) too, and go the same way fro
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -21,7 +21,7 @@ from keras_ce.losses._gradient import (
     minus_product,
     with_label_entry,
 )
-from keras_ce.losses._loss import PositionLoss
+from keras_ce.losses._loss import LossOptions, PositionLoss
 from keras_ce.losses._values import (
     PROBABILITY_TOLERANCE,
     clamped,
@@ -40,14 +40,20 @@ Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class SoftmaxLoss(PositionLoss):
-    """A loss of exclusive classes, from class ids or dense label rows.
+    """A loss of exclusive classes, from class ids or dense label rows."""
 
-    A subclass stores the arguments `from_logits`, `ignore_class` and `axis`, as given.
-    """
-
-    from_logits: bool
-    ignore_class: int | None
-    axis: int
+    def __init__(
+        self,
+        *,
+        from_logits: bool,
+        ignore_class: int | None,
+        axis: int,
+        **options: Unpack[LossOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.from_logits = _checks.flag("from_logits", from_logits)
+        self.ignore_class = _checks.optional_integer("ignore_class", ignore_class)
+        self.axis = _checks.integer("axis", axis)
 
     @property
     def class_axis(self) -> int:
@@ -93,6 +99,45 @@ class SoftmaxLoss(PositionLoss):
             losses_of=self.row_losses if is_dense else self.id_losses,
         )
         return settle(losses, is_valid, either(is_exempt, is_ignored)), is_ignored
+
+
+class TermLoss(SoftmaxLoss):
+    """A loss that sums a function of -log p over the classes, weighted by the label."""
+
+    @abc.abstractmethod
+    def term(self, information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
+        """The function and its derivative by -log p.
+
+        Args:
+            information: -log p, from 0 to infinity.
+            complement: 1 - p, exact also where p is all but 1.
+        """
+
+    def weights(self, y_pred: Tensor) -> Tensor | None:
+        """A weight for each class (C,), or None."""
+        return None
+
+    def id_losses(self, y_pred: Tensor, ids: Tensor) -> Tensor:
+        """See the base class."""
+        weights = self.weights(y_pred)
+        mass = ops.ones_like(y_pred[:, 0]) if weights is None else ops.take(weights, ids)
+        return losses_of_ids(y_pred, ids, mass, self.term, from_logits=self.from_logits)
+
+    def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
+        """See the base class."""
+        weights = self.weights(y_pred)
+        rows = rows if weights is None else rows * weights
+        return losses_of_rows(y_pred, rows, self.term, from_logits=self.from_logits)
+
+
+def class_weight_tensor(
+    class_weight: list[float] | dict[int, float] | None, y_pred: Tensor
+) -> Tensor | None:
+    """Class weights as a tensor with one weight per class of `y_pred` (..., C)."""
+    if class_weight is None:
+        return None
+    weights = _checks.class_weight_list(class_weight, y_pred.shape[-1])
+    return ops.convert_to_tensor(weights, y_pred.dtype)
 
 
 def checked_losses(
@@ -319,3 +364,30 @@ def crossentropy_of_rows(y_pred: Tensor, rows: Tensor, *, from_logits: bool) -> 
         return gradient if from_logits else gradient / y_pred
 
     return closed_form(forward, backward, y_pred, rows)
+
+
+def mean_under_prediction(y_pred: Tensor, costs: Tensor, *, from_logits: bool) -> Tensor:
+    """The mean of `costs` under the predicted distribution: sum p c.
+
+    Args:
+        y_pred: logits or clamped probabilities (N, C).
+        costs: finite numbers (N, C).
+        from_logits: whether `y_pred` holds logits.
+
+    Returns:
+        Means (N,).
+    """
+
+    def forward(y_pred: Tensor, costs: Tensor) -> Any:
+        peak = largest(y_pred)
+        exponentials = ops.exp(y_pred - peak) if from_logits else y_pred / peak
+        p = exponentials / ops.sum(exponentials, -1, keepdims=True)
+        mean = ops.sum(p * costs, -1, keepdims=True)
+        return ops.squeeze(mean, -1), (p, mean)
+
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, costs: Tensor) -> Tensor:
+        p, mean = residuals
+        gradient = upstream[:, None] * p * (costs - mean)
+        return gradient if from_logits else gradient / y_pred
+
+    return closed_form(forward, backward, y_pred, costs)

@@ -60,6 +60,17 @@ def weighted(weights: Tensor, values: Tensor) -> Tensor:
     return ops.where(ops.equal(weights, 0), 0.0, weights * values)
 
 
+def finite_product(small: Tensor, large: Tensor) -> Tensor:
+    """`small * large`, where 0 times infinity is 0: for p (-log p) and its kin."""
+    return ops.where(ops.equal(small, 0), 0.0, small * large)
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """`numerator / denominator`, 1 where both are 0: for (-log p) / (1 - p) and its kin."""
+    is_zero = ops.equal(denominator, 0)
+    return ops.where(is_zero, 1.0, numerator / ops.where(is_zero, 1.0, denominator))
+
+
 def last_axis_size(values: Tensor) -> Tensor:
     """The size of the last axis in the dtype of `values`, also where a trace does not know it."""
     return ops.cast(ops.shape(values)[-1], values.dtype)

@@ -8,7 +8,12 @@ from keras import ops
 
 from keras_ce.losses import _checks
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import SoftmaxLoss, crossentropy_of_rows, losses_of_ids
+from keras_ce.losses._softmax import (
+    SoftmaxLoss,
+    class_weight_tensor,
+    crossentropy_of_rows,
+    losses_of_ids,
+)
 from keras_ce.losses._values import last_axis_size
 
 Tensor = Any
@@ -71,35 +76,33 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
         axis: int = -1,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(**options)
+        super().__init__(from_logits=from_logits, ignore_class=ignore_class, axis=axis, **options)
         self.label_smoothing = _checks.number(
             "label_smoothing", label_smoothing, minimum=0, maximum=1
         )
-        self.from_logits = _checks.flag("from_logits", from_logits)
         self.prior = None if prior is None else _checks.distribution("prior", prior)
         self.class_weight = _checks.class_weights(class_weight)
-        self.ignore_class = _checks.optional_integer("ignore_class", ignore_class)
-        self.axis = _checks.integer("axis", axis)
 
     def id_losses(self, y_pred: Tensor, ids: Tensor) -> Tensor:
         """See the base class."""
         smoothing = self.label_smoothing
         if smoothing and (self.prior is not None or self.class_weight is not None):
             return self.row_losses(y_pred, ops.one_hot(ids, y_pred.shape[-1], dtype=y_pred.dtype))
-        if self.class_weight is None:
-            weights = ops.full_like(y_pred[:, 0], 1 - smoothing)
+        weights = class_weight_tensor(self.class_weight, y_pred)
+        if weights is None:
+            mass = ops.full_like(y_pred[:, 0], 1 - smoothing)
         else:
-            weights = ops.take(self._class_weights(y_pred), ids)
+            mass = ops.take(weights, ids)
         return losses_of_ids(
-            y_pred, ids, weights, uniform_share=smoothing, from_logits=self.from_logits
+            y_pred, ids, mass, uniform_share=smoothing, from_logits=self.from_logits
         )
 
     def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
         """See the base class."""
         if self.label_smoothing:
             rows = (1 - self.label_smoothing) * rows + self.label_smoothing * self._prior(y_pred)
-        if self.class_weight is not None:
-            rows = rows * self._class_weights(y_pred)
+        weights = class_weight_tensor(self.class_weight, y_pred)
+        rows = rows if weights is None else rows * weights
         return crossentropy_of_rows(y_pred, rows, from_logits=self.from_logits)
 
     def _prior(self, y_pred: Tensor) -> Tensor:
@@ -107,11 +110,6 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
             return 1 / last_axis_size(y_pred)
         prior = _checks.per_class("prior", self.prior, y_pred.shape[-1])
         return ops.convert_to_tensor([item / sum(prior) for item in prior], y_pred.dtype)
-
-    def _class_weights(self, y_pred: Tensor) -> Tensor:
-        assert self.class_weight is not None
-        weights = _checks.class_weight_list(self.class_weight, y_pred.shape[-1])
-        return ops.convert_to_tensor(weights, y_pred.dtype)
 
 
 def label_smoothed_crossentropy(

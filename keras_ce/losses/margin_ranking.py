@@ -55,7 +55,7 @@ class MarginRanking(PositionLoss):
 
     Reference:
         Herbrich, Graepel & Obermayer 2000, "Large Margin Rank Boundaries for Ordinal
-        Regression", equation 8, without its regularizer.
+        Regression"; the same hinge on pairs, there with a margin of 1.
     """
 
     def __init__(self, margin: float = 0.1, **options: Unpack[LossOptions]) -> None:

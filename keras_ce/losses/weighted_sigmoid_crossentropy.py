@@ -8,14 +8,14 @@ from keras import ops
 
 from keras_ce.losses import _checks
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._sigmoid import SigmoidLoss, crossentropy_of_entries
+from keras_ce.losses._sigmoid import EntryLoss, crossentropy_of_entries
 
 Tensor = Any
 
 
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class WeightedSigmoidCrossentropy(SigmoidLoss):
+class WeightedSigmoidCrossentropy(EntryLoss):
     """Sigmoid cross-entropy whose positive labels weigh `pos_weight`, in nats.
 
     For one yes-or-no question, or several that are answered independently. A `pos_weight` of
@@ -52,7 +52,7 @@ class WeightedSigmoidCrossentropy(SigmoidLoss):
         2.92551...
 
     Reference:
-        King & Zeng 2001, "Logistic Regression in Rare Events Data", equation 9.
+        King & Zeng 2001, "Logistic Regression in Rare Events Data", section 3.2 (weighting).
     """
 
     def __init__(
