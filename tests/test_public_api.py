@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import keras_ce
+import keras_ce.information
 import keras_ce.losses
 import keras_ce.metrics
 
@@ -117,7 +118,7 @@ class TestEveryLoss:
 
 
 def documented_objects() -> Iterator[tuple[str, object]]:
-    for module in (keras_ce, keras_ce.losses, keras_ce.metrics):
+    for module in (keras_ce, keras_ce.information, keras_ce.losses, keras_ce.metrics):
         for name in public_names(module):
             found = getattr(module, name)
             if not inspect.ismodule(found):

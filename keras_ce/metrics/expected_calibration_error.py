@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-# How far outside [0, 1] rounding may carry a probability; the losses allow the same.
-_PROBABILITY_SLACK = 1e-6
+from keras_ce.losses._masks import position_weights
+from keras_ce.losses._values import PROBABILITY_TOLERANCE, tensor
+from keras_ce.metrics import _classes
 
 
 @final
@@ -55,7 +56,8 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         y_true: Integer ids (...) or (..., 1), or one-hot rows (..., C); for binary predictions
             0 or 1, (...) or (..., 1). One-hot rows count as the class of their largest entry.
         y_pred: (..., C), at least two dimensions.
-        sample_weight: (batch,), the shape of the positions (...), or that with a trailing 1.
+        sample_weight: A scalar, (batch,), the shape of the positions (...), or that with a
+            trailing 1.
         Result: a scalar between 0 and 1; 0 before the first batch.
 
     Raises:
@@ -85,8 +87,7 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         _check_arguments(num_bins, from_logits)
         self.num_bins = int(num_bins)
         self.from_logits = bool(from_logits)
-        self._sum_dtype = keras.backend.result_type(self.dtype, "float32")
-        self._mask_of_positions = MaskOfPositions(reduction="none", dtype="float32")
+        self._sum_dtype = "float64" if self.dtype == "float64" else "float32"
         # Sums over the positions of a bin of weight * (right - confidence). Its absolute value is
         # all that the definition needs of a bin: n_k cancels.
         self.gaps = self.add_variable(
@@ -104,20 +105,16 @@ class ExpectedCalibrationError(keras.metrics.Metric):
             y_pred: The predicted probabilities or logits.
             sample_weight: Optional weights of rows or positions.
         """
-        labels = ops.convert_to_tensor(y_true)
-        y_pred = ops.convert_to_tensor(y_pred)
-        _require_fitting_shapes(tuple(labels.shape), tuple(y_pred.shape))
+        y_pred = tensor("y_pred", y_pred)
+        _require_fitting_shapes(_classes.shape_of(y_true), tuple(y_pred.shape))
         scores = ops.cast(y_pred, self._sum_dtype)
         probabilities = self._probabilities(scores)
         confidence = ops.max(probabilities, axis=-1)
-        true_class, is_class = _classes(labels, tuple(probabilities.shape))
+        true_class, is_class = _true_classes(y_true, tuple(probabilities.shape))
         is_right = ops.equal(ops.cast(ops.argmax(probabilities, axis=-1), "int32"), true_class)
         is_valid = ops.logical_and(is_class, _are_probabilities(probabilities))
 
-        mask = self._mask_of_positions(ops.ones_like(confidence, dtype="float32"), y_pred)
-        weight = ops.cast(mask, self._sum_dtype)
-        if sample_weight is not None:
-            weight = weight * _position_weights(sample_weight, confidence)
+        weight = position_weights(y_pred, sample_weight, self._sum_dtype)
         gap = ops.cast(is_right, self._sum_dtype) - confidence
         gap = ops.where(is_valid, gap, ops.full_like(gap, float("nan")))
         # Selected, not multiplied alone: 0 * NaN is NaN.
@@ -159,19 +156,6 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         return ops.minimum(bins, self.num_bins - 1)
 
 
-class MaskOfPositions(keras.losses.Loss):
-    """Reads the mask of predictions: `MaskOfPositions(reduction="none")(ones, y_pred)`.
-
-    The public way: the mask that Keras attaches to a tensor is reachable under no public name,
-    but every loss is multiplied by it. (A name that begins with an underscore would be a wrong
-    scope name to TensorFlow.)
-    """
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the ones, which the base class multiplies by the mask."""
-        return y_true
-
-
 def _check_arguments(num_bins: Any, from_logits: Any) -> None:
     is_integer = isinstance(num_bins, numbers.Integral) and not isinstance(num_bins, bool)
     if not is_integer or num_bins < 1:
@@ -202,56 +186,17 @@ def _require_fitting_shapes(labels: tuple[int | None, ...], scores: tuple[int | 
         )
 
 
-def _classes(labels: Any, shape: tuple[int | None, ...]) -> tuple[Any, Any]:
+def _true_classes(labels: Any, shape: tuple[int | None, ...]) -> tuple[Any, Any]:
     """Returns the class of each position, and whether there is such a class."""
-    if len(labels.shape) == len(shape) and labels.shape[-1] != 1:
-        is_finite = ops.all(ops.isfinite(ops.cast(labels, "float32")), axis=-1)
-        has_class = ops.any(ops.greater(labels, 0), axis=-1)
-        classes = ops.cast(ops.argmax(labels, axis=-1), "int32")
-        return classes, ops.logical_and(is_finite, has_class)
-    if len(labels.shape) == len(shape):
-        labels = ops.squeeze(labels, axis=-1)
-    if keras.backend.standardize_dtype(labels.dtype) in (
-        "bool",
-        "int8",
-        "uint8",
-        "int16",
-        "uint16",
-    ):
-        # Too narrow for the number of classes, which JAX and torch would wrap around: 300 to 44.
-        labels = ops.cast(labels, "int32")
-    classes = ops.cast(labels, "int32")
-    is_class = ops.logical_and(ops.greater_equal(labels, 0), ops.less(labels, shape[-1]))
-    is_whole = ops.equal(ops.cast(classes, labels.dtype), labels)
-    return classes, ops.logical_and(is_class, is_whole)
+    given = _classes.shape_of(labels)
+    if len(given) == len(shape) and given[-1] != 1:
+        return _classes.of_rows(tensor("y_true", labels))
+    return _classes.of_ids(labels, len(shape) - 1, shape[-1])
 
 
 def _are_probabilities(values: Any) -> Any:
     is_inside = ops.logical_and(
-        ops.greater_equal(values, -_PROBABILITY_SLACK),
-        ops.less_equal(values, 1.0 + _PROBABILITY_SLACK),
+        ops.greater_equal(values, -PROBABILITY_TOLERANCE),
+        ops.less_equal(values, 1.0 + PROBABILITY_TOLERANCE),
     )
     return ops.all(is_inside, axis=-1)
-
-
-def _position_weights(sample_weight: Any, positions: Any) -> Any:
-    """Returns the weights in the dtype of the positions and in a shape that fits theirs."""
-    weights = ops.convert_to_tensor(sample_weight, dtype=positions.dtype)
-    given = tuple(weights.shape)
-    rank = len(positions.shape)
-    if len(given) == rank + 1 and given[-1] == 1:
-        weights = ops.squeeze(weights, axis=-1)
-    while 0 < len(weights.shape) < rank:
-        # Weights of rows stand for all their positions.
-        weights = ops.expand_dims(weights, axis=-1)
-    fits = len(weights.shape) <= rank and all(
-        size is None or other is None or size in (1, other)
-        for size, other in zip(tuple(weights.shape), tuple(positions.shape), strict=False)
-    )
-    if not fits:
-        raise ValueError(
-            "`sample_weight` must have the shape (batch,) or that of the positions (`y_pred` "
-            "without its last dimension). "
-            f"Received: sample_weight.shape={given}, positions {tuple(positions.shape)}."
-        )
-    return weights

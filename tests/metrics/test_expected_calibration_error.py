@@ -263,7 +263,9 @@ class TestWeights:
 
     @pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 4), (4, 3, 2)])
     def test_weights_that_fit_nothing(self, shape):
-        with pytest.raises(ValueError, match=r"`sample_weight` must have the shape .*Received"):
+        with pytest.raises(
+            ValueError, match=r"`sample_weight` must be a scalar, or have one weight .*Received"
+        ):
             measured(np.zeros((4, 3)), np.full((4, 3, 2), 0.5), np.ones(shape))
 
 

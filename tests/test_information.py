@@ -1,0 +1,495 @@
+"""The information measures, against decimals of 50 digits."""
+
+import decimal
+import json
+import math
+import pathlib
+from decimal import Decimal
+
+import backends
+import hypothesis
+import keras
+import numpy as np
+import pytest
+from hypothesis import strategies
+from keras import ops
+
+import keras_ce
+from keras_ce import information
+from keras_ce.information import (
+    cross_entropy,
+    entropy,
+    kl_divergence,
+    perplexity,
+    self_information,
+)
+
+decimal.getcontext().prec = 50
+
+DOCUMENTS = json.loads(
+    (pathlib.Path(__file__).parent / "vectors" / "documents.json").read_text(encoding="utf-8")
+)
+# JAX has no float64 unless it is told so before anything else.
+FLOATS = ["float32"] if backends.BACKEND == "jax" else ["float32", "float64"]
+TOLERANCE = {"float32": 3e-6, "float64": 1e-14}
+PAIRS = [cross_entropy, kl_divergence, perplexity]
+ALL = [lambda p, q, **options: entropy(p, **options), *PAIRS]
+IDS = ["entropy", "cross_entropy", "kl_divergence", "perplexity"]
+
+
+def exact(row):
+    return [Decimal(float(each)) for each in row]
+
+
+def exact_entropy(p):
+    return -sum(a * a.ln() for a in exact(p) if a > 0)
+
+
+def exact_cross_entropy(p, q):
+    pairs = list(zip(exact(p), exact(q), strict=True))
+    if any(a > 0 and b == 0 for a, b in pairs):
+        return Decimal("Infinity")
+    return -sum(a * b.ln() for a, b in pairs if a > 0)
+
+
+def exact_divergence(p, q):
+    """Of the two rows divided by their sums, which rounding takes off 1."""
+    p, q = exact(p), exact(q)
+    p, q = [a / sum(p) for a in p], [b / sum(q) for b in q]
+    if any(a > 0 and b == 0 for a, b in zip(p, q, strict=True)):
+        return Decimal("Infinity")
+    return sum(a * (a / b).ln() for a, b in zip(p, q, strict=True) if a > 0)
+
+
+def softmax(logits, dtype="float64"):
+    powers = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(dtype)
+
+
+def rows(shape, scale=2.0, seed=0, dtype="float32"):
+    return softmax(scale * np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def value(tensor):
+    return backends.array(tensor)
+
+
+class TestStudyNotes:
+    def numbers(self, what):
+        return next(each for each in DOCUMENTS if each["what"] == what)
+
+    def test_self_information(self):
+        notes = self.numbers("self-information in nats")
+        result = value(self_information(notes["inputs"]["probabilities"]))
+        np.testing.assert_allclose(result, notes["exact"], rtol=1e-6)
+        np.testing.assert_allclose(result, notes["printed"], atol=5e-3)
+
+    def test_entropy(self):
+        notes = self.numbers("entropy in nats")
+        result = float(value(entropy(notes["inputs"]["probabilities"])))
+        assert result == pytest.approx(notes["exact"], rel=1e-6)
+        # The notes print 0.804, because they multiply terms that they have rounded before.
+        rounded = sum(p * each for p, each in zip([0.7, 0.2, 0.1], [0.36, 1.61, 2.3], strict=True))
+        assert notes["printed"] == pytest.approx(rounded, abs=5e-4)
+        assert abs(result - notes["printed"]) > 2e-3
+
+    @pytest.mark.parametrize("animals", ["cat, dog, horse", "cat, dog, pig"])
+    def test_cross_entropy(self, animals):
+        notes = self.numbers(f"categorical cross-entropy of one softmax prediction ({animals})")
+        label, probabilities = notes["inputs"]["label"], notes["inputs"]["probabilities"]
+        for measure in (cross_entropy, kl_divergence):  # The entropy of a one-hot row is 0.
+            result = float(value(measure(label, probabilities)))
+            assert result == pytest.approx(notes["exact"], rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("dtype", FLOATS)
+class TestValue:
+    def test_self_information(self, mode, dtype):
+        p = np.array([1e-37, 1e-20, 1e-3, 0.1, 0.5, 0.9, 0.999999, 1.0], dtype)
+        result = backends.call(self_information, p, mode=mode)
+        expected = [float(-each.ln()) for each in exact(p)]
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, expected, rtol=TOLERANCE[dtype])
+        assert not np.signbit(result).any()
+
+    @pytest.mark.parametrize("scale", [0.1, 3.0, 20.0])
+    def test_of_distributions(self, mode, dtype, scale):
+        # No subnormal numbers, which count as 0.
+        p, q = (np.maximum(rows((40, 7), scale, seed, dtype), 1e-35) for seed in (1, 2))
+        pairs = list(zip(p, q, strict=True))
+        for measure, expected in [
+            (lambda p, q: entropy(p), [exact_entropy(a) for a in p]),
+            (cross_entropy, [exact_cross_entropy(a, b) for a, b in pairs]),
+            (kl_divergence, [exact_divergence(a, b) for a, b in pairs]),
+            (perplexity, [exact_cross_entropy(a, b).exp() for a, b in pairs]),
+        ]:
+            result = backends.call(measure, p, q, mode=mode)
+            assert result.dtype == dtype
+            # Perplexity turns the absolute error of the cross-entropy into a relative one.
+            factor = 80 if measure is perplexity else 1
+            np.testing.assert_allclose(
+                result, [float(each) for each in expected], rtol=factor * TOLERANCE[dtype]
+            )
+
+    @pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-6])
+    def test_divergence_near_equality_keeps_its_digits(self, mode, dtype, distance):
+        # Powers of 2, so that both rows sum to 1 exactly.
+        step = 2.0 ** round(math.log2(distance))
+        p = np.array([0.25 + step, 0.25, 0.5 - step], dtype)
+        q = np.array([0.25, 0.25 + step, 0.5 - step], dtype)
+        assert sum(exact(p)) == sum(exact(q)) == 1
+        expected = float(exact_divergence(p, q))
+        result = backends.call(kl_divergence, p, q, mode=mode)
+        assert expected > 0
+        assert result == pytest.approx(expected, rel=TOLERANCE[dtype])
+
+    def test_divergence_is_never_negative_and_zero_only_at_equality(self, mode, dtype):
+        p = rows((200, 11), 3.0, 3, dtype)
+        upwards = np.nextafter(p, np.array(1, dtype))
+        assert (backends.call(kl_divergence, p, p, mode=mode) == 0).all()
+        result = backends.call(kl_divergence, p, upwards, mode=mode)
+        assert (result > 0).all()
+        plain = np.sum(p * np.log(p / upwards), axis=-1)
+        assert (plain < 0).any(), "the plain sum is negative somewhere"
+
+    def test_zeros(self, mode, dtype):
+        p = np.array([[0, 1, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]], dtype)
+        q = np.array([[0, 1, 0], [0, 0.5, 0.5], [0.25, 0.0, 0.75]], dtype)
+        call = lambda measure: backends.call(measure, p, q, mode=mode)  # noqa: E731
+        log2 = math.log(2)
+        np.testing.assert_allclose(call(lambda p, q: entropy(p)), [0, log2, log2], rtol=1e-6)
+        crossed = 0.5 * math.log(4) + 0.5 * math.log(4 / 3)
+        np.testing.assert_allclose(call(cross_entropy), [0, math.inf, crossed], rtol=1e-6)
+        np.testing.assert_allclose(call(kl_divergence), [0, math.inf, crossed - log2], rtol=1e-6)
+        np.testing.assert_allclose(call(perplexity), [1, math.inf, math.exp(crossed)], rtol=1e-6)
+        assert not np.signbit(call(lambda p, q: entropy(p))).any()
+        assert not np.signbit(call(cross_entropy)).any()
+        infinite = backends.call(self_information, np.array([0.0, 1.0], dtype), mode=mode)
+        assert infinite.tolist() == [math.inf, 0.0]
+
+    def test_extremes_do_not_overflow(self, mode, dtype):
+        tiny = np.finfo("float32").tiny
+        p, q = np.array([1, 0], dtype), np.array([tiny, 1], dtype)
+        expected = -math.log(tiny)
+        for measure in (cross_entropy, kl_divergence):
+            assert backends.call(measure, p, q, mode=mode) == pytest.approx(expected, rel=1e-6)
+        assert backends.call(perplexity, p, q, mode=mode) == pytest.approx(1 / tiny, rel=1e-4)
+        assert backends.call(kl_divergence, q, p[::-1].copy(), mode=mode) == math.inf
+
+    def test_below_the_normal_numbers_is_zero_on_every_backend(self, mode, dtype):
+        subnormal = float(np.finfo(dtype).smallest_subnormal) * 100
+        p, q = np.array([0.5, 0.5], dtype), np.array([subnormal, 1], dtype)
+        assert backends.call(kl_divergence, p, q, mode=mode) == math.inf
+        assert backends.call(cross_entropy, p, q, mode=mode) == math.inf
+        assert backends.call(entropy, q, mode=mode) == 0
+        assert backends.call(self_information, q, mode=mode)[0] == math.inf
+
+
+class TestBase:
+    @pytest.mark.parametrize("base", [2, 10, 1.5, math.e, np.float32(3), 0.5])
+    def test_unit(self, base):
+        p, q = rows((5, 4), seed=1), rows((5, 4), seed=2)
+        unit = math.log(float(base))
+        for measure, *arguments in [
+            (self_information, p),
+            (entropy, p),
+            (cross_entropy, p, q),
+            (kl_divergence, p, q),
+        ]:
+            np.testing.assert_allclose(
+                value(measure(*arguments, base=base)),
+                value(measure(*arguments)) / unit,
+                rtol=1e-6,
+            )
+
+    def test_bits(self):
+        assert float(value(entropy([0.5, 0.25, 0.125, 0.125], base=2))) == pytest.approx(1.75)
+        assert float(value(self_information(1 / 1024, 2))) == pytest.approx(10)
+
+    @pytest.mark.parametrize("base", [0, -2, math.nan, math.inf, True, "2"])
+    def test_that_is_no_positive_number(self, base):
+        expected = rf"`base` must be a positive number. Received: base={base!r}\."
+        for measure in (self_information, entropy):
+            with pytest.raises(ValueError, match=expected):
+                measure([0.5, 0.5], base=base)
+        for measure in (cross_entropy, kl_divergence):
+            with pytest.raises(ValueError, match=expected):
+                measure([0.5, 0.5], [0.5, 0.5], base=base)
+
+    @pytest.mark.parametrize("base", [1, 1.0])
+    def test_one(self, base):
+        with pytest.raises(ValueError, match=r"`base` must be .* other than 1, .*Use 2 for bits"):
+            entropy([0.5, 0.5], base=base)
+
+
+class TestInputs:
+    def test_lists_become_tensors(self):
+        for result in (self_information([1, 0]), entropy([0.5, 0.5]), perplexity([1], [1])):
+            assert ops.is_tensor(result)
+            assert keras.backend.standardize_dtype(result.dtype) == "float32"
+
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    @pytest.mark.parametrize("count", [2, 10, 300])
+    def test_half_precision_is_computed_in_float32(self, dtype, count):
+        p = ops.cast(ops.convert_to_tensor(rows((20, count), seed=4)), dtype)
+        result = entropy(p)
+        assert keras.backend.standardize_dtype(result.dtype) == "float32"
+        expected = [float(exact_entropy(row)) for row in backends.array(p)]
+        np.testing.assert_allclose(backends.array(result), expected, rtol=3e-6)
+
+    def test_the_wider_dtype_counts(self):
+        p, q = rows((4,), dtype="float64"), rows((4,), seed=1, dtype="float32")
+        for measure in PAIRS:
+            for result in (measure(p, q), measure(q, p)):
+                assert keras.backend.standardize_dtype(result.dtype) == FLOATS[-1]
+
+    def test_integers(self):
+        assert float(value(cross_entropy(np.array([0, 1]), [0.5, 0.5]))) == pytest.approx(
+            math.log(2)
+        )
+
+    @pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
+    def test_axis(self, axis):
+        p, q = rows((3, 4, 5), seed=1), rows((3, 4, 5), seed=2)
+        moved = [np.moveaxis(each, -1, axis) for each in (p, q)]
+        for measure in ALL:
+            np.testing.assert_allclose(
+                value(measure(*moved, axis=axis)), value(measure(p, q)), rtol=1e-6
+            )
+
+    @pytest.mark.parametrize("measure", PAIRS)
+    def test_a_single_row_stands_beside_every_row(self, measure):
+        p, q = rows((3, 4, 5), seed=1), rows((5,), seed=2)
+        stretched = np.broadcast_to(q, p.shape)
+        np.testing.assert_allclose(value(measure(p, q)), value(measure(p, stretched)), rtol=1e-6)
+        np.testing.assert_allclose(value(measure(q, p)), value(measure(stretched, p)), rtol=1e-6)
+        first = np.moveaxis(p, -1, 0)
+        np.testing.assert_allclose(
+            value(measure(first, q, axis=0)), value(measure(p, q)), rtol=1e-6
+        )
+
+    @pytest.mark.parametrize("measure", PAIRS)
+    @pytest.mark.parametrize(
+        "shapes", [((4,), (5,)), ((1, 4), (3, 4)), ((3, 4), (2, 3, 4)), ((3, 4), (5,))]
+    )
+    def test_shapes_that_do_not_fit(self, measure, shapes):
+        p, q = (rows(shape) for shape in shapes)
+        expected = r"`p` and `q` must have one shape, or .*Received.*p \(.*q \("
+        with pytest.raises(ValueError, match=expected):
+            measure(p, q)
+
+    @pytest.mark.parametrize("axis", [2, -3, 0.0, True, None])
+    def test_axis_that_is_none(self, axis):
+        with pytest.raises(ValueError, match=r"`axis` must be an .*Received: axis="):
+            entropy(rows((3, 4)), axis=axis)
+        with pytest.raises(ValueError, match=r"`axis` must be an .*Received: axis="):
+            kl_divergence(rows((3, 4)), rows((3, 4)), axis=axis)
+
+    def test_scalars_have_no_axis(self):
+        with pytest.raises(ValueError, match=r"`axis` must be an axis of `p`, .*p.shape=\(\)"):
+            entropy(1.0)
+
+    def test_no_numbers(self):
+        with pytest.raises(ValueError, match="`q` must hold numbers"):
+            cross_entropy([1.0], ["a"])
+
+
+class TestNoDistribution:
+    @pytest.mark.parametrize(
+        ("row", "text"),
+        [
+            ([0.5, 0.6, 0.1], r"has sum 1\.2\."),
+            ([0.33, 0.33, 0.33], r"has sum 0\.99\."),
+            ([0.0, 0.0, 0.0], r"has sum 0\."),
+            ([1.5, -0.5, 0.0], r"has sum 1, where entry 1 is -0\.5\."),
+            ([0.5, 0.5, math.nan], r"has sum nan, where entry 2 is nan\."),
+            ([0.5, 0.5, math.inf], r"has sum inf\."),
+            ([2.0, 3.0, -1.0], r"has sum 4, where entry 2 is -1\."),
+        ],
+    )
+    def test_says_which_row_and_why(self, row, text):
+        good, bad = rows((2, 2, 3)), rows((2, 2, 3))
+        bad[1, 0] = row
+        fix = r".*apply `keras\.ops\.softmax`.*divide each row by its sum.*`axis`"
+        place = r" must hold distributions along axis -1: .*\(within 0\.001\).*position \(1, 0\) "
+        for measure in ALL:
+            with pytest.raises(ValueError, match="`p`" + place + text + fix):
+                measure(bad, good)
+        for measure in PAIRS:
+            with pytest.raises(ValueError, match="`q`" + place + text + fix):
+                measure(good, bad)
+        with pytest.raises(ValueError, match="the one row " + text):
+            entropy(row)
+        with pytest.raises(ValueError, match=r"axis 0: .*position \(1, 0\)"):
+            entropy(np.moveaxis(bad, -1, 0), axis=0)
+
+    def test_rounding_is_forgiven(self):
+        assert float(value(entropy([1.0000005, -5e-7]))) == pytest.approx(0, abs=2e-6)
+        assert float(value(entropy([0.5004, 0.5004]))) == pytest.approx(math.log(2), abs=1e-3)
+        assert float(value(entropy([1.0009, 0.0]))) == 0
+
+    @pytest.mark.parametrize("entry", [-0.1, 1.1, math.nan, math.inf])
+    def test_self_information(self, entry):
+        expected = r"`p` must hold probabilities, from 0 to 1. Received: .* at position \(1,\)"
+        with pytest.raises(ValueError, match=expected):
+            self_information([0.5, entry])
+
+    @pytest.mark.parametrize("mode", backends.MODES)
+    def test_compiled_or_unchecked_is_nan_with_gradient_0(self, mode):
+        good, bad = rows((3, 2)), rows((3, 2))
+        bad[1] = [3.0, -1.0]
+        bad[2] = [math.nan, math.inf]
+        keras_ce.set_value_checks(mode != "eager")
+        try:
+            for measure in ALL:
+                result, slope = backends.gradient(measure, bad, good, mode=mode)
+                assert np.isfinite(result).tolist() == [True, False, False]
+                assert np.isnan(result[1:]).all()
+                assert (slope[1:] == 0).all()
+                assert np.isfinite(slope[0]).all()
+            for measure in PAIRS:
+                result, slope = backends.gradient(
+                    lambda q, p, measure=measure: measure(p, q), bad, good, mode=mode
+                )
+                assert np.isnan(result).tolist() == [False, True, True]
+                assert (slope[1:] == 0).all()
+            result, slope = backends.gradient(self_information, bad, mode=mode)
+            assert np.isnan(result[1:]).all()
+            assert (slope[1:] == 0).all()
+        finally:
+            keras_ce.set_value_checks(True)
+
+
+@pytest.mark.parametrize("mode", backends.MODES)
+class TestGradient:
+    @pytest.mark.parametrize("scale", [0.5, 5.0, 30.0])
+    def test_formulas(self, mode, scale):
+        p = np.maximum(rows((30, 6), scale, 1), 1e-25)
+        q = np.maximum(rows((30, 6), scale, 2), 1e-25)
+        wide_p, wide_q = p.astype("float64"), q.astype("float64")
+        for measure, first, expected in [
+            (lambda p, q: entropy(p), "p", -np.log(wide_p) - 1),
+            (lambda p, q: self_information(p), "p", -1 / wide_p),
+            (cross_entropy, "p", -np.log(wide_q)),
+            (cross_entropy, "q", -wide_p / wide_q),
+            (kl_divergence, "p", np.log(wide_p / wide_q)),
+            (kl_divergence, "q", 1 - wide_p / wide_q),
+        ]:
+            if first == "p":
+                _, slope = backends.gradient(measure, p, q, mode=mode)
+            else:
+                _, slope = backends.gradient(
+                    lambda q, p, measure=measure: measure(p, q), q, p, mode=mode
+                )
+            np.testing.assert_allclose(slope, expected, rtol=3e-6, atol=1e-6)
+
+    def test_perplexity(self, mode):
+        p, q = rows((8, 5), seed=1), rows((8, 5), seed=2)
+        wide_p, wide_q = p.astype("float64"), q.astype("float64")
+        outer = np.exp(-np.sum(wide_p * np.log(wide_q), axis=-1, keepdims=True))
+        _, slope = backends.gradient(perplexity, p, q, mode=mode)
+        np.testing.assert_allclose(slope, -outer * np.log(wide_q), rtol=1e-5)
+        _, slope = backends.gradient(lambda q, p: perplexity(p, q), q, p, mode=mode)
+        np.testing.assert_allclose(slope, -outer * wide_p / wide_q, rtol=1e-5)
+
+    def test_divergence_near_equality(self, mode):
+        q = np.array([0.25, 0.25, 0.5], "float32")
+        p = q + np.array([2.0**-20, 0, -(2.0**-20)], "float32")
+        wide_p, wide_q = p.astype("float64"), q.astype("float64")
+        _, slope = backends.gradient(kl_divergence, p, q, mode=mode)
+        np.testing.assert_allclose(slope, np.log1p((wide_p - wide_q) / wide_q), rtol=1e-5)
+        _, slope = backends.gradient(lambda q, p: kl_divergence(p, q), q, p, mode=mode)
+        np.testing.assert_allclose(slope, (wide_q - wide_p) / wide_q, rtol=1e-5)
+
+    def test_with_respect_to_logits_is_that_of_the_usual_sum(self, mode):
+        logits = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+        q = rows((4, 5), seed=1)
+        p = softmax(logits.astype("float64"))
+        usual = np.log(p / q.astype("float64")) + 1
+        expected = p * (usual - np.sum(p * usual, axis=-1, keepdims=True))
+        _, slope = backends.gradient(
+            lambda logits, q: kl_divergence(ops.softmax(logits), q), logits, q, mode=mode
+        )
+        np.testing.assert_allclose(slope, expected, atol=1e-6)
+
+    def test_at_zeros_it_is_the_exact_one_or_0(self, mode):
+        p = np.array([0.0, 0.0, 0.25, 0.75], "float32")
+        q = np.array([0.0, 0.5, 0.25, 0.25], "float32")
+        swapped = lambda measure: lambda q, p: measure(p, q)  # noqa: E731
+        log3, log4 = math.log(3), math.log(4)
+        for measure, arguments, expected in [
+            (lambda p, q: entropy(p), (p, q), [0, 0, log4 - 1, -math.log(0.75) - 1]),
+            (lambda p, q: self_information(p), (p, q), [0, 0, -4, -4 / 3]),
+            (cross_entropy, (p, q), [0, math.log(2), log4, log4]),
+            (swapped(cross_entropy), (q, p), [0, 0, -1, -3]),
+            (kl_divergence, (p, q), [0, 0, 0, log3]),
+            (swapped(kl_divergence), (q, p), [1, 1, 0, -2]),
+            (perplexity, (p, q), [0, 4 * math.log(2), 4 * log4, 4 * log4]),
+            (swapped(perplexity), (q, p), [0, 0, -4, -12]),
+        ]:
+            _, slope = backends.gradient(measure, *arguments, mode=mode)
+            np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+
+    def test_infinite_rows_leave_finite_gradients(self, mode):
+        p = np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]], "float32")
+        q = np.array([[0.0, 0.5, 0.5], [0.25, 0.25, 0.5]], "float32")
+        for measure in PAIRS:
+            for function, arguments in [
+                (measure, (p, q)),
+                (lambda q, p, measure=measure: measure(p, q), (q, p)),
+            ]:
+                result, slope = backends.gradient(function, *arguments, mode=mode)
+                assert result[0] == math.inf
+                assert np.isfinite(result[1])
+                assert np.isfinite(slope).all()
+                assert slope[0, 0] == 0
+                assert slope[1].any()
+
+    def test_one_hot_rows(self, mode):
+        p = np.array([[1.0, 0.0]], "float32")
+        _, slope = backends.gradient(entropy, p, mode=mode)
+        assert slope.tolist() == [[-1.0, 0.0]]
+        _, slope = backends.gradient(self_information, p, mode=mode)
+        assert slope.tolist() == [[-1.0, 0.0]]
+
+
+@strategies.composite
+def pairs(draw):
+    """Two rows of one size, with zeros, of very different or almost the same numbers."""
+    size = draw(strategies.integers(1, 12))
+    entry = strategies.one_of(strategies.just(0.0), strategies.floats(1e-6, 1.0))
+    p = np.array(draw(strategies.lists(entry, min_size=size, max_size=size)))
+    hypothesis.assume(p.sum() > 0)
+    if draw(strategies.booleans()):
+        factors = strategies.lists(strategies.floats(0.999, 1.001), min_size=size, max_size=size)
+        q = p * draw(factors)
+    else:
+        q = np.array(draw(strategies.lists(entry, min_size=size, max_size=size)))
+        hypothesis.assume(q.sum() > 0)
+    return (p / p.sum()).astype("float32"), (q / q.sum()).astype("float32")
+
+
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(pairs())
+def test_drawn(pair):
+    p, q = pair
+    crossed, divergence = exact_cross_entropy(p, q), exact_divergence(p, q)
+    assert float(value(entropy(p))) == pytest.approx(float(exact_entropy(p)), rel=3e-6, abs=1e-7)
+    assert float(value(cross_entropy(p, q))) == pytest.approx(float(crossed), rel=3e-6, abs=1e-7)
+    assert float(value(perplexity(p, q))) == pytest.approx(float(crossed.exp()), rel=1e-5)
+    result = float(value(kl_divergence(p, q)))
+    # Rounding takes the sums of the rows off 1; the square of that is the error.
+    assert result == pytest.approx(float(divergence), rel=3e-6, abs=1e-13)
+    assert result >= 0
+
+
+def test_public_names():
+    assert set(information.__all__) == {
+        "cross_entropy",
+        "entropy",
+        "kl_divergence",
+        "perplexity",
+        "self_information",
+    }
+    assert keras_ce.information is information
