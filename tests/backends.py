@@ -29,8 +29,11 @@ def call(function, *inputs, mode="eager"):
 
 def gradient(function, y_pred, *others, mode="eager", dtype=None):
     """Value of `function(y_pred, *others)` and the gradient of its sum with respect to y_pred."""
-    others = [keras.ops.convert_to_tensor(item) for item in others]
-    y_pred = keras.ops.convert_to_tensor(y_pred, dtype=dtype)
+    return gradient_of(function, mode)(y_pred, *others, dtype=dtype)
+
+
+def gradient_of(function, mode="eager"):
+    """The same as a function to call again: compiled once for all inputs of one shape."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -41,7 +44,6 @@ def gradient(function, y_pred, *others, mode="eager", dtype=None):
                 total = tf.reduce_sum(value)
             return value, tape.gradient(total, y_pred)
 
-        value, slope = _compiled(run, mode)(y_pred, *others)
     elif BACKEND == "jax":
         import jax
 
@@ -50,13 +52,22 @@ def gradient(function, y_pred, *others, mode="eager", dtype=None):
             value, pullback = jax.vjp(lambda y_pred: function(y_pred, *others), y_pred)
             return value, pullback(jax.numpy.ones_like(value))[0]
 
-        value, slope = _compiled(run, mode)(y_pred, *others)
     else:
-        y_pred = y_pred.clone().requires_grad_()
-        value = function(y_pred, *others)
-        value.sum().backward()
-        slope = y_pred.grad
-    return array(value), array(slope)
+
+        def run(y_pred, *others):
+            y_pred = y_pred.clone().requires_grad_()
+            value = function(y_pred, *others)
+            value.sum().backward()
+            return value, y_pred.grad
+
+    run = _compiled(run, mode)
+
+    def value_and_gradient(y_pred, *others, dtype=None):
+        others = [keras.ops.convert_to_tensor(item) for item in others]
+        value, slope = run(keras.ops.convert_to_tensor(y_pred, dtype=dtype), *others)
+        return array(value), array(slope)
+
+    return value_and_gradient
 
 
 def _compiled(function, mode):

@@ -60,21 +60,11 @@ class TestAgainstTheReference:
         assert close_gradient(slopes, case.slopes)
 
     def test_half_precision_predictions_are_computed_in_float32(self, case, mode):
+        run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
         for dtype in ("float16", "bfloat16"):
             rounded = backends.array(ops.cast(ops.convert_to_tensor(case.y_pred), dtype))
-            expected, expected_slopes = backends.gradient(
-                lambda y_pred, y_true: case.function(y_true, y_pred),
-                rounded,
-                case.y_true,
-                mode=mode,
-            )
-            values, slopes = backends.gradient(
-                lambda y_pred, y_true: case.function(y_true, y_pred),
-                case.y_pred,
-                case.y_true,
-                mode=mode,
-                dtype=dtype,
-            )
+            expected, expected_slopes = run(rounded, case.y_true)
+            values, slopes = run(case.y_pred, case.y_true, dtype=dtype)
             assert values.dtype == "float32"
             np.testing.assert_allclose(values, expected, rtol=1e-6)
             np.testing.assert_allclose(slopes, expected_slopes, rtol=2**-8, atol=1e-3)
@@ -114,11 +104,10 @@ def logit_rows():
 )
 def test_tiny_and_huge_losses_from_logits(case, mode):
     rows = logit_rows()
+    run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
     for label_position in [(0, 0), (1, 2), (3, 1)]:
         labels = np.stack([case.y_true[label_position]] * len(rows))
-        values, slopes = backends.gradient(
-            lambda y_pred, y_true: case.function(y_true, y_pred), rows, labels, mode=mode
-        )
+        values, slopes = run(rows, labels)
         expected, expected_slopes = case.expected(label_position, rows)
         is_normal = expected > case.smallest
         np.testing.assert_allclose(
@@ -371,10 +360,9 @@ def with_one_invalid_position(case):
 
 
 def check_nan_without_gradient(case, mode):
+    run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
     for labels, y_pred in with_one_invalid_position(case):
-        values, slopes = backends.gradient(
-            lambda y_pred, y_true: case.function(y_true, y_pred), y_pred, labels, mode=mode
-        )
+        values, slopes = run(y_pred, labels)
         assert np.all(np.isnan(values[:, 2]))
         assert np.all(slopes[:, 2] == 0)
         np.testing.assert_allclose(values[:, :2], case.values[:, :2], rtol=1e-5)
@@ -400,12 +388,11 @@ class TestInvalidValues:
         loss = case.make(reduction="sum")
         weights = np.ones((BATCH, TIME), "float32")
         weights[:, 2] = 0
+        run = backends.gradient_of(lambda y_pred, y_true: loss(y_true, y_pred, weights), mode)
         for labels, _ in with_one_invalid_position(case):
             y_pred = case.y_pred.copy()
             y_pred[:, 2] = np.nan
-            value, slopes = backends.gradient(
-                lambda y_pred, y_true: loss(y_true, y_pred, weights), y_pred, labels, mode=mode
-            )
+            value, slopes = run(y_pred, labels)
             np.testing.assert_allclose(value, case.values[:, :2].sum(), rtol=1e-5)
             assert np.all(slopes[:, 2] == 0)
             assert close_gradient(slopes[:, :2], case.slopes[:, :2])
