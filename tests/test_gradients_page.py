@@ -91,7 +91,8 @@ def generalized(z, y, q=0.7):
 
 
 def symmetric(z, y, alpha=0.1, beta=1.0):
-    costs = -ops.log(ops.maximum(y, float(np.exp(-4))))
+    # An array, because Keras makes a float a float32 first.
+    costs = -ops.log(ops.maximum(y, ops.cast(np.exp([-4.0]), y.dtype)))
     return ops.sum(alpha * y * nats(z) + beta * ops.softmax(z) * costs, -1)
 
 
@@ -115,7 +116,7 @@ def asymmetric(z, y, gamma_positive=0.0, gamma_negative=4.0, clip=0.05):
     p = ops.sigmoid(z)
     m = ops.relu(p - clip)
     positive = y * (1 - p) ** gamma_positive * -ops.log(p)
-    return ops.mean(positive + (1 - y) * m**gamma_negative * -ops.log(1 - m), -1)
+    return ops.sum(positive + (1 - y) * m**gamma_negative * -ops.log(1 - m), -1) / CLASSES
 
 
 def multi_label_softmax(s, y):

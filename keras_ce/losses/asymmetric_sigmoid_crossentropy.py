@@ -30,7 +30,10 @@ class AsymmetricSigmoidCrossentropy(EntryLoss):
         y (1 - p)^gamma_positive (-log p) + (1 - y) m^gamma_negative (-log(1 - m))
 
     with p = sigmoid(logit) and m = max(p - clip, 0). Soft labels weigh both parts (timm's version
-    rounds them into the exponent).
+    rounds them into the exponent). The gradient with respect to a logit, divided by the number
+    of classes, is -y (1 - p)^gamma_positive ((1 - p) + gamma_positive p (-log p)) plus, where
+    p > clip, (1 - y) p (1 - p) (m^gamma_negative / (1 - m) + gamma_negative
+    m^(gamma_negative - 1) (-log(1 - m))); where p <= clip that part is 0.
 
     Args:
         gamma_positive: a number >= 0.
@@ -52,11 +55,11 @@ class AsymmetricSigmoidCrossentropy(EntryLoss):
     Example:
         >>> loss = AsymmetricSigmoidCrossentropy(1.0, 4.0, 0.05, from_logits=True)
         >>> float(loss([[1, 1, 0]], [[1.5, -2.7, 2.9]]))
-        1.38310...
+        1.37004...
 
     Reference:
-        Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", section 2;
-        https://arxiv.org/abs/2009.14119.
+        Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", section 2
+        (asymmetric focusing, probability shifting); https://arxiv.org/abs/2009.14119.
     """
 
     def __init__(

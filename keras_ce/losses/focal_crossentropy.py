@@ -53,7 +53,7 @@ class FocalCrossentropy(TermLoss):
     Example:
         >>> loss = FocalCrossentropy(2.0, from_logits=True)
         >>> float(loss([2, 1], [[2.0, 0.5, 6.0], [0.1, 0.0, 3.0]]))
-        1.41338...
+        1.41330...
 
     Reference:
         Lin et al. 2017, "Focal Loss for Dense Object Detection", equations 4 and 5;

@@ -19,6 +19,8 @@ class GeneralizedCrossentropy(TermLoss):
 
     For noisy labels: a wrong label costs at most 1 / q, so training does not bend over backwards
     to fit it. `SymmetricCrossentropy` is its neighbour that keeps the cross-entropy as a part.
+    Equals half the absolute error sum |y - p| when q is 1 and the label one class; tends to
+    `LabelSmoothedCrossentropy(0)` as q tends to 0.
 
     The loss of a position is
 
@@ -47,7 +49,7 @@ class GeneralizedCrossentropy(TermLoss):
     Example:
         >>> loss = GeneralizedCrossentropy(0.7, from_logits=True)
         >>> float(loss([2, 1], [[2.0, 0.5, 6.0], [0.1, 0.0, 3.0]]))
-        0.64367...
+        0.64370...
 
     Reference:
         Zhang & Sabuncu 2018, "Generalized Cross Entropy Loss for Training Deep Neural Networks

@@ -51,7 +51,7 @@ class LogitAdjustedCrossentropy(SoftmaxLoss):
     Example:
         >>> loss = LogitAdjustedCrossentropy([900, 90, 10])
         >>> float(loss([2, 1], [[2.0, 0.5, 6.0], [0.1, 0.0, 3.0]]))
-        1.84606...
+        1.82342...
 
     Reference:
         Menon et al. 2021, "Long-tail learning via logit adjustment", equation 10;

@@ -19,8 +19,8 @@ class MultiLabelSoftmaxCrossentropy(SigmoidLoss):
 
     For many classes of which few are present: no threshold and no class weight to tune, because
     the loss compares present with absent labels and both with 0. Predict the classes whose logit
-    is above 0. With one right class and C wrong ones it is a softmax with 0 as a further class;
-    `WeightedSigmoidCrossentropy` is its neighbour that gives probabilities.
+    is above 0. Equals `WeightedSigmoidCrossentropy(from_logits=True)` when there is one class and
+    its label is 0 or 1; that neighbour is the one that gives probabilities.
 
     The loss of a position, in nats, is
 
@@ -46,8 +46,8 @@ class MultiLabelSoftmaxCrossentropy(SigmoidLoss):
         3.01438...
 
     Reference:
-        Su et al. 2022, "ZLPR: A Novel Loss for Multi-label Classification";
-        https://arxiv.org/abs/2208.02955.
+        Su et al. 2022, "ZLPR: A Novel Loss for Multi-label Classification", the loss ZLPR and
+        its soft version; https://arxiv.org/abs/2208.02955.
     """
 
     def __init__(self, **options: Unpack[LossOptions]) -> None:

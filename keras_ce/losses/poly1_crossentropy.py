@@ -51,7 +51,7 @@ class Poly1Crossentropy(TermLoss):
 
     Reference:
         Leng et al. 2022, "PolyLoss: A Polynomial Expansion Perspective of Classification Loss
-        Functions", section 4.2 (Poly-1); https://arxiv.org/abs/2204.12511.
+        Functions", the loss Poly-1; https://arxiv.org/abs/2204.12511.
     """
 
     def __init__(

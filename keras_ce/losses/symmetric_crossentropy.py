@@ -58,11 +58,11 @@ class SymmetricCrossentropy(SoftmaxLoss):
     Example:
         >>> loss = SymmetricCrossentropy(0.1, 1.0, from_logits=True)
         >>> float(loss([2, 1], [[2.0, 0.5, 6.0], [0.1, 0.0, 3.0]]))
-        2.10979...
+        2.10978...
 
     Reference:
-        Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels",
-        section 3; https://arxiv.org/abs/1908.06112.
+        Wang et al. 2019, "Symmetric Cross Entropy for Robust Learning with Noisy Labels", the
+        loss SL; https://arxiv.org/abs/1908.06112.
     """
 
     def __init__(

@@ -52,7 +52,8 @@ class WeightedSigmoidCrossentropy(EntryLoss):
         2.92551...
 
     Reference:
-        King & Zeng 2001, "Logistic Regression in Rare Events Data", section 3.2 (weighting).
+        King & Zeng 2001, "Logistic Regression in Rare Events Data", Political Analysis 9(2), the
+        weighted log-likelihood.
     """
 
     def __init__(
