@@ -91,8 +91,8 @@ def generalized(z, y, q=0.7):
 
 
 def symmetric(z, y, alpha=0.1, beta=1.0):
-    # An array, because Keras makes a float a float32 first.
-    costs = -ops.log(ops.maximum(y, ops.cast(np.exp([-4.0]), y.dtype)))
+    # Not ops.maximum, which rounds float64 to float32 on torch.
+    costs = ops.where(y < np.exp(-4), 4.0, -ops.log(ops.where(y < np.exp(-4), 1.0, y)))
     return ops.sum(alpha * y * nats(z) + beta * ops.softmax(z) * costs, -1)
 
 
