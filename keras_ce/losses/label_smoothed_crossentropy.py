@@ -26,7 +26,8 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
 
     For exactly one right class out of C. Smoothing keeps a model from growing its logits without
     end; 0 is plain softmax cross-entropy. Where several classes can be right at once, take
-    `WeightedSigmoidCrossentropy`.
+    `WeightedSigmoidCrossentropy`; with two classes and no smoothing this loss equals that of the
+    difference of the two logits.
 
     The loss of a position is
 

@@ -20,7 +20,8 @@ class WeightedSigmoidCrossentropy(EntryLoss):
 
     For one yes-or-no question, or several that are answered independently. A `pos_weight` of
     (negatives / positives) balances a rare class. Where exactly one class is right, take
-    `LabelSmoothedCrossentropy`.
+    `LabelSmoothedCrossentropy`. Equals `AsymmetricSigmoidCrossentropy(0, 0, 0)` when `pos_weight`
+    is 1 and nothing is smoothed or ignored.
 
     The loss of a position is the mean over the last axis of
 
