@@ -92,7 +92,7 @@ class AsymmetricSigmoidCrossentropy(EntryLoss):
             rate = p * complement  # dp / dlogit
             positive_rate, negative_rate = -complement, p
         else:
-            p, complement, rate = y_pred, 1 - y_pred, 1.0
+            p, complement, rate = y_pred, 1 - y_pred, ops.ones_like(y_pred)
             is_certain = ops.equal(p, 1)
             positive = -ops.log(p)
             negative = -ops.log1p(-ops.where(is_certain, 0.0, p))

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
+from keras_ce.losses._exclusive import TermLoss, class_weight_tensor
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import TermLoss, class_weight_tensor
 from keras_ce.losses._values import finite_product, ratio
 
 Tensor = Any

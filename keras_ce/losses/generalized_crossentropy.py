@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
+from keras_ce.losses._exclusive import TermLoss
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import TermLoss
 
 Tensor = Any
 

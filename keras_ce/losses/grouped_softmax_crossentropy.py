@@ -8,8 +8,9 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks, _labels
+from keras_ce.losses._exclusive import checked_losses
 from keras_ce.losses._loss import LossOptions, PositionLoss
-from keras_ce.losses._softmax import checked_losses, crossentropy_of_rows, losses_of_ids
+from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
 from keras_ce.losses._values import last_axis_size, settle, tensor
 
 Tensor = Any

@@ -7,13 +7,9 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
+from keras_ce.losses._exclusive import SoftmaxLoss, class_weight_tensor
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import (
-    SoftmaxLoss,
-    class_weight_tensor,
-    crossentropy_of_rows,
-    losses_of_ids,
-)
+from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
 from keras_ce.losses._values import last_axis_size
 
 Tensor = Any

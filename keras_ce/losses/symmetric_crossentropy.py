@@ -7,13 +7,9 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
+from keras_ce.losses._exclusive import SoftmaxLoss
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import (
-    SoftmaxLoss,
-    crossentropy_of_rows,
-    losses_of_ids,
-    mean_under_prediction,
-)
+from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids, mean_under_prediction
 
 Tensor = Any
 
