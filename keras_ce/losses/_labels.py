@@ -78,7 +78,7 @@ def row_ids(y_true: Any, y_pred: Tensor) -> Tensor:
             f"`y_true` must hold one id per row of `y_pred`, of shape {(batch,)} or {(batch, 1)}. "
             f"Received: y_true.shape={tuple(shape)}."
         )
-    return class_ids(y_true, 1)
+    return ops.reshape(class_ids(y_true, None), (-1,))  # The last of two may be unknown.
 
 
 def class_ids(y_true: Any, rank: int | None) -> Tensor:
