@@ -79,7 +79,6 @@ def test_row_16_tiny_losses_keep_their_digits():
 
 
 def test_rows_that_do_not_sum_to_one_weigh_both_parts():
-    """The table's sum y (1 - p), not optax's 1 - sum y p."""
     rows, p = np.array([[0.5, 0.0, 2.0]], "float32"), np.array([[0.2, 0.3, 0.5]], "float32")
     expected = 0.5 * (-np.log(0.2) + 3 * 0.8) + 2 * (-np.log(0.5) + 3 * 0.5)
     np.testing.assert_allclose(backends.array(poly1_crossentropy(rows, p, 3)), expected, rtol=1e-6)
