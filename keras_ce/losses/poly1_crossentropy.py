@@ -25,7 +25,7 @@ class Poly1Crossentropy(TermLoss):
         sum_c y_c (-log p_c + epsilon (1 - p_c))
 
     With r_c = y_c (1 + epsilon p_c) its gradient with respect to the logits is p sum(r) - r.
-    (optax's `poly_loss_cross_entropy` has 1 - sum_c y_c p_c, the same for rows that sum to one.)
+    The same as optax's `poly_loss_cross_entropy`, also for rows that do not sum to one.
 
     Args:
         epsilon: a number >= -1.
