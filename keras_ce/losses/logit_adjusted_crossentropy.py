@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_ce.losses import _checks
 from keras_ce.losses._exclusive import SoftmaxLoss
-from keras_ce.losses._gradient import largest
+from keras_ce.losses._gradient import closed_form, largest
 from keras_ce.losses._loss import LossOptions
 from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
 
@@ -84,9 +84,8 @@ class LogitAdjustedCrossentropy(SoftmaxLoss):
     def _adjusted(self, logits: Tensor) -> Tensor:
         prior = _checks.per_class("class_prior", self.class_prior, logits.shape[-1])
         shifts = [self.strength * math.log(item / max(prior)) for item in prior]
-        # Large logits first lose what they have in common, so that the shift keeps its digits.
-        common = ops.stop_gradient(largest(logits))
-        return (logits - common) + ops.convert_to_tensor(shifts, logits.dtype)
+        constants = ops.convert_to_tensor(shifts, logits.dtype)
+        return closed_form(_shifted, _unchanged, logits, constants)
 
 
 def logit_adjusted_crossentropy(
@@ -106,3 +105,14 @@ def logit_adjusted_crossentropy(
         axis=axis,
         name="logit_adjusted_crossentropy",
     ).call(y_true, y_pred)
+
+
+def _shifted(logits: Tensor, shifts: Tensor) -> Any:
+    # Large logits first lose what they have in common, so that the shift keeps its digits. The
+    # selection changes nothing but keeps TensorFlow from adding the shift to the large number.
+    differences = logits - largest(logits)
+    return ops.where(differences > 0, 0.0, differences) + shifts, ()
+
+
+def _unchanged(upstream: Tensor, residuals: Any, logits: Tensor, shifts: Tensor) -> Tensor:
+    return upstream

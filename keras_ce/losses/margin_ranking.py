@@ -91,8 +91,10 @@ class MarginRanking(PositionLoss):
             is_pair = ops.not_equal(ops.arange(size, dtype=ids.dtype), ids[..., None])
             axes = (-1,)
         pairs = ops.sum(ops.cast(is_pair, scores.dtype), axes)
-        shortfall = ops.where(is_pair, ops.relu(self.margin - advantage), 0.0)
-        losses = ops.sum(shortfall, axes) / ops.maximum(pairs, 1)
+        # What is no pair is content. Between the two differences the selection also keeps
+        # TensorFlow from adding the margin to a large score first.
+        advantage = ops.where(is_pair, advantage, ops.full_like(advantage, self.margin))
+        losses = ops.sum(ops.relu(self.margin - advantage), axes) / ops.maximum(pairs, 1)
         return settle(losses, is_valid, is_exempt), None
 
 
