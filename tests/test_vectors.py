@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ce.losses import (
-    asymmetric_sigmoid_crossentropy,
-    focal_crossentropy,
-    generalized_crossentropy,
-    grouped_softmax_crossentropy,
-    in_batch_crossentropy,
-    label_smoothed_crossentropy,
-    margin_ranking,
-    multi_label_softmax_crossentropy,
-    poly1_crossentropy,
-    weighted_sigmoid_crossentropy,
-)
+import keras_ce.losses
+
+asymmetric_sigmoid_crossentropy = backends.quick(keras_ce.losses.asymmetric_sigmoid_crossentropy)
+focal_crossentropy = backends.quick(keras_ce.losses.focal_crossentropy)
+generalized_crossentropy = backends.quick(keras_ce.losses.generalized_crossentropy)
+grouped_softmax_crossentropy = backends.quick(keras_ce.losses.grouped_softmax_crossentropy)
+in_batch_crossentropy = backends.quick(keras_ce.losses.in_batch_crossentropy)
+label_smoothed_crossentropy = backends.quick(keras_ce.losses.label_smoothed_crossentropy)
+margin_ranking = backends.quick(keras_ce.losses.margin_ranking)
+multi_label_softmax_crossentropy = backends.quick(keras_ce.losses.multi_label_softmax_crossentropy)
+poly1_crossentropy = backends.quick(keras_ce.losses.poly1_crossentropy)
+weighted_sigmoid_crossentropy = backends.quick(keras_ce.losses.weighted_sigmoid_crossentropy)
 
 FOLDER = pathlib.Path(__file__).parent / "vectors"
 DOCUMENTS = json.loads((FOLDER / "documents.json").read_text(encoding="utf-8"))

@@ -174,11 +174,11 @@ def test_hard_labels_agree_with_timm_and_soft_labels_differ():
 
 
 def test_row_13_a_perfect_prediction_in_half_precision():
-    """1 - 1e-7 rounds to 1 in float16: Keras's loss is NaN."""
+    """1 - 1e-7 rounds to 1 in float16: Keras's loss is NaN on TensorFlow and JAX."""
     y_pred = ops.convert_to_tensor([[1.0, 0.0]], "float16")
     y_true = ops.convert_to_tensor([[1.0, 0.0]], "float16")
     theirs = keras.losses.BinaryFocalCrossentropy(gamma=0, dtype="float16")(y_true, y_pred)
-    assert np.isnan(backends.array(theirs))
+    assert np.isnan(backends.array(theirs)) or backends.BACKEND == "torch"
     assert float(AsymmetricSigmoidCrossentropy(dtype="float16")(y_true, y_pred)) == 0
 
 

@@ -126,6 +126,15 @@ def test_row_16_tiny_and_huge_losses(similarities, mode):
     assert close_gradient(slopes, expected_slopes)
 
 
+def test_a_row_that_lies_far_from_0_keeps_its_digits():
+    """1,000 / 0.3 rounds to a multiple of 0.0002; what a row has in common goes first."""
+    similarities = SIMILARITIES + np.float32(1000)
+    values, slopes = run(REPEATED, similarities, 0.3)
+    expected, expected_slopes = reference(REPEATED, similarities, 0.3)
+    np.testing.assert_allclose(values, expected, rtol=2e-6)
+    assert close_gradient(slopes, expected_slopes)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_similarities_are_computed_in_float32(dtype):
     rounded = backends.array(ops.cast(ops.convert_to_tensor(SIMILARITIES), dtype))

@@ -84,8 +84,8 @@ def test_it_is_cross_entropy_of_shifted_logits(strength):
 def test_counts_and_shares_are_the_same():
     shares = [count / sum(COUNTS) for count in COUNTS]
     for prior in (shares, np.array(COUNTS), np.array(shares, "float32"), tuple(COUNTS)):
-        values = backends.array(logit_adjusted_crossentropy(IDS, LOGITS, prior))
-        expected = backends.array(logit_adjusted_crossentropy(IDS, LOGITS, COUNTS))
+        values = backends.array(backends.quick(logit_adjusted_crossentropy)(IDS, LOGITS, prior))
+        expected = backends.array(backends.quick(logit_adjusted_crossentropy)(IDS, LOGITS, COUNTS))
         np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
@@ -103,10 +103,12 @@ def test_a_config_of_arrays_is_plain():
 def test_row_16_a_small_shift_survives_large_logits():
     """9,000 + log(0.6) rounds to a multiple of 0.001; the shift must not."""
     logits = np.array([[9000.0, 9000.0]], "float32")
-    values = backends.array(logit_adjusted_crossentropy([0], logits, [0.6, 0.4]))
+    values = backends.array(backends.quick(logit_adjusted_crossentropy)([0], logits, [0.6, 0.4]))
     np.testing.assert_allclose(values, [-np.log(0.6)], rtol=1e-6)
     rounded = (logits + np.log([0.6, 0.4])).astype("float32")
-    without = backends.array(label_smoothed_crossentropy([0], rounded, 0, from_logits=True))
+    without = backends.array(
+        backends.quick(label_smoothed_crossentropy)([0], rounded, 0, from_logits=True)
+    )
     assert abs(without[0] + np.log(0.6)) > 1e-5
     tiny = logit_adjusted_crossentropy([0], [[30.0, 0.0]], [1.0, 100.0])
     np.testing.assert_allclose(backends.array(tiny), [100 * np.exp(-30)], rtol=1e-5)

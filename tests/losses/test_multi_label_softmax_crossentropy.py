@@ -47,7 +47,9 @@ def test_without_a_label_it_is_a_softmax_with_zero_as_the_right_class(mode):
 
 def test_one_class_is_twice_sided():
     """One present label: log(1 + e^-s), and log(1 + 0) for the absent ones."""
-    values = backends.array(multi_label_softmax_crossentropy([[1.0], [0.0]], [[1.5], [1.5]]))
+    values = backends.array(
+        backends.quick(multi_label_softmax_crossentropy)([[1.0], [0.0]], [[1.5], [1.5]])
+    )
     np.testing.assert_allclose(values, np.log1p(np.exp([-1.5, 1.5])), rtol=1e-6)
 
 
@@ -58,12 +60,12 @@ def test_every_pair_of_present_and_absent_is_compared():
     absent, present = np.exp(logits[labels == 0]), np.exp(-logits[labels == 1])
     pairs = np.outer(absent, present).sum()
     expected = np.log(1 + absent.sum() + present.sum() + pairs)
-    value = backends.array(multi_label_softmax_crossentropy(labels, logits))
+    value = backends.array(backends.quick(multi_label_softmax_crossentropy)(labels, logits))
     np.testing.assert_allclose(value, [expected], rtol=1e-6)
 
 
 def test_soft_labels_weigh_both_sides():
-    value = backends.array(multi_label_softmax_crossentropy([[0.3]], [[2.0]]))
+    value = backends.array(backends.quick(multi_label_softmax_crossentropy)([[0.3]], [[2.0]]))
     expected = np.log(1 + 0.7 * np.exp(2)) + np.log(1 + 0.3 * np.exp(-2))
     np.testing.assert_allclose(value, [expected], rtol=1e-6)
 
