@@ -335,10 +335,13 @@ def _distributions(axis: int, **given: Any) -> tuple[list[Tensor], Tensor]:
             f"`axis` must be an axis of {' and '.join(f'`{name}`' for name in given)}, the one "
             f"along which probabilities sum to 1. Received: axis={axis}, {shapes}."
         )
-    tensors = [
-        ops.moveaxis(values, axis, -1) if len(values.shape) == rank else values
-        for values in tensors
-    ]
+    if axis not in (-1, rank - 1):
+        # Not ops.moveaxis, which torch.vmap does not know.
+        order = [each for each in range(rank) if each != axis % rank] + [axis % rank]
+        tensors = [
+            ops.transpose(values, order) if len(values.shape) == rank else values
+            for values in tensors
+        ]
     _require_one_shape(list(given), tensors, axis)
 
     valid = [

@@ -394,7 +394,8 @@ class TestGradient:
         np.testing.assert_allclose(slope, -outer * wide_p / wide_q, rtol=1e-5)
 
     def test_divergence_near_equality(self, mode):
-        q = np.array([0.25, 0.25, 0.5], "float32")
+        # Not powers of 2: their ratio would be exact.
+        q = np.array([0.3, 0.3, 0.4], "float32")
         p = q + np.array([2.0**-20, 0, -(2.0**-20)], "float32")
         wide_p, wide_q = p.astype("float64"), q.astype("float64")
         _, slope = backends.gradient(kl_divergence, p, q, mode=mode)
@@ -446,6 +447,30 @@ class TestGradient:
                 assert slope[0, 0] == 0
                 assert slope[1].any()
 
+    def test_one_row_at_a_time(self, mode):
+        if mode != "eager":
+            pytest.skip("a transformation of its own")
+        p, q = rows((3, 4), seed=1), rows((3, 4), seed=2)
+        if backends.BACKEND == "jax":
+            import jax
+
+            vmap = jax.vmap
+        elif backends.BACKEND == "torch":
+            import torch
+
+            vmap = torch.func.vmap
+        else:
+            import tensorflow as tf
+
+            vmap = lambda measure: (
+                lambda *each: tf.vectorized_map(  # noqa: E731
+                    lambda pair: measure(*pair), each
+                )
+            )
+        for measure in ALL:
+            result = vmap(measure)(ops.convert_to_tensor(p), ops.convert_to_tensor(q))
+            np.testing.assert_allclose(value(result), value(measure(p, q)), rtol=1e-5)
+
     def test_one_hot_rows(self, mode):
         p = np.array([[1.0, 0.0]], "float32")
         _, slope = backends.gradient(entropy, p, mode=mode)
@@ -493,3 +518,32 @@ def test_public_names():
         "self_information",
     }
     assert keras_ce.information is information
+
+
+@pytest.mark.skipif(backends.BACKEND != "torch", reason="torch has a check of its own")
+@pytest.mark.parametrize("measure", PAIRS)
+def test_second_derivatives(measure):
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 4, 3, dtype=torch.float64, generator=generator)
+    logits[1, 0] = logits[0, 0] + 0.1 * logits[1, 1]  # So near that the series takes over.
+
+    def of_logits(first, second):
+        return measure(torch.softmax(first, -1), torch.softmax(second, -1))
+
+    inputs = [each.clone().requires_grad_() for each in logits]
+    assert torch.autograd.gradcheck(of_logits, inputs)
+    assert torch.autograd.gradgradcheck(of_logits, inputs)
+
+
+@pytest.mark.skipif(backends.BACKEND != "tensorflow", reason="TensorFlow has unknown shapes")
+def test_unknown_shapes():
+    import tensorflow as tf
+
+    p, q = rows((3, 4), seed=1), rows((3, 4), seed=2)
+    for measure in ALL:
+        traced = tf.function(
+            measure, input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None, 4])]
+        )
+        np.testing.assert_allclose(value(traced(p, q)), value(measure(p, q)), rtol=1e-5)

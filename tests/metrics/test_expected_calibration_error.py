@@ -277,6 +277,9 @@ class TestInvalidValues:
         assert math.isnan(measured([0, label], [[0.9, 0.1], [0.2, 0.8]]))
         assert math.isnan(measured([0, label], [[0.9], [0.2]]))
 
+    def test_labels_that_jax_would_wrap_into_a_class(self):
+        assert math.isnan(measured(np.array([0, 2**32 + 1]), [[0.9, 0.1], [0.2, 0.8]]))
+
     @pytest.mark.parametrize("row", [[0.0, 0.0, 0.0], [0.0, float("nan"), 1.0]])
     def test_one_hot_rows(self, row):
         assert math.isnan(measured([row], [[0.7, 0.2, 0.1]]))
