@@ -126,10 +126,11 @@ def test_row_16_tiny_and_huge_losses(similarities, mode):
     assert close_gradient(slopes, expected_slopes)
 
 
-def test_a_row_that_lies_far_from_0_keeps_its_digits():
+@every_mode
+def test_a_row_that_lies_far_from_0_keeps_its_digits(mode):
     """1,000 / 0.3 rounds to a multiple of 0.0002; what a row has in common goes first."""
     similarities = SIMILARITIES + np.float32(1000)
-    values, slopes = run(REPEATED, similarities, 0.3)
+    values, slopes = run(REPEATED, similarities, 0.3, mode=mode)
     expected, expected_slopes = reference(REPEATED, similarities, 0.3)
     np.testing.assert_allclose(values, expected, rtol=2e-6)
     assert close_gradient(slopes, expected_slopes)
