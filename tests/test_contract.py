@@ -19,12 +19,19 @@ import keras_ce.losses
 # One similarity per pair of rows has no time axis: its promises are in a file of their own.
 LOSSES = sorted({case.loss for case in CASES})
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-# What the base class does with the losses of positions does not depend on their formula: the
-# first case of each loss with ids and with rows will do.
-REPRESENTATIVES = list(
-    {(case.loss, case.has_ids): case for case in reversed(CASES) if case.takes_logits}.values()
-)
-each_loss = pytest.mark.parametrize("case", REPRESENTATIVES, ids=lambda case: case.name)
+
+
+def one_per(*features):
+    """The first case of each combination of features, the first cases first."""
+    found = {tuple(getattr(case, name) for name in features): case for case in reversed(CASES)}
+    return pytest.mark.parametrize(
+        "case", list(reversed(found.values())), ids=lambda case: case.name
+    )
+
+
+# What the base classes do does not depend on a loss's formula: one case of a kind will do.
+each_loss = one_per("loss", "has_ids")
+each_input = one_per("loss", "takes_logits")
 every_mode = pytest.mark.parametrize("mode", MODES)
 every_compiled_mode = pytest.mark.parametrize("mode", COMPILED_MODES)
 
@@ -51,8 +58,8 @@ def test_every_loss_has_a_case():
 
 
 @every_mode
-@every_case
 class TestAgainstTheReference:
+    @every_case
     def test_value_and_gradient(self, case, mode):
         values, slopes = backends.gradient(
             lambda y_pred, y_true: case.function(y_true, y_pred),
@@ -65,6 +72,7 @@ class TestAgainstTheReference:
         np.testing.assert_allclose(values, case.values, rtol=case.tolerance, atol=case.absolute)
         assert close_gradient(slopes, case.slopes)
 
+    @each_loss
     def test_half_precision_predictions_are_computed_in_float32(self, case, mode):
         run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
         for dtype in ("float16", "bfloat16"):
@@ -153,13 +161,13 @@ class TestInfiniteLogits:
             assert np.all(np.isfinite(slopes))
 
 
-@every_case
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not case.takes_logits], ids=lambda case: case.name
+)
 class TestProbabilities:
     """A probability below 1e-30 counts as 1e-30, in value and gradient; nothing overflows."""
 
     def test_no_gradient_is_infinite(self, case):
-        if case.takes_logits:
-            pytest.skip("the case takes no probabilities")
         rows = np.array(
             [
                 [1, 0, 0, 0, 0],
@@ -196,7 +204,7 @@ class TestProbabilities:
 # --- labels ---
 
 
-@every_case
+@each_loss
 class TestLabels:
     def test_a_single_row_gives_a_scalar(self, case):
         value = case.function(case.y_true[1, 1], case.y_pred[1, 1])
@@ -289,7 +297,9 @@ class TestLabels:
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if case.has_ids], ids=lambda case: case.name
+    "case",
+    list({case.loss: case for case in reversed(CASES) if case.has_ids}.values()),
+    ids=lambda case: case.name,
 )
 class TestIds:
     def test_row_3_and_12_ids_stay_exact_in_half_precision_losses(self, case):
@@ -375,7 +385,7 @@ def check_nan_without_gradient(case, mode):
         assert close_gradient(slopes[:, :2], case.slopes[:, :2])
 
 
-@every_case
+@each_input
 class TestInvalidValues:
     def test_raise_in_eager_execution(self, case):
         for labels, y_pred in with_one_invalid_position(case):
@@ -483,6 +493,8 @@ class TestWeights:
 
     @pytest.mark.parametrize("reduction", REDUCTIONS)
     def test_masked_positions_leave_the_denominator(self, case, reduction):
+        if not case.takes_logits:
+            pytest.skip("Masking marks rows by a value that is no probability")
         mask = np.ones((BATCH, TIME), bool)
         mask[0, 1:] = mask[3] = False
         weights = np.linspace(0, 2, BATCH * TIME, dtype="float32").reshape(BATCH, TIME)
@@ -554,30 +566,35 @@ class TestForm:
         with pytest.raises(ValueError, match="reduction"):
             case.make(reduction="average")
 
-    def test_a_saved_model_loads_in_a_new_process(self, name, tmp_path):
+
+def test_saved_models_load_in_a_new_process(tmp_path):
+    expected = []
+    for index, name in enumerate(LOSSES):
         case = next(case for case in CASES if case.loss == name and case.takes_logits)
         model = keras.Sequential([keras.Input((TIME, CLASSES)), keras.layers.Dense(CLASSES)])
-        model.compile("sgd", loss=case.make(dtype="float32"))
-        path = tmp_path / "model.keras"
-        features = case.y_pred[..., :CLASSES]
-        expected = model.evaluate(features, case.y_true, verbose=0)
-        model.save(path)
-        np.savez(tmp_path / "data.npz", x=features, y=case.y_true)
-        script = (
-            "import sys, keras, numpy, keras_ce\n"
-            "model = keras.saving.load_model(sys.argv[1])\n"
-            "data = numpy.load(sys.argv[2])\n"
-            "print(repr(float(model.evaluate(data['x'], data['y'], verbose=0))))\n"
-        )
-        result = subprocess.run(
-            [sys.executable, "-c", script, path, tmp_path / "data.npz"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=pathlib.Path(__file__).parents[1],
-        )
-        assert result.returncode == 0, result.stderr
-        assert float(result.stdout.split()[-1]) == pytest.approx(expected, rel=1e-6)
+        model.compile("sgd", loss=case.make(dtype="float32", name=f"my_{name}"))
+        expected.append(model.evaluate(case.y_pred, case.y_true, verbose=0))
+        model.save(tmp_path / f"{index}.keras")
+        np.savez(tmp_path / f"{index}.npz", x=case.y_pred, y=case.y_true)
+    script = (
+        "import sys, keras, numpy, keras_ce\n"
+        "for index in range(int(sys.argv[2])):\n"
+        "    model = keras.saving.load_model(f'{sys.argv[1]}/{index}.keras')\n"
+        "    data = numpy.load(f'{sys.argv[1]}/{index}.npz')\n"
+        "    value = model.evaluate(data['x'], data['y'], verbose=0)\n"
+        "    print('LOSS', model.loss.name, repr(float(value)))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, tmp_path, str(len(LOSSES))],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=pathlib.Path(__file__).parents[1],
+    )
+    assert result.returncode == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines() if line.startswith("LOSS")]
+    assert [name for _, name, _ in lines] == [f"my_{name}" for name in LOSSES]
+    assert [float(value) for _, _, value in lines] == pytest.approx(expected, rel=1e-6)
 
 
 # --- training ---
@@ -591,11 +608,7 @@ def dense_model(case):
     return keras.Sequential([keras.Input((None, CLASSES)), *outputs])
 
 
-@pytest.mark.parametrize(
-    "case",
-    [*REPRESENTATIVES, *(case for case in CASES if case.name.endswith("plain-ids-probabilities"))],
-    ids=lambda case: case.name,
-)
+@each_input
 class TestTraining:
     def test_fit_lowers_the_loss(self, case):
         model = dense_model(case)

@@ -462,11 +462,9 @@ class TestGradient:
         else:
             import tensorflow as tf
 
-            vmap = lambda measure: (
-                lambda *each: tf.vectorized_map(  # noqa: E731
-                    lambda pair: measure(*pair), each
-                )
-            )
+            def vmap(measure):
+                return lambda *each: tf.vectorized_map(lambda pair: measure(*pair), each)
+
         for measure in ALL:
             result = vmap(measure)(ops.convert_to_tensor(p), ops.convert_to_tensor(q))
             np.testing.assert_allclose(value(result), value(measure(p, q)), rtol=1e-5)

@@ -79,7 +79,7 @@ class InBatchCrossentropy(PositionLoss):
 
         rows = ops.arange(ops.shape(y_pred)[0], dtype="int32")
         is_other = ops.not_equal(rows[:, None], rows[None, :])
-        is_same_question = ops.equal(ids[:, None], ids[None, :]) & is_valid[:, None]
+        is_same_question = ops.equal(ids[:, None], ids[None, :])
         similarities = ops.where(is_other & is_same_question, float("-inf"), similarities)
         # What a row has in common goes first, so that the division keeps its digits.
         common = ops.stop_gradient(largest(similarities))
