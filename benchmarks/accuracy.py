@@ -4,10 +4,12 @@
 
 Every loss and its counterpart see the same logits, or their softmax, in float32 and in bfloat16:
 rows whose losses lie between 1e-30 and 2e4. "Lost" are gradients that are 0 where they must not
-be. The reference is tests/references.py, in decimals of 60 digits. Value
-errors are relative; gradient errors are relative to the largest gradient of the row, or to 1.
+be. The reference is tests/references.py, in decimals of 60 digits. Value errors are relative;
+gradient errors are relative to the largest gradient of the row, or to 1. `InBatchCrossentropy` is
+measured in its own test: its rows make up one square.
 """
 
+import functools
 import sys
 
 import keras
@@ -21,6 +23,11 @@ import references
 from keras_ce import losses
 
 CLASSES = 5
+LOGITS_ONLY = (
+    "logit_adjusted_crossentropy",
+    "margin_ranking",
+    "multi_label_softmax_crossentropy",
+)
 
 
 def rows() -> np.ndarray:
@@ -68,48 +75,58 @@ def main() -> None:
     generator = np.random.default_rng(1)
     count = len(rows())
     ids = generator.integers(0, CLASSES, count).astype("int32")
-    one_hot = np.eye(CLASSES, dtype="float32")[ids]
+    pairs_of_ids = np.stack([ids % 2, ids % 3], -1)
+    soft = generator.dirichlet(np.ones(CLASSES), count).astype("float32")
     binary = generator.integers(0, 2, (count, CLASSES)).astype("float32")
-    smoothed, sigmoid = (
-        references.label_smoothed_crossentropy,
-        references.weighted_sigmoid_crossentropy,
-    )
-    sparse = keras.losses.sparse_categorical_crossentropy
-    dense = keras.losses.categorical_crossentropy
-    pairs = [
-        ("cross-entropy of ids", smoothed, ids, {"label_smoothing": 0.0},
-         lambda y, z: losses.label_smoothed_crossentropy(y, z, 0, from_logits=True),
-         lambda y, z: sparse(y, z, from_logits=True)),
-        ("the same, smoothing 0.1", smoothed, ids, {},
-         lambda y, z: losses.label_smoothed_crossentropy(y, z, from_logits=True),
-         lambda y, z: dense(ops.one_hot(y, CLASSES), z, from_logits=True, label_smoothing=0.1)),
-        ("cross-entropy of rows", smoothed, one_hot, {"label_smoothing": 0.0},
-         lambda y, z: losses.label_smoothed_crossentropy(y, z, 0, from_logits=True),
-         lambda y, z: dense(y, z, from_logits=True)),
-        ("sigmoid cross-entropy", sigmoid, binary, {},
-         lambda y, z: losses.weighted_sigmoid_crossentropy(y, z, from_logits=True),
-         lambda y, z: keras.losses.binary_crossentropy(y, z, from_logits=True)),
-        ("cross-entropy of probabilities", smoothed, ids,
-         {"label_smoothing": 0.0, "from_logits": False},
-         lambda y, p: losses.label_smoothed_crossentropy(y, p, 0), sparse),
-        ("margin ranking", references.margin_ranking, ids, {"margin": 0.1},
-         losses.margin_ranking, None),
+    theirs = keras.losses
+    plain = {"label_smoothing": 0.0}
+    counterparts = [
+        ("label_smoothed", ids, plain,
+         lambda y, z: theirs.sparse_categorical_crossentropy(y, z, from_logits=True)),
+        ("label_smoothed", ids, {"label_smoothing": 0.1},
+         lambda y, z: theirs.categorical_crossentropy(
+             ops.one_hot(y, CLASSES), z, from_logits=True, label_smoothing=0.1)),
+        ("label_smoothed", soft, plain,
+         lambda y, z: theirs.categorical_crossentropy(y, z, from_logits=True)),
+        ("label_smoothed", ids, {**plain, "from_logits": False},
+         theirs.sparse_categorical_crossentropy),
+        ("weighted_sigmoid", binary, {},
+         lambda y, z: theirs.binary_crossentropy(y, z, from_logits=True)),
+        ("grouped_softmax", pairs_of_ids, {"group_sizes": [2, 3]}, None),
+        ("focal", ids, {},
+         lambda y, z: theirs.categorical_focal_crossentropy(
+             ops.one_hot(y, CLASSES), z, alpha=1.0, from_logits=True)),
+        ("asymmetric_sigmoid", binary, {"gamma_positive": 2, "gamma_negative": 2, "clip": 0},
+         lambda y, z: theirs.binary_focal_crossentropy(y, z, from_logits=True)),
+        ("multi_label_softmax", binary, {}, None),
+        ("logit_adjusted", ids, {"class_prior": [50, 30, 15, 4, 1]}, None),
+        ("poly1", ids, {}, None),
+        ("generalized", ids, {}, None),
+        ("symmetric", ids, {}, None),
+        ("margin_ranking", ids, {}, None),
     ]  # fmt: skip
     print(f"keras {keras.__version__}, {keras.backend.backend()}, {count} rows")
-    print("| loss | logits | ours: value | gradient | lost | Keras: value | gradient | lost |")
+    print("| loss | input | ours: value | gradient | lost | Keras: value | gradient | lost |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, reference, labels, arguments, ours, theirs in pairs:
-        if "from_logits" not in arguments and theirs is not None:
-            arguments = {**arguments, "from_logits": True}
+    for name, labels, arguments, counterpart in counterparts:
+        name = name if name == "margin_ranking" else f"{name}_crossentropy"
+        if name not in LOGITS_ONLY:
+            arguments = {"from_logits": True, **arguments}
+        source = "logits" if arguments.get("from_logits", True) else "probabilities"
+        ours = functools.partial(getattr(losses, name), **arguments)
         for dtype in ("float32", "bfloat16"):
             cells = []
-            for function in (ours, theirs):
+            for function in (ours, counterpart):
                 if function is None:
                     cells += ["-"] * 3
                     continue
+                reference = getattr(references, name)
                 value, slope, lost = measure(function, reference, labels, dtype, **arguments)
                 cells += [f"{value:.1e}", f"{slope:.1e}", f"{lost:.0%}"]
-            print(f"| {name} | {dtype} | {' | '.join(cells)} |")
+            options = ", ".join(
+                f"{key}={item}" for key, item in arguments.items() if key != "from_logits"
+            )
+            print(f"| {name}({options}) | {dtype} {source} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

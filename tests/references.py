@@ -7,7 +7,7 @@ Inputs count as the exact binary numbers that they are. The gradient is a centra
 import decimal
 from decimal import Decimal
 
-decimal.getcontext().prec = 60
+DIGITS = 60
 STEP = Decimal("1e-20")
 SMALLEST = Decimal("1e-30")
 
@@ -183,11 +183,17 @@ def in_batch_crossentropy(ids, index, row, temperature=0.05):
 
 def value(loss, label, row, **arguments):
     """The loss of one position as a float."""
-    return float(loss(label, [exact(item) for item in row], **arguments))
+    with decimal.localcontext(prec=DIGITS):
+        return float(loss(label, [exact(item) for item in row], **arguments))
 
 
 def slope(loss, label, row, **arguments):
     """Its gradient with respect to the row, as floats."""
+    with decimal.localcontext(prec=DIGITS):
+        return _slope(loss, label, row, **arguments)
+
+
+def _slope(loss, label, row, **arguments):
     row = [exact(item) for item in row]
     gradient = []
     for index in range(len(row)):
