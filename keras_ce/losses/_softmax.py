@@ -17,6 +17,7 @@ from keras_ce.losses._gradient import (
     label_entry,
     largest,
     minus_product,
+    top_ids,
     with_label_entry,
 )
 from keras_ce.losses._values import last_axis_mean, last_axis_size, weighted
@@ -110,7 +111,7 @@ def losses_of_rows(y_pred: Tensor, rows: Tensor, term: Term, *, from_logits: boo
     """
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        top = ops.cast(ops.argmax(y_pred, -1), "int32")
+        top = top_ids(y_pred)
         peak = label_entry(y_pred, top)
         shifted = y_pred - peak if from_logits else ops.log(y_pred / peak)
         exponentials = ops.exp(shifted) if from_logits else y_pred / peak
@@ -145,7 +146,7 @@ def crossentropy_of_rows(y_pred: Tensor, rows: Tensor, *, from_logits: bool) -> 
     """
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        top = ops.cast(ops.argmax(y_pred, -1), "int32")
+        top = top_ids(y_pred)
         peak = label_entry(y_pred, top)
         shifted = y_pred - peak if from_logits else ops.log(y_pred / peak)
         mass = ops.sum(rows, -1, keepdims=True)
