@@ -1,3 +1,4 @@
 """Model recipes: one `build_*` function per file."""
 
-from recipes import text_classifier  # noqa: F401  # registers its layers: saved models load
+# Registers their layers: saved models load.
+from recipes import answer_ranker, text_classifier  # noqa: F401

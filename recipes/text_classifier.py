@@ -6,7 +6,6 @@ raise accuracy; `examples.train_text_classifier` uses the best found.
 
 from __future__ import annotations
 
-import numbers
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -14,49 +13,16 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from recipes._arguments import (
+    require_choice,
+    require_flag,
+    require_integer,
+    require_share,
+    shortened,
+)
+from recipes._token_model import MaskedPooling1D, TokenModel
+
 POOLINGS = ("last", "mean", "max")
-
-
-@keras.saving.register_keras_serializable(package="keras_ce")
-class MaskedPooling1D(layers.Layer):
-    """The mean or the maximum over time of the positions that the mask lets through.
-
-    `keras.layers.GlobalMaxPooling1D` ignores masks, and `GlobalAveragePooling1D` divides by zero
-    where a row has no valid position. Here such a row gives zeros, and padding changes nothing.
-
-    Args:
-        mode: `"mean"` or `"max"`.
-
-    Shapes:
-        inputs: (batch, time, features).
-        mask: (batch, time), true where a position counts.
-        Result: (batch, features).
-    """
-
-    def __init__(self, mode: str, **options: Any) -> None:
-        """See the class."""
-        super().__init__(**options)
-        self.mode = mode
-        self.supports_masking = True
-
-    def call(self, inputs: Any, mask: Any) -> Any:
-        """Pools `inputs` over time."""
-        is_valid = ops.expand_dims(mask, -1)
-        if self.mode == "mean":
-            total = ops.sum(ops.where(is_valid, inputs, ops.zeros_like(inputs)), axis=1)
-            count = ops.sum(ops.cast(is_valid, inputs.dtype), axis=1)
-            return total / ops.maximum(count, 1.0)
-        # -30,000 is below every activation and still a float16.
-        largest = ops.max(ops.where(is_valid, inputs, ops.full_like(inputs, -3e4)), axis=1)
-        return ops.where(ops.any(is_valid, axis=1), largest, ops.zeros_like(largest))
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Time is gone, and so is the mask."""
-        return None
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments, for saving."""
-        return {**super().get_config(), "mode": self.mode}
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
@@ -141,7 +107,7 @@ class AffixEmbedding(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
-class TextClassifier(keras.Model):
+class TextClassifier(TokenModel):
     """A functional model that carries, in its own file, what its ids stand for.
 
     Attributes:
@@ -150,31 +116,8 @@ class TextClassifier(keras.Model):
         token_kind: How texts are split, for example `words`, or empty.
     """
 
-    vocabulary: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
-    token_kind: str = ""
-
-    def get_config(self) -> dict[str, Any]:
-        """The graph of layers, and what its ids stand for."""
-        return {
-            **super().get_config(),
-            "vocabulary": list(self.vocabulary),
-            "class_names": list(self.class_names),
-            "token_kind": self.token_kind,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TextClassifier:
-        """Builds the model that `get_config` described."""
-        graph = dict(config)
-        vocabulary = tuple(graph.pop("vocabulary"))
-        class_names = tuple(graph.pop("class_names"))
-        token_kind = graph.pop("token_kind")
-        model = super().from_config(graph, custom_objects=custom_objects)
-        model.vocabulary = vocabulary
-        model.class_names = class_names
-        model.token_kind = token_kind
-        return model
+    carried = (*TokenModel.carried, "class_names")
 
 
 def build_text_classifier(
@@ -234,17 +177,17 @@ def build_text_classifier(
             f"Received: convolution_widths={convolution_widths!r}."
         )
     for index, width in enumerate(convolution_widths):
-        _require_integer(f"convolution_widths[{index}]", width, 1)
-    _require_integer("vocabulary_size", vocabulary_size, 2)
-    _require_integer("num_classes", num_classes, 2)
-    _require_integer("embedding_dim", embedding_dim, 1)
-    _require_integer("units", units, 0 if convolution_widths else 1)
-    _require_integer("convolution_filters", convolution_filters, 1)
-    _require_integer("affix_buckets", affix_buckets, 0)
-    _require_integer("longest_affix", longest_affix, 1)
-    _require_flag("bidirectional", bidirectional)
-    _require_share("embedding_dropout", embedding_dropout)
-    _require_share("dropout", dropout)
+        require_integer(f"convolution_widths[{index}]", width, 1)
+    require_integer("vocabulary_size", vocabulary_size, 2)
+    require_integer("num_classes", num_classes, 2)
+    require_integer("embedding_dim", embedding_dim, 1)
+    require_integer("units", units, 0 if convolution_widths else 1)
+    require_integer("convolution_filters", convolution_filters, 1)
+    require_integer("affix_buckets", affix_buckets, 0)
+    require_integer("longest_affix", longest_affix, 1)
+    require_flag("bidirectional", bidirectional)
+    require_share("embedding_dropout", embedding_dropout)
+    require_share("dropout", dropout)
     if affix_buckets == 1:
         raise ValueError(
             "`affix_buckets` must be 0 (no affixes) or at least 2, because id 0 stands for none. "
@@ -259,13 +202,9 @@ def build_text_classifier(
         if isinstance(given, str) or (len(given) > 0 and len(given) != size):
             raise ValueError(
                 f"`{name}` must be a sequence of {size} strings, one for each id, or empty. "
-                f"Received: {name}={_shortened(given)}."
+                f"Received: {name}={shortened(given)}."
             )
-    if pooling not in POOLINGS:
-        raise ValueError(
-            f"`pooling` must be one of {', '.join(map(repr, POOLINGS))}. "
-            f"Received: pooling={pooling!r}."
-        )
+    require_choice("pooling", pooling, POOLINGS)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     # The next Keras release stops recurrent layers from passing masks on: each layer gets it.
@@ -314,31 +253,3 @@ def build_text_classifier(
     model.class_names = tuple(class_names)
     model.token_kind = token_kind
     return model
-
-
-def _shortened(value: Sequence[str]) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}... ({len(value)} entries)"
-
-
-def _require_integer(name: str, value: Any, minimum: int) -> None:
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_integer or value < minimum:
-        expected = {0: "a non-negative integer", 1: "a positive integer"}.get(
-            minimum, f"an integer of at least {minimum}"
-        )
-        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}.")
-
-
-def _require_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}.")
-
-
-def _require_share(name: str, value: Any) -> None:
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < 1:
-        raise ValueError(
-            f"`{name}` must be a number from 0 up to, but not including, 1. "
-            f"Received: {name}={value!r}."
-        )

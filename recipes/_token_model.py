@@ -1,0 +1,84 @@
+"""What the recipes for text share: a model that knows its tokens, and pooling over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="keras_ce")
+class MaskedPooling1D(layers.Layer):
+    """The sum, mean or maximum over time of the positions that the mask lets through.
+
+    `keras.layers.GlobalMaxPooling1D` ignores masks, and `GlobalAveragePooling1D` divides by zero
+    where a row has no valid position. Here such a row gives zeros, and padding changes nothing.
+
+    Args:
+        mode: `"sum"`, `"mean"` or `"max"`.
+
+    Shapes:
+        inputs: (batch, time, features).
+        mask: (batch, time), true where a position counts.
+        Result: (batch, features).
+    """
+
+    def __init__(self, mode: str, **options: Any) -> None:
+        """See the class."""
+        super().__init__(**options)
+        self.mode = mode
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any) -> Any:
+        """Pools `inputs` over time."""
+        is_valid = ops.expand_dims(mask, -1)
+        if self.mode == "max":
+            # -30,000 is below every activation and still a float16.
+            largest = ops.max(ops.where(is_valid, inputs, ops.full_like(inputs, -3e4)), axis=1)
+            return ops.where(ops.any(is_valid, axis=1), largest, ops.zeros_like(largest))
+        total = ops.sum(ops.where(is_valid, inputs, ops.zeros_like(inputs)), axis=1)
+        if self.mode == "sum":
+            return total
+        return total / ops.maximum(ops.sum(ops.cast(is_valid, inputs.dtype), axis=1), 1.0)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """Time is gone, and so is the mask."""
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, for saving."""
+        return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable(package="keras_ce")
+class TokenModel(keras.Model):
+    """A functional model that carries, in its own file, what its token ids stand for.
+
+    Attributes:
+        vocabulary: The token of each id, or empty.
+        token_kind: How texts are split, for example `words`, or empty.
+    """
+
+    vocabulary: tuple[str, ...] = ()
+    token_kind: str = ""
+    carried = ("vocabulary", "token_kind")
+    """The attributes that are saved with the model."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph of layers, and what its ids stand for."""
+        config = super().get_config()
+        for name in self.carried:
+            value = getattr(self, name)
+            config[name] = value if isinstance(value, str) else [*value]
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TokenModel:
+        """Builds the model that `get_config` described."""
+        graph = dict(config)
+        values = {name: graph.pop(name) for name in cls.carried}
+        model = super().from_config(graph, custom_objects=custom_objects)
+        for name, value in values.items():
+            setattr(model, name, value if isinstance(value, str) else tuple(value))
+        return model
