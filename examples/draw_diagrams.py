@@ -15,6 +15,9 @@ from typing import Any
 
 from examples import failures, run_folder
 
+# What a builder has no default for.
+REQUIRED_ARGUMENTS = {"string_reader": {"image_shape": (42, 152, 3)}}
+
 
 def models_of_recipes() -> Iterator[tuple[str, Any]]:
     """Builds every recipe as its defaults have it.
@@ -31,7 +34,7 @@ def models_of_recipes() -> Iterator[tuple[str, Any]]:
             if not name.startswith("build_") or build.__module__ != module.__name__:
                 continue
             recipe = name.removeprefix("build_")
-            built = build()
+            built = build(**REQUIRED_ARGUMENTS.get(recipe, {}))
             if isinstance(built, tuple):
                 for part, model in built._asdict().items():
                     yield f"{recipe}_{part}", model

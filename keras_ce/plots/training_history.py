@@ -1,0 +1,67 @@
+"""The course of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from keras_ce.plots._axes import BLUE, ORANGE, count_along_x, panels, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def training_history(
+    history: Any,
+    metrics: Sequence[str] | None = None,
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> Figure:
+    """Draws loss and metrics of every epoch, on training and on validation data.
+
+    Args:
+        history: What `fit` returns, or its `history`: a list for each name.
+        metrics: The names to draw, a panel each; by default `loss` and all others of the
+            training data, without the learning rate.
+        ax: The axes to draw on, as many as there are metrics; by default those of a new figure.
+
+    Returns:
+        The figure: `figure.savefig(path)` writes it, a notebook shows it.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If there is nothing to draw, or a name is not in the history.
+
+    Example:
+        >>> history = {"loss": [1.2, 0.8, 0.6], "val_loss": [1.3, 1.0, 0.9]}
+        >>> figure = keras_ce.plots.training_history(history)
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['training', 'validation']
+    """
+    values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
+    if metrics is None:
+        others = sorted(name for name in values if not name.startswith("val_"))
+        metrics = sorted(set(others) - {"learning_rate"}, key=lambda name: name != "loss")
+    missing = [name for name in metrics if not len(values.get(name, ()))]
+    if missing or not metrics:
+        raise ValueError(
+            f"`history` must hold a value per epoch for each metric. Received: "
+            f"metrics={list(metrics)!r}, of which it lacks {missing!r}; it has "
+            f"{sorted(values)!r}."
+        )
+    figure, axes = panels(ax, len(metrics))
+    for panel, name in zip(axes, metrics, strict=True):
+        for curve, label, colour in (
+            (name, "training", BLUE),
+            (f"val_{name}", "validation", ORANGE),
+        ):
+            if curve in values:
+                epochs = range(1, len(values[curve]) + 1)
+                panel.plot(epochs, values[curve], marker=".", color=colour, label=label)
+        words = name.replace("_", " ")
+        panel.set(xlabel="epoch", ylabel=f"{words} (nats)" if name == "loss" else words)
+        count_along_x(panel)
+        panel.legend(frameon=False)
+        tidy(panel)
+    return figure

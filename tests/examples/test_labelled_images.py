@@ -1,0 +1,303 @@
+"""Pictures and their texts: folders, archives, file names, and every mistake in them."""
+
+import argparse
+
+import drawn_strings
+import numpy as np
+import pytest
+from PIL import Image
+
+from examples import image_files, image_sources
+from examples.failures import UserError
+from examples.labelled_images import read_labelled_images
+
+
+def options(**given):
+    names = ("images", "labels", "test_images", "test_labels", "test_last")
+    return argparse.Namespace(**{**dict.fromkeys(names), "skip_unreadable": False, **given})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return drawn_strings.write_folder(tmp_path / "pictures", 45)[0]
+
+
+def labels_of(folder):
+    return folder.parent / f"{folder.name}.csv"
+
+
+def test_a_folder_and_its_labels(folder):
+    images = read_labelled_images(folder, labels_of(folder))
+    drawn = list(drawn_strings.strings(45))
+    assert images.names == [name for name, _, _ in drawn]
+    assert images.texts == [text for _, text, _ in drawn]
+    assert images.alphabet == "xyz"
+    assert images.pixels.shape == (45, 10, 16, 1)
+    np.testing.assert_array_equal(images.pixels[7, ..., 0], np.asarray(drawn[7][2]))
+
+
+def test_the_order_is_that_of_the_labels(folder):
+    drawn_strings.write_labels(
+        labels_of(folder), [(name, text) for name, text, _ in drawn_strings.strings(45)][::-1]
+    )
+    images = read_labelled_images(folder, labels_of(folder))
+    assert images.names == sorted(images.names, reverse=True)
+    assert images.texts == [text for _, text, _ in drawn_strings.strings(45)][::-1]
+
+
+def test_an_archive_whose_pictures_lie_deeper_than_the_labels_say(tmp_path):
+    drawn = {name: (text, image) for name, text, image in drawn_strings.strings(6)}
+    archive = drawn_strings.write_tar(
+        tmp_path / "pictures.tar",
+        {f"./captcha/{name}": image for name, (_, image) in drawn.items()}
+        | {"./captcha/._000.png": drawn["000.png"][1]},
+    )
+    labels = drawn_strings.write_labels(
+        tmp_path / "labels.csv", [(name, text) for name, (text, _) in drawn.items()]
+    )
+    images = read_labelled_images(archive, labels)
+    assert images.names == [f"captcha/{name}" for name in drawn]
+    assert images.texts == [text for text, _ in drawn.values()]
+
+
+def test_names_that_are_the_text(tmp_path):
+    for name in ("xy.png", "yz_1.png", "yz_2.png", "inner/zx.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        drawn_strings.picture(name.rpartition("/")[2][:2]).save(tmp_path / name)
+    images = read_labelled_images(tmp_path)
+    assert dict(zip(images.names, images.texts, strict=True)) == {
+        "inner/zx.png": "zx",
+        "xy.png": "xy",
+        "yz_1.png": "yz",
+        "yz_2.png": "yz",
+    }
+
+
+def test_texts_keep_their_zeros_and_any_characters(tmp_path):
+    for name in ("a.png", "b.png"):
+        drawn_strings.picture("xy").save(tmp_path / name)
+    rows = [("a.png", "0012"), ("b.png", '汉é,"')]
+    labels = drawn_strings.write_labels(tmp_path / "labels.csv", rows)
+    images = read_labelled_images(tmp_path, labels)
+    assert images.texts == ["0012", '汉é,"']
+    assert images.alphabet == '",012é汉'
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("1", 1, [255]),
+        ("L", 77, [77]),
+        ("RGB", (1, 2, 3), [1, 2, 3]),
+        ("RGBA", (0, 0, 0, 0), [255, 255, 255]),
+        ("RGBA", (9, 8, 7, 255), [9, 8, 7]),
+        ("LA", (0, 0), [255, 255, 255]),
+    ],
+)
+def test_kinds_of_pixels(tmp_path, mode, colour, expected):
+    Image.new(mode, (3, 2), colour).save(tmp_path / "xy.png")
+    images = read_labelled_images(tmp_path)
+    np.testing.assert_array_equal(images.pixels, np.full((1, 2, 3, len(expected)), expected))
+
+
+def test_gray_beside_colours_and_gray_for_a_model_of_colours(tmp_path):
+    Image.new("L", (3, 2), 50).save(tmp_path / "xy.png")
+    assert read_labelled_images(tmp_path).pixels.shape == (1, 2, 3, 1)
+    assert read_labelled_images(tmp_path, channels=3).pixels.tolist()[0][0][0] == [50, 50, 50]
+    Image.new("RGB", (3, 2), (1, 2, 3)).save(tmp_path / "yx.png")
+    pixels = read_labelled_images(tmp_path).pixels
+    assert pixels[0, 0, 0].tolist() == [50, 50, 50]
+    assert pixels[1, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_jpeg_is_read(tmp_path):
+    Image.new("RGB", (8, 8), (200, 10, 10)).save(tmp_path / "xy.JPG", quality=95)
+    pixels = read_labelled_images(tmp_path).pixels
+    assert np.abs(pixels.astype(int) - [200, 10, 10]).max() <= 3
+
+
+def test_unreadable_pictures_are_named_and_left_out_on_request(folder, capsys):
+    (folder / "007.png").write_bytes(b"no picture")
+    (folder / "009.png").write_bytes((folder / "009.png").read_bytes()[:60])
+    message = (
+        r"007\.png cannot be read \(not a PNG or JPEG\) \(and 1 more\); mend or remove "
+        r"it, or go on without it with --skip-unreadable"
+    )
+    with pytest.raises(UserError, match=message):
+        read_labelled_images(folder, labels_of(folder))
+    images = read_labelled_images(folder, labels_of(folder), skip_unreadable=True)
+    assert len(images) == 43
+    assert not {"007.png", "009.png"} & set(images.names)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "left out: 007.png cannot be read (not a PNG or JPEG)"
+    assert printed[1].startswith("left out: 009.png cannot be read (")
+    assert len(printed) == 2
+
+
+def mistake(folder, case):
+    """Makes one mistake in good pictures, and says what the one line has to say."""
+    labels = labels_of(folder)
+    rows = [(name, text) for name, text, _ in drawn_strings.strings(45)]
+    given = {"images": folder, "labels": labels}
+    if case == "no picture":
+        (folder.parent / "empty").mkdir()
+        (folder.parent / "empty" / "notes.txt").write_text("hello")
+        return {"images": folder.parent / "empty"}, r"empty holds no readable picture; expected "
+    if case == "none readable":
+        (folder.parent / "broken").mkdir()
+        (folder.parent / "broken" / "a.png").write_bytes(b"x")
+        return (
+            {"images": folder.parent / "broken", "skip_unreadable": True},
+            r"broken holds no readable picture.*: a\.png cannot be read \(not a PNG or JPEG\)",
+        )
+    if case == "missing folder":
+        return {"images": folder / "none"}, r"none does not exist; check the path"
+    if case == "no archive":
+        return {"images": labels}, r"pictures\.csv is neither a folder nor a whole tar archive"
+    if case == "another size":
+        Image.new("L", (16, 11)).save(folder / "020.png")
+        return given, r"020\.png is 16 x 11 pixels and 000\.png is 16 x 10; bring all pictures to"
+    if case == "16 bits":
+        Image.new("I;16", (16, 10)).save(folder / "020.png")
+        return given, r"020\.png has pixels of kind I;16; convert it to 8 bits per colour"
+    if case == "another length":
+        drawn_strings.write_labels(labels, [*rows[:9], (rows[9][0], "xyz"), *rows[10:]])
+        return given, r"the text of 009\.png is 'xyz', 3 characters where others have 2; all must"
+    if case == "label without picture":
+        drawn_strings.write_labels(labels, [*rows, ("900.png", "xy")])
+        return given, r"labels without a picture: 900\.png; add the pictures or remove the rows"
+    if case == "picture without label":
+        drawn_strings.write_labels(labels, rows[5:])
+        return given, r"no label for these pictures: 000.png, 001.png, 002.png and 2 more; add r"
+    if case == "missing labels":
+        return {**given, "labels": folder / "none.csv"}, r"none\.csv does not exist; check the"
+    if case == "empty labels":
+        labels.write_text("")
+        return given, r"pictures\.csv is empty; expected the columns file and text"
+    if case == "labels of another kind":
+        return {**given, "labels": labels.rename(folder.parent / "labels.xls")}, r"no known format"
+    if case == "missing column":
+        drawn_strings.write_labels(labels, rows, header=("file", "word"))
+        return given, r"has no column 'text'; it has 'file', 'word': name the columns file and te"
+    if case == "header alone":
+        drawn_strings.write_labels(labels, [])
+        return given, r"pictures\.csv has a header but no rows; expected one picture per row"
+    if case == "empty text":
+        drawn_strings.write_labels(labels, [("000.png", ""), *rows[1:]])
+        return given, r"pictures\.csv, row 1: the text is empty; fill it in or remove the row"
+    if case == "empty file name":
+        drawn_strings.write_labels(labels, [("", "xy"), *rows[1:]])
+        return given, r"pictures\.csv, row 1: the file is empty; fill it in"
+    if case == "two texts":
+        drawn_strings.write_labels(labels, [*rows, ("000.png", "??")])
+        return given, r"row 46: 000\.png is '\?\?' here and 'z\w' above; keep the right one"
+    if case == "one character":
+        drawn_strings.write_labels(labels, [(name, "xx") for name, _ in rows])
+        return given, r"the only character is 'x'; give texts of at least two"
+    if case == "too few":
+        few = drawn_strings.write_folder(folder.parent / "few", 3)
+        return dict(zip(("images", "labels"), few, strict=True)), r"few has too few pictures to s"
+    if case == "test takes all":
+        return {**given, "test_last": 44}, r"--test-last .* expected at most 43, received 44"
+    if case == "character of the test alone":
+        drawn_strings.write_labels(labels, [*rows[:44], (rows[44][0], "xQ")])
+        return (
+            {**given, "test_last": 5},
+            r"the character 'Q' of the test picture 044\.png \(xQ\) is in no picture to learn from",
+        )
+    if case == "test of another size":
+        other = folder.parent / "other"
+        other.mkdir()
+        Image.new("L", (20, 10)).save(other / "xy.png")
+        return {**given, "test_images": other}, r"the test pictures are 20 x 10 pixels, those to "
+    if case == "test of another length":
+        other = folder.parent / "other"
+        other.mkdir()
+        drawn_strings.picture("xy").save(other / "xyz.png")
+        return {**given, "test_images": other}, r"the test texts have 3 characters, those to lear"
+    if case == "labels alone":
+        return {"labels": labels}, r"--labels needs --images: give both, or none"
+    if case == "last without pictures":
+        return {"test_last": 4}, r"--test-last needs --images: give both, or none"
+    if case == "test labels alone":
+        return {**given, "test_labels": labels}, r"--test-labels needs --test-images: give both"
+    if case == "two tests":
+        return {**given, "test_last": 4, "test_images": folder}, r"--test-last and --test-images "
+    raise AssertionError(case)
+
+
+MISTAKES = [
+    "no picture",
+    "none readable",
+    "missing folder",
+    "no archive",
+    "another size",
+    "16 bits",
+    "another length",
+    "label without picture",
+    "picture without label",
+    "missing labels",
+    "empty labels",
+    "labels of another kind",
+    "missing column",
+    "header alone",
+    "empty text",
+    "empty file name",
+    "two texts",
+    "one character",
+    "too few",
+    "test takes all",
+    "character of the test alone",
+    "test of another size",
+    "test of another length",
+    "labels alone",
+    "last without pictures",
+    "test labels alone",
+    "two tests",
+]
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line(folder, case):
+    given, message = mistake(folder, case)
+    with pytest.raises(UserError, match=message) as raised:
+        image_sources.read_images(options(**given))
+    assert "\n" not in str(raised.value)
+
+
+def test_the_last_pictures_are_the_test(folder):
+    training, validation, test = image_sources.read_images(
+        options(images=folder, labels=labels_of(folder), test_last=5)
+    )
+    assert test.names == [f"{number:03}.png" for number in range(40, 45)]
+    assert len(validation) == 2
+    assert sorted([*training.names, *validation.names, *test.names]) == [
+        f"{number:03}.png" for number in range(45)
+    ]
+
+
+def test_a_test_set_of_its_own_has_the_channels_of_the_training(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    drawn_strings.picture("zy").convert("RGB").save(other / "zy.png")
+    _, _, test = image_sources.read_images(
+        options(images=folder, labels=labels_of(folder), test_images=other)
+    )
+    assert test.texts == ["zy"]
+    assert test.pixels.shape == (1, 10, 16, 1)
+
+
+def test_the_split_depends_on_the_pictures_alone(folder):
+    images = read_labelled_images(folder, labels_of(folder))
+    _, chosen = images.split(0.2, "test")
+    assert len(chosen) == 9
+    backwards = images.take(range(44, -1, -1))
+    assert sorted(backwards.split(0.2, "test")[1].names) == sorted(chosen.names)
+    assert images.split(0.2, "validation")[1].names != chosen.names
+    twice = images.take([*range(45), *range(45)])
+    kept, split_off = twice.split(0.2, "test")
+    assert not set(kept.names) & set(split_off.names)
+
+
+def test_to_array_keeps_one_row_of_pixels():
+    assert image_files.to_array([Image.new("L", (1, 1), 9)]).tolist() == [[[[9]]]]

@@ -1,0 +1,167 @@
+"""Losses, batches, distortions and readings of the string reader's training."""
+
+import types
+
+import backends
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+
+from examples import digit_strings, string_training
+from examples.labelled_images import LabelledImages
+from examples.string_training import StringBatches, distorted, make_loss, readings
+
+TEXTS = ["ab", "ca", "bb", "cc", "ba"]
+
+
+@pytest.fixture
+def images():
+    """Pictures that tell which one they are: of one gray each."""
+    pixels = np.full((5, 6, 9, 1), 0, "uint8") + np.arange(40, 240, 40, "uint8").reshape(5, 1, 1, 1)
+    return LabelledImages(pixels, TEXTS, [f"{number}.png" for number in range(5)])
+
+
+def test_flat_labels():
+    labels = string_training.flat_labels(["ab", "ca"], "abc")
+    assert labels.tolist() == [[1, 0, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0]]
+
+
+def logits_and_labels():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(4, 6)).astype("float32")
+    return logits, string_training.flat_labels(["ab", "ca", "bb", "cc"], "abc")
+
+
+GRADIENTS = {
+    "grouped": lambda z, y: softmax(z.reshape(-1, 2, 3), axis=-1).reshape(z.shape) - y,
+    "sigmoid": lambda z, y: (expit(z) - y) / z.shape[1],
+    # The label rows sum to 2. Keras's own loss on TensorFlow leaves that factor out.
+    "softmax": lambda z, y: 2 * softmax(z, axis=-1) - y,
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_each_loss_has_its_gradient(name):
+    logits, labels = logits_and_labels()
+    loss = make_loss(name, 2, 3, 0.0)
+    gradient = backends.gradient(lambda y_pred, y_true: 4 * loss(y_true, y_pred), logits, labels)[1]
+    np.testing.assert_allclose(gradient, GRADIENTS[name](logits, labels), atol=2e-6)
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_label_smoothing_reaches_each_loss(name):
+    logits, labels = logits_and_labels()
+    values = [backends.array(make_loss(name, 2, 3, share)(labels, logits)) for share in (0, 0.3)]
+    assert abs(values[0] - values[1]) > 1e-3
+
+
+def test_batches_keep_pictures_and_labels_together(images):
+    batches = StringBatches(images, "abc", 2, seed=1)
+    labels = string_training.flat_labels(TEXTS, "abc")
+    assert len(batches) == 2
+    seen = []
+    for index in range(2):
+        pixels, given = batches[index]
+        assert pixels.shape == (2, 6, 9, 1)
+        assert pixels.dtype == np.uint8
+        numbers = pixels[:, 3, 4, 0] // 40 - 1
+        np.testing.assert_array_equal(given, labels[numbers])
+        seen.extend(numbers)
+    assert len(set(seen)) == 4
+
+
+def test_order_and_distortions_are_new_every_epoch_and_those_of_the_seed():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 9, 3)).astype("uint8")
+    images = LabelledImages(pixels, ["ab"] * 8, ["x"] * 8)
+
+    def epochs(seed):
+        batches = StringBatches(images, "ab", 8, seed)
+        first = batches[0][0]
+        batches.on_epoch_end()
+        return first, batches[0][0]
+
+    first, second = epochs(1)
+    assert not np.array_equal(np.sort(first.ravel()), np.sort(second.ravel()))
+    np.testing.assert_array_equal(np.stack(epochs(1)), np.stack([first, second]))
+    assert not np.array_equal(epochs(2)[0], first)
+
+
+def test_few_pictures_make_one_batch(images):
+    assert len(StringBatches(images, "abc", 64, seed=0)) == 1
+    assert len(StringBatches(images, "abc", 64, seed=0)[0][0]) == 5
+
+
+def test_what_comes_into_view_has_the_colour_of_the_margin():
+    pixels = np.full((20, 40, 3), (10, 200, 90), "uint8")
+    pixels[8:12, 15:25] = (250, 0, 0)
+    for seed in range(20):
+        picture = distorted(pixels, np.random.default_rng(seed))
+        assert picture.shape == pixels.shape
+        for corner in (picture[0, 0], picture[0, -1], picture[-1, 0], picture[-1, -1]):
+            assert corner.tolist() == [10, 200, 90]
+        assert picture[6:14, 12:28, 0].max() > 220
+    assert not np.array_equal(picture, pixels)
+
+
+def test_a_distortion_moves_ink_only_a_little():
+    """The mark's middle stays within the largest move and slant."""
+    pixels = np.zeros((42, 152, 1), "uint8")
+    pixels[19:23, 74:78] = 255
+    centres = []
+    for seed in range(200):
+        ink = distorted(pixels, np.random.default_rng(seed))[..., 0].astype(float)
+        rows, columns = np.indices(ink.shape)
+        centres.append([(ink * rows).sum() / ink.sum(), (ink * columns).sum() / ink.sum()])
+    spread = np.ptp(centres, axis=0)
+    assert 0.8 * 0.14 * 42 < spread[0] < 1.25 * 0.14 * 42
+    assert 0.8 * 0.08 * 152 < spread[1] < 1.25 * 0.08 * 152
+
+
+def test_readings_of_both_kinds_of_logits():
+    logits, _ = logits_and_labels()
+    found = readings(logits, "abc")
+    of_position = softmax(logits.astype("float64").reshape(4, 2, 3), axis=-1)
+    assert found.texts[0] == "".join("abc"[k] for k in of_position[0].argmax(-1))
+    np.testing.assert_allclose(found.probabilities, of_position.max(-1).prod(-1))
+    # Independent questions, given that exactly one of the three is answered with yes.
+    yes = expit(logits[0, :3].astype("float64"))
+    exactly_one = np.array([yes[k] * np.prod(np.delete(1 - yes, k)) for k in range(3)])
+    np.testing.assert_allclose(of_position[0, 0], exactly_one / exactly_one.sum())
+
+
+def test_strings_to_test_with_are_of_other_digits(monkeypatch):
+    given = []
+
+    def compose(digits, classes, count, seed):
+        given.append({digit.tobytes() for digit in digits})
+        return types.SimpleNamespace(classes=set(classes), count=count, seed=seed)
+
+    monkeypatch.setattr(digit_strings, "compose", compose)
+    sets = digit_strings.digit_strings(7, 5, 3)
+    assert [each.count for each in sets] == [7, 5, 3]
+    assert len({each.seed for each in sets}) == 3
+    for each in sets:
+        assert each.classes == set(range(10))
+    training, validation, test = given
+    assert not training & validation
+    assert not training & test
+    assert not validation & test
+    assert len(training | validation | test) > 1700
+
+
+def test_composed_strings_show_their_digits_in_order():
+    """One digit is a full square, the other empty: ink stands where the text says."""
+    digits = np.stack([np.zeros((8, 8)), np.full((8, 8), 16.0)])
+    images = digit_strings.compose(digits, np.array([0, 1]), 40, seed=5)
+    assert set("".join(images.texts)) == {"0", "1"}
+    step = digit_strings.WIDTH // digit_strings.LENGTH
+    for picture, text in zip(images.pixels, images.texts, strict=True):
+        paper = np.median(picture[:2])
+        for position, character in enumerate(text):
+            column = position * step + step // 2
+            middle = picture[9:15, column - 2 : column + 3].mean()
+            assert (middle < paper - 40) == (character == "1")
+    again = digit_strings.compose(digits, np.array([0, 1]), 40, seed=5)
+    np.testing.assert_array_equal(images.pixels, again.pixels)
+    other = digit_strings.compose(digits, np.array([0, 1]), 40, seed=6)
+    assert not np.array_equal(images.pixels, other.pixels)
