@@ -305,7 +305,7 @@ def bad_model(folder, case):
     if case == "other model":
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
         model.save(folder / "dense.keras")
-        return folder / "dense.keras", ["hello"], r"dense\.keras is a Keras model without a vocab"
+        return folder / "dense.keras", ["hello"], r"dense\.keras is a Keras model without vocab"
     raise AssertionError(case)
 
 
