@@ -1,7 +1,21 @@
 """Cross-entropy and margin losses for Keras 3."""
 
+from typing import TYPE_CHECKING, Any
+
 from keras_ce import information, losses, metrics
 from keras_ce.diagrams import plot_model
 from keras_ce.losses._checks import set_value_checks
 
-__all__ = ["information", "losses", "metrics", "plot_model", "set_value_checks"]
+if TYPE_CHECKING:
+    from keras_ce.diagnosis import diagnose
+
+__all__ = ["diagnose", "information", "losses", "metrics", "plot_model", "set_value_checks"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what few programs need when it is asked for."""
+    if name == "diagnose":
+        from keras_ce.diagnosis import diagnose
+
+        return diagnose
+    raise AttributeError(f"module 'keras_ce' has no attribute {name!r}")

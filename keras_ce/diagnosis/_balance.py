@@ -1,0 +1,168 @@
+"""How often each class occurs: too unevenly, never, or one alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_ce.diagnosis._labels import Labels, are_numbers
+from keras_ce.diagnosis._outputs import Output
+from keras_ce.diagnosis._report import Finding
+
+Array = Any
+_FEWEST_LABELS = 50
+_LARGEST_RATIO = 10.0
+_MOST_CLASSES = 200  # vocabularies and identities are uneven by nature
+_LABELS_PER_CLASS = 20
+
+
+def constant_labels(output: Output, labels: Labels) -> Iterator[Finding]:
+    """`constant-labels`: one label only."""
+    # A ranking's labels may all say "the first is right", and an unknown loss may need none.
+    if output.kind.family in ("ranking", "margin", "ctc", "other", "overlap", "grouped"):
+        return
+    values = labels.counted
+    if len(values) < _FEWEST_LABELS // 5 or not are_numbers(values):
+        return
+    if values.ndim > 1 and values.shape[1] == 1:
+        values = values[:, 0]
+    if (values != values[:1]).any():
+        return
+    shown = f"{values[0]:g}" if values.ndim == 1 else np.array2string(values[0], threshold=8)
+    message = f"All {len(values):,} labels are the same: {shown}."
+    fix = "Look at how the labels are read; for sorted data, shuffle before splitting."
+    if output.kind.family == "in-batch":
+        message += " Rows with one id do not compete, so the loss is 0."
+        fix = "Give each question an id of its own, such as np.arange(number of rows)."
+    yield Finding("constant-labels", "error", message, fix, output.name)
+
+
+def imbalance(output: Output, labels: Labels, is_reconstruction: bool) -> Iterator[Finding]:
+    """`imbalance`: uneven shares, and classes that never occur."""
+    kind = output.kind
+    if is_reconstruction or not are_numbers(labels.values) or kind.ignore in (0, 1):
+        return
+    if kind.family == "softmax":
+        ids = _ids(output, labels)
+        if ids is not None:
+            yield from _of_classes(output, ids)
+    elif kind.family == "sigmoid" and labels.form == "rows":
+        yield from _of_answers(output, np.asarray(labels.counted, "float64"))
+
+
+def _ids(output: Output, labels: Labels) -> Array | None:
+    number = output.num_classes
+    if labels.form == "rows":
+        rows = np.asarray(labels.counted, "float64")
+        is_one_hot = np.isin(rows, (0, 1)).all() and (rows.sum(-1) == 1).all()
+        return rows.argmax(-1) if len(rows) and is_one_hot else None
+    # What follows what in a sequence is uneven by nature.
+    if labels.form != "ids" or len(output.shape) == 3:
+        return None
+    ids = np.asarray(labels.counted, "float64")
+    if output.kind.ignore is not None:
+        ids = ids[ids != output.kind.ignore]
+    is_valid = len(ids) and ((ids >= 0) & (ids < number) & (ids == np.floor(ids))).all()
+    return ids.astype("int64") if is_valid else None
+
+
+def _of_classes(output: Output, ids: Array) -> Iterator[Finding]:
+    number = output.num_classes
+    if not 2 <= number <= _MOST_CLASSES or len(ids) < max(
+        _FEWEST_LABELS, _LABELS_PER_CLASS * number
+    ):
+        return
+    counts = np.bincount(ids, minlength=number)
+    if (counts > 0).sum() < 2:
+        return  # constant-labels says it
+    missing = np.flatnonzero(counts == 0)
+    if len(missing):
+        yield Finding(
+            "imbalance",
+            "warning",
+            f"{_plural(len(missing), 'class', 'classes')} of {number} never {_verb(missing)} "
+            f"among {len(ids):,} labels: {_listed(missing)}.",
+            "If more data does not show them, give the last layer no unit for them; else ignore "
+            "this.",
+            output.name,
+        )
+    present = counts[counts > 0]
+    ratio = present.max() / present.min()
+    if ratio <= _LARGEST_RATIO or output.kind.has_weights:
+        return
+    weights = [
+        round(float(len(ids) / (len(present) * count)), 3) if count else 1.0 for count in counts
+    ]
+    yield Finding(
+        "imbalance",
+        "note",
+        f"Class {counts.argmax()} occurs {ratio:.0f} times as often as class "
+        f"{np.where(counts == 0, len(ids), counts).argmin()}; shares: {_shares(counts)}.",
+        f"Where each class counts as much as every other, write {_class_weight(output, weights)}.",
+        output.name,
+    )
+
+
+def _class_weight(output: Output, weights: list[float]) -> str:
+    if "class_weight" in output.loss.get_config():
+        return f"{output.kind.name}(class_weight={weights})"
+    listed = ", ".join(f"{index}: {weight:g}" for index, weight in enumerate(weights))
+    return f"fit(class_weight={{{listed}}})"
+
+
+def _of_answers(output: Output, rows: Array) -> Iterator[Finding]:
+    number = rows.shape[1]
+    if number > _MOST_CLASSES or len(rows) < _FEWEST_LABELS or not np.isin(rows, (0, 1)).all():
+        return
+    yes = rows.sum(0)
+    missing = np.flatnonzero(yes == 0)
+    is_enough = yes.sum() >= _LABELS_PER_CLASS * number
+    if number > 1 and len(missing) and is_enough:
+        yield Finding(
+            "imbalance",
+            "warning",
+            f"{_plural(len(missing), 'class', 'classes')} of {number} never {_verb(missing)} in "
+            f"{len(rows):,} label rows: {_listed(missing)}.",
+            "If more data does not show them, give the last layer no unit for them; else ignore "
+            "this.",
+            output.name,
+        )
+    present = yes[(yes > 0) & (yes < len(rows))]
+    if not len(present) or output.kind.has_weights:
+        return
+    ratios = (len(rows) - present) / present
+    # Several labels of many are rare by nature: only where all are.
+    ratio = float(np.median(ratios)) if number > 1 else float(max(ratios[0], 1 / ratios[0]))
+    if ratio <= _LARGEST_RATIO * (2 if number > 1 else 1):
+        return
+    share = float(yes.sum() / rows.size)
+    yield Finding(
+        "imbalance",
+        "note",
+        f"{share:.1%} of {rows.size:,} labels are yes.",
+        "Where a missed yes is worse than a false one, write "
+        f"keras_ce.losses.WeightedSigmoidCrossentropy(pos_weight={_rounded((1 - share) / share)}, "
+        f"from_logits={output.kind.from_logits}).",
+        output.name,
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _shares(counts: Array) -> str:
+    shown = [f"{index}: {count / counts.sum():.1%}" for index, count in enumerate(counts)]
+    return ", ".join(shown[:12]) + (", ..." if len(shown) > 12 else "")
+
+
+def _listed(ids: Array) -> str:
+    return ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
+
+
+def _plural(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
+
+
+def _verb(missing: Array) -> str:
+    return "occurs" if len(missing) == 1 else "occur"

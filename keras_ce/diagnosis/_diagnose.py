@@ -1,0 +1,229 @@
+"""`diagnose`: reads a sample, runs the model on it, and asks each family of findings."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ce.diagnosis import (
+    _balance,
+    _label_kinds,
+    _label_rows,
+    _model_output,
+    _numerics,
+    _structure,
+    _weights,
+)
+from keras_ce.diagnosis._labels import labels_of
+from keras_ce.diagnosis._outputs import ModelError, Output, collect
+from keras_ce.diagnosis._random_state import kept_random_state
+from keras_ce.diagnosis._report import Finding, Report
+from keras_ce.diagnosis._sample import Batch, first_line, read_batches
+
+
+def diagnose(
+    model: Any, x: Any, y: Any = None, *, loss: Any = None, sample_weight: Any = None
+) -> Report:
+    """What is wrong with a model, its loss and its data, before a night is spent on them.
+
+    Looks at up to 5,000 rows: at their labels, and for a few seconds at what the model makes of
+    them. Changes nothing: weights, optimizer, metrics, seeds and arrays are as before. (What
+    cannot be read twice is read once: the batches of a generator, and one order of a
+    `tf.data.Dataset` that shuffles.) `docs/diagnosis.md` explains every code.
+
+    Args:
+        model: a built `keras.Model`: sequential, functional or subclassed.
+        x: inputs: arrays, tensors, lists or dicts of them; or a `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, or a generator of batches (inputs, labels, sample_weight).
+        y: labels, in the structure of the outputs; left out where `x` gives batches.
+        loss: a loss, its name, a function, or a list or dict of them as in `compile`; by default
+            the one that the model was compiled with.
+        sample_weight: as in `fit`.
+
+    Returns:
+        The report: `report.findings`, the worst first; `print(report)` shows a table;
+        `report.raise_if_errors()` is for scripts, `report.to_dict()` for JSON. A healthy model
+        has no findings.
+
+    Raises:
+        TypeError: `model` is not a `keras.Model`.
+        ValueError: the model is not built, or neither compiled nor given a loss; the data is
+            empty, cannot be read, or does not fit the model's outputs.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> report = keras_ce.diagnose(model, np.eye(2), np.array([1, 2]))
+        >>> [finding.code for finding in report.errors]
+        ['logits-as-probabilities']
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"`model` must be a `keras.Model`. Received: {model!r} (of type "
+            f"{type(model).__name__})."
+        )
+    if not model.built:
+        raise ValueError(
+            f"`model` must be built, so that there are weights to look at. Received: "
+            f"{model.name!r}, which has not seen an input yet. Call it on one batch first."
+        )
+    if loss is None and not model.compiled:
+        raise ValueError(
+            "`loss` is missing: the model is not compiled. Call `model.compile(loss=...)` first, "
+            "or give `loss`."
+        )
+    loss = model.loss if loss is None else loss
+    with kept_random_state(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the data or the model warns of is for `fit`
+        batches = read_batches(x, y, sample_weight)
+        findings = list(_numerics.non_finite_data(batches))
+        findings += _checked("", _numerics.non_finite_weights, model)
+        try:
+            outputs, output_rows = collect(model, batches, loss)
+        except ModelError as error:
+            findings.append(_model_fails(error))
+            outputs, output_rows = [], 0
+        context = _Context(model, batches, loss, len(outputs), findings)
+        for index, output in enumerate(outputs):
+            findings += _findings_of(output, context, index)
+    return Report(findings, sum(batch.rows for batch in batches), output_rows)
+
+
+class _Context:
+    """What the checks of an output need to know beyond it."""
+
+    def __init__(
+        self, model: Any, batches: list[Batch], loss: Any, outputs: int, findings: list[Finding]
+    ) -> None:
+        self.model = model
+        self.inputs = [keras.tree.flatten(batch.x) for batch in batches]
+        self.labels = [keras.tree.flatten(batch.y) for batch in batches]
+        self.ignored_losses = _structure.ignored_losses(loss, outputs)
+        self.is_finite = not findings
+        self.number_of_outputs = outputs
+
+    def inputs_differ(self) -> bool:
+        """Whether rows of the inputs differ at all."""
+        for leaves in self.inputs:
+            for leaf in leaves:
+                array = np.asarray(leaf)
+                if len(array) and (array != array[:1]).any():
+                    return True
+        return False
+
+    def is_reconstruction(self, output: Output) -> bool:
+        """Whether the labels are the inputs themselves, as an autoencoder's."""
+        label = output.pairs[0].y_true
+        return any(
+            np.shape(leaf) == np.shape(label) and np.array_equal(leaf, label)
+            for leaf in self.inputs[0]
+        )
+
+    def metrics(self, output: Output, index: int) -> list[Any]:
+        """The metrics of one output, as the configuration of `compile` names them."""
+        try:
+            config = self.model.get_compile_config() or {}
+        except Exception:  # a metric or loss that cannot describe itself
+            return []
+        found: list[Any] = []
+        for part in (config.get("metrics"), config.get("weighted_metrics")):
+            if isinstance(part, Mapping) and "class_name" not in part:
+                part = part.get(output.name)
+            elif isinstance(part, list) and self.number_of_outputs > 1:
+                part = part[index] if len(part) == self.number_of_outputs else None
+            found += part if isinstance(part, list) else [part]
+        return found
+
+
+def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]:
+    """The findings of one output: first what its loss expects, then numbers if that fits."""
+    name = output.name
+    findings: list[Finding] = []
+    if context.is_finite:
+        findings += _checked(name, _numerics.non_finite_outputs, output)
+    if output.loss is None:
+        return findings
+    if context.ignored_losses:
+        findings.append(_first_loss_only(output, context))
+    findings += _checked(name, _model_output.activation_findings, output)
+    findings += _checked(
+        name, _model_output.accuracy_on_logits, output, context.metrics(output, index)
+    )
+    findings += _checked(name, _numerics.non_finite_labels, output, output.kind.is_ours)
+    if not any(finding.code == "wrong-activation" for finding in findings):
+        findings += _checked(name, _model_output.constant_output, output, context.inputs_differ())
+    found_in_labels = []
+    labels = labels_of(output)
+    if labels is not None:
+        found_in_labels += _checked(name, _label_kinds.label_findings, output, labels)
+        if not found_in_labels:
+            found_in_labels += _checked(name, _label_rows.row_findings, output, labels)
+            found_in_labels += _checked(name, _balance.constant_labels, output, labels)
+            found_in_labels += _checked(
+                name, _balance.imbalance, output, labels, context.is_reconstruction(output)
+            )
+    findings += found_in_labels
+    if any(finding.severity == "error" for finding in findings):
+        return findings
+    if output.failure:
+        return [*findings, _loss_fails(output)]
+    for check in (
+        _weights.weight_findings,
+        _weights.broadcast,
+        _numerics.initial_loss,
+        _numerics.dead_gradient,
+    ):
+        findings += _checked(name, check, output)
+    return findings
+
+
+def _checked(
+    output: str, check: Callable[..., Iterator[Finding]], *arguments: Any
+) -> list[Finding]:
+    """The findings of a check; a failure of its own is a note, never an error of the caller."""
+    try:
+        return list(check(*arguments))
+    except Exception as error:  # the promise: no traceback out of the diagnosis itself
+        return [
+            Finding(
+                "not-checked",
+                "note",
+                f"{check.__name__.replace('_', ' ')} could not be looked at: {first_line(error)}",
+                "Please report this, with the shapes of labels and outputs.",
+                output,
+            )
+        ]
+
+
+def _first_loss_only(output: Output, context: _Context) -> Finding:
+    number = len(context.ignored_losses) + 1
+    return Finding(
+        "first-loss-only",
+        "error",
+        f"`loss` is a list of {number} losses for one output: Keras trains on the first, "
+        f"{output.kind.name}, and drops the rest.",
+        "Write one function that returns their sum.",
+        output.name,
+    )
+
+
+def _model_fails(error: ModelError) -> Finding:
+    return Finding(
+        "model-fails",
+        "error",
+        f"The model does not run on the first rows: {error}",
+        "Compare the shape and dtype of the inputs with `model.input_shape`.",
+    )
+
+
+def _loss_fails(output: Output) -> Finding:
+    shapes = f"labels {np.shape(output.pairs[0].y_true)}, outputs {output.shape}"
+    return Finding(
+        "loss-fails",
+        "error",
+        f"{output.kind.name} raises on {shapes}: {output.failure}",
+        "Give labels of the shape that the loss expects.",
+        output.name,
+    )

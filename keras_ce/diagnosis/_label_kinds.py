@@ -1,0 +1,208 @@
+"""Labels of the wrong kind, out of range, or beyond the digits of the loss."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ce.diagnosis._labels import Labels, are_numbers
+from keras_ce.diagnosis._outputs import Output
+from keras_ce.diagnosis._report import Finding
+
+Array = Any
+_EXACT_UP_TO = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
+_IGNORE_VALUES = (-1, -100, 255)
+
+
+def label_findings(output: Output, labels: Labels) -> Iterator[Finding]:
+    """`label-kind`, `label-out-of-range` and `half-precision-ids`."""
+    kind = output.kind
+    if kind.family not in ("softmax", "sigmoid", "multi-label", "grouped"):
+        return
+    if not are_numbers(labels.values):
+        example = labels.values.reshape(-1)[:1].tolist()[0]
+        yield _kind_finding(
+            output,
+            f"The labels are {_type_name(labels.values)}, such as {example!r}, and "
+            f"{kind.name} takes numbers.",
+            "Map them to ids, by keras.layers.StringLookup(num_oov_indices=0) or "
+            "np.unique(labels, return_inverse=True).",
+        )
+    elif kind.family == "softmax":
+        yield from _softmax_labels(output, labels)
+    elif kind.family == "grouped":
+        if labels.form == "ids":
+            yield from _integers(output, labels)
+        elif labels.form == "rows":
+            yield from _within_unit(output, labels)
+    else:
+        yield from _sigmoid_labels(output, labels)
+
+
+def _softmax_labels(output: Output, labels: Labels) -> Iterator[Finding]:
+    kind, number = output.kind, output.num_classes
+    if labels.form == "rows" and kind.labels == "ids":
+        hot = "one-hot rows" if _are_one_hot(labels.values) else "rows"
+        yield _kind_finding(
+            output,
+            f"The labels are {hot} of shape {_shape(labels)}, one number for each of {number} "
+            f"classes, and {kind.name} takes class ids.",
+            "Take CategoricalCrossentropy, or give it np.argmax(labels, axis=-1).",
+        )
+    elif labels.form == "ids" and kind.labels == "rows" and number > 1:
+        yield _kind_finding(
+            output,
+            f"The labels are one number per position, of shape {_shape(labels)}, and "
+            f"{kind.name} takes a row of {number} numbers, one for each class.",
+            "Take SparseCategoricalCrossentropy, or give it "
+            f"keras.utils.to_categorical(labels, {number}).",
+        )
+    elif labels.form == "ids":
+        yield from _integers(output, labels)
+        yield from _ids_within_range(output, labels)
+        yield from _within_precision(output, labels)
+    elif labels.form == "rows":
+        negative = _judged(output, labels) < 0
+        if negative.any():
+            yield _range_finding(
+                output,
+                f"{negative.sum():,} entries of the label rows are negative, and probabilities "
+                "are not.",
+                "Give rows of numbers >= 0 that sum to 1.",
+            )
+
+
+def _integers(output: Output, labels: Labels) -> Iterator[Finding]:
+    ids = _finite(_judged(output, labels))
+    fractions = ids[ids != np.floor(ids)]
+    if len(fractions):
+        yield _kind_finding(
+            output,
+            f"{len(fractions):,} of {len(ids):,} labels are no integers, such as "
+            f"{fractions[0]:g}, and {output.kind.name} takes class ids.",
+            "Take a regression loss such as MeanSquaredError for measured values; for classes "
+            "number them 0, 1, 2, ...",
+        )
+
+
+def _ids_within_range(output: Output, labels: Labels) -> Iterator[Finding]:
+    kind, number = output.kind, output.num_classes
+    ids = _finite(_judged(output, labels))
+    ids = ids[ids == np.floor(ids)]
+    if kind.ignore is not None:
+        ids = ids[ids != kind.ignore]
+    outside = ids[(ids < 0) | (ids >= number)]
+    if not len(outside):
+        return
+    values = np.unique(outside)
+    shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if len(values) > 5 else "")
+    message = (
+        f"{len(outside):,} of {len(ids):,} labels lie outside 0 to {number - 1}, the ids of the "
+        f"{number} classes of the output: {shown}."
+    )
+    inside = ids[(ids >= 0) & (ids < number)]
+    if len(values) == 1 and values[0] in _IGNORE_VALUES:
+        fix = (
+            f"If {values[0]:g} marks positions to leave out, give the loss "
+            f"ignore_class={values[0]:g}, or sample_weight 0 and another label there."
+        )
+        if kind.labels == "ids" and "ignore_class" not in output.loss.get_config():
+            fix = f"Give sample_weight 0 and a valid label where the label is {values[0]:g}."
+    elif number == 1:
+        fix = "The softmax of one unit is always 1: take BinaryCrossentropy, or one unit per class."
+    elif values[0] == number and len(values) == 1 and not (inside == 0).any():
+        fix = "The ids count from 1: subtract 1."
+    elif values[-1] >= number:
+        fix = f"Correct the labels, or give the last layer at least {int(values[-1]) + 1} units."
+    else:
+        fix = "Correct the labels: ids count from 0."
+    yield _range_finding(output, message, fix)
+
+
+def _within_precision(output: Output, labels: Labels) -> Iterator[Finding]:
+    if output.kind.is_ours:
+        return  # they look at ids before they touch their dtype
+    dtype = keras.backend.standardize_dtype(output.loss.dtype)
+    limit = _EXACT_UP_TO.get(dtype)
+    ids = _finite(labels.counted)
+    if limit is None or not len(ids) or ids.max() <= limit:
+        return
+    beyond = ids[ids > limit]
+    yield Finding(
+        "half-precision-ids",
+        "error",
+        f"{len(beyond):,} of {len(ids):,} labels are above {limit}, such as {beyond[0]:g}, and "
+        f"{output.kind.name} casts labels to {dtype}, which rounds them to other classes.",
+        "Give the loss dtype='float32', or take keras_ce.losses.LabelSmoothedCrossentropy(0), "
+        "which keeps ids.",
+        output.name,
+    )
+
+
+def _sigmoid_labels(output: Output, labels: Labels) -> Iterator[Finding]:
+    number = output.num_classes
+    if labels.form == "ids" and number > 1:
+        yield _kind_finding(
+            output,
+            f"The labels are one number per position, of shape {_shape(labels)}, and "
+            f"{output.kind.name} takes a row of {number} numbers from 0 to 1.",
+            "For exclusive classes take SparseCategoricalCrossentropy; for several labels "
+            "at once give multi-hot rows.",
+        )
+    elif labels.form == "rows":
+        yield from _within_unit(output, labels)
+
+
+def _within_unit(output: Output, labels: Labels) -> Iterator[Finding]:
+    values = _finite(_judged(output, labels))
+    if output.kind.ignore is not None:
+        values = values[values != output.kind.ignore]
+    outside = values[(values < 0) | (values > 1)]
+    if not len(outside):
+        return
+    found = set(np.unique(values)[:3].tolist())
+    if found == {-1.0, 1.0}:
+        fix = "Labels of -1 and 1 belong to a hinge loss; here write (labels + 1) / 2."
+    elif found <= {1.0, 2.0}:
+        fix = "The labels count from 1: subtract 1."
+    elif values.max() > 100 and values.min() >= 0:
+        fix = "Divide the labels by 255." if values.max() <= 255 else "Scale the labels to 0 to 1."
+    else:
+        fix = "Correct the labels, or give the position sample_weight 0 and a valid label."
+    yield _range_finding(
+        output,
+        f"{len(outside):,} of {values.size:,} labels lie outside 0 to 1, such as {outside[0]:g}, "
+        f"and {output.kind.name} takes the probability of yes.",
+        fix,
+    )
+
+
+def _judged(output: Output, labels: Labels) -> Array:
+    """The labels that must be valid: ours look away where nothing counts, Keras's do not."""
+    return labels.counted if output.kind.is_ours else labels.values
+
+
+def _finite(values: Array) -> Array:
+    values = np.asarray(values, "float64")
+    return values[np.isfinite(values)]
+
+
+def _are_one_hot(rows: Array) -> bool:
+    return bool(np.isin(rows, (0, 1)).all() and (rows.sum(-1) == 1).all())
+
+
+def _shape(labels: Labels) -> str:
+    return str(("batch", *labels.shape[1:])).replace("'", "")
+
+
+def _type_name(values: Array) -> str:
+    return "texts" if values.dtype.kind in "SUT" else f"of type {values.dtype}"
+
+
+def _kind_finding(output: Output, message: str, fix: str) -> Finding:
+    return Finding("label-kind", "error", message, fix, output.name)
+
+
+def _range_finding(output: Output, message: str, fix: str) -> Finding:
+    return Finding("label-out-of-range", "error", message, fix, output.name)

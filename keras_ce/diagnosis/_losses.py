@@ -1,0 +1,231 @@
+"""What a loss expects: which labels, which predictions; read off its class and its own config."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import keras
+from keras import ops
+
+import keras_ce.losses
+from keras_ce.losses._loss import PositionLoss
+from keras_ce.losses._sigmoid import SigmoidLoss
+
+KERAS = keras.losses
+
+
+@dataclasses.dataclass(frozen=True)
+class LossKind:
+    """What a loss expects.
+
+    Attributes:
+        name: as a user would write it.
+        family: `"softmax"`, `"sigmoid"`, `"grouped"`, `"ranking"`, `"in-batch"`, `"ctc"`,
+            `"overlap"` (Dice and Tversky), `"regression"` or `"other"`.
+        labels: for softmax losses `"ids"`, `"rows"` or `"either"`, else an empty text.
+        from_logits: whether it takes logits; None where the question has no meaning.
+        axis: the class axis.
+        ignore: the label that it leaves out, or None.
+        group_sizes: of a grouped loss.
+        is_ours: whether it keeps the promises of `keras_ce.losses`.
+        has_weights: whether it was given weights for its classes, or is made for imbalance.
+        is_custom: whether it is a loss that Keras and this package do not know.
+    """
+
+    name: str
+    family: str = "other"
+    labels: str = ""
+    from_logits: bool | None = None
+    axis: int = -1
+    ignore: float | None = None
+    group_sizes: tuple[int, ...] = ()
+    is_ours: bool = False
+    has_weights: bool = False
+    is_custom: bool = False
+
+
+# Family and labels; of a class, and of its function.
+_OF_KERAS: dict[str, tuple[str, str]] = {
+    "SparseCategoricalCrossentropy": ("softmax", "ids"),
+    "CategoricalGeneralizedCrossEntropy": ("softmax", "ids"),
+    "CategoricalCrossentropy": ("softmax", "rows"),
+    "CategoricalFocalCrossentropy": ("softmax", "rows"),
+    "KLDivergence": ("softmax", "rows"),
+    "BinaryCrossentropy": ("sigmoid", ""),
+    "BinaryFocalCrossentropy": ("sigmoid", ""),
+    "Dice": ("overlap", ""),
+    "Tversky": ("overlap", ""),
+    "CTC": ("ctc", ""),
+    **dict.fromkeys(
+        (
+            "MeanSquaredError",
+            "MeanAbsoluteError",
+            "MeanAbsolutePercentageError",
+            "MeanSquaredLogarithmicError",
+            "CosineSimilarity",
+            "Huber",
+            "LogCosh",
+            "Poisson",
+        ),
+        ("regression", ""),
+    ),
+    **dict.fromkeys(("Hinge", "SquaredHinge", "CategoricalHinge", "Circle"), ("margin", "")),
+}
+_FUNCTIONS = {
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+    "categorical_generalized_cross_entropy": "CategoricalGeneralizedCrossEntropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "categorical_focal_crossentropy": "CategoricalFocalCrossentropy",
+    "kl_divergence": "KLDivergence",
+    "binary_crossentropy": "BinaryCrossentropy",
+    "binary_focal_crossentropy": "BinaryFocalCrossentropy",
+    "dice": "Dice",
+    "tversky": "Tversky",
+    "ctc": "CTC",
+    "mean_squared_error": "MeanSquaredError",
+    "mean_absolute_error": "MeanAbsoluteError",
+    "mean_absolute_percentage_error": "MeanAbsolutePercentageError",
+    "mean_squared_logarithmic_error": "MeanSquaredLogarithmicError",
+    "cosine_similarity": "CosineSimilarity",
+    "huber": "Huber",
+    "log_cosh": "LogCosh",
+    "poisson": "Poisson",
+    "hinge": "Hinge",
+    "squared_hinge": "SquaredHinge",
+    "categorical_hinge": "CategoricalHinge",
+    "circle": "Circle",
+}
+_OF_OURS = {
+    "GroupedSoftmaxCrossentropy": "grouped",
+    "MarginRanking": "ranking",
+    "InBatchCrossentropy": "in-batch",
+    "MultiLabelSoftmaxCrossentropy": "multi-label",
+}
+_MADE_FOR_IMBALANCE = (
+    "AsymmetricSigmoidCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "FocalCrossentropy",
+    "LogitAdjustedCrossentropy",
+)
+
+
+class FunctionLoss(keras.losses.Loss):
+    """A function of labels and predictions as Keras makes a loss of it: with the ranks aligned."""
+
+    def __init__(self, function: Any, **options: Any) -> None:
+        name = getattr(function, "__name__", type(function).__name__).strip("<_>")
+        super().__init__(name=name, **options)
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """What the function returns."""
+        rank, other = len(y_true.shape), len(y_pred.shape)
+        if rank == other + 1 and y_true.shape[-1] == 1:
+            if other == 1:
+                y_pred = ops.expand_dims(y_pred, -1)
+            else:
+                y_true = ops.squeeze(y_true, -1)
+        elif other == rank + 1 and y_pred.shape[-1] == 1:
+            if rank == 1:
+                y_true = ops.expand_dims(y_true, -1)
+            else:
+                y_pred = ops.squeeze(y_pred, -1)
+        return self.function(y_true, y_pred)
+
+
+def of_each_position(loss: Any) -> Any:
+    """The same loss, not reduced. Not `copy.copy`, which saves a Keras object and loads it."""
+    twin = object.__new__(type(loss))
+    vars(twin).update(vars(loss))
+    twin.reduction = "none"
+    return twin
+
+
+def as_loss(given: Any, label_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Any:
+    """A loss object for whatever `compile` takes for one output.
+
+    Raises:
+        ValueError: it is no loss.
+    """
+    if isinstance(given, str) and given.lower() in ("crossentropy", "ce"):
+        given = _crossentropy_for(label_shape, output_shape)
+    if isinstance(given, (str, dict)):
+        given = keras.losses.get(given)
+    if isinstance(given, keras.losses.Loss):
+        return given
+    arguments: dict[str, Any] = {}
+    function = given
+    if isinstance(given, functools.partial) and not given.args:
+        arguments, function = dict(given.keywords), given.func
+    for name, class_name in _FUNCTIONS.items():
+        # Looked up by name: an older Keras does not have all of them.
+        if function is getattr(KERAS, name, None):
+            return getattr(KERAS, class_name)(**arguments)
+    if not callable(given):
+        raise ValueError(
+            "`loss` must be a Keras loss, its name, or a function of labels and predictions. "
+            f"Received: {given!r}."
+        )
+    return FunctionLoss(given)
+
+
+def _crossentropy_for(label_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> str:
+    """What Keras takes "crossentropy" for."""
+    if output_shape[-1] == 1:
+        return "binary_crossentropy"
+    if len(label_shape) < len(output_shape) or label_shape[-1] == 1:
+        return "sparse_categorical_crossentropy"
+    return "categorical_crossentropy"
+
+
+def kind_of(loss: Any) -> LossKind:
+    """What a loss object expects, as far as its class tells."""
+    name = type(loss).__name__
+    if isinstance(loss, PositionLoss):
+        return _kind_of_ours(loss, name)
+    for class_name, (family, labels) in _OF_KERAS.items():
+        known = getattr(KERAS, class_name, None)
+        # A subclass with its own arithmetic may expect anything.
+        if known is None or not isinstance(loss, known) or type(loss).call is not known.call:
+            continue
+        config = loss.get_config()
+        from_logits = config.get("from_logits")
+        if from_logits is None and family in ("softmax", "sigmoid", "overlap"):
+            from_logits = False  # they have no such option, and take probabilities
+        return LossKind(
+            f"keras.losses.{name}",
+            family,
+            labels,
+            True if family == "ctc" else from_logits,
+            axis=_class_axis(config.get("axis"), family),
+            ignore=config.get("ignore_class"),
+            has_weights=class_name in _MADE_FOR_IMBALANCE,
+        )
+    return LossKind(getattr(loss, "name", name) or name, is_custom=True)
+
+
+def _class_axis(axis: Any, family: str) -> int:
+    # Dice and Tversky have an `axis` that they sum over.
+    return axis if isinstance(axis, int) and family in ("softmax", "sigmoid") else -1
+
+
+def _kind_of_ours(loss: Any, name: str) -> LossKind:
+    config = loss.get_config()
+    family = _OF_OURS.get(name, "sigmoid" if isinstance(loss, SigmoidLoss) else "softmax")
+    if not hasattr(keras_ce.losses, name):
+        return LossKind(name, is_ours=True, is_custom=True)
+    from_logits = None if family in ("ranking", "in-batch") else config.get("from_logits", True)
+    has_weights = config.get("class_weight") is not None or config.get("pos_weight", 1.0) != 1.0
+    ignore = config.get("ignore_class")
+    return LossKind(
+        f"keras_ce.losses.{name}",
+        family,
+        "either" if family == "softmax" else "",
+        from_logits,
+        axis=loss.class_axis,
+        ignore=config.get("ignore_label") if ignore is None else ignore,
+        group_sizes=tuple(config.get("group_sizes", ())),
+        is_ours=True,
+        has_weights=has_weights or name in _MADE_FOR_IMBALANCE,
+    )

@@ -1,0 +1,181 @@
+"""What the model ends in, against what its loss and its metrics take it for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_ce.diagnosis._activation import group_sums_are_one
+from keras_ce.diagnosis._outputs import Output, is_constant
+from keras_ce.diagnosis._report import Finding, Severity
+
+
+def activation_findings(output: Output) -> Iterator[Finding]:
+    """`double-softmax`, `logits-as-probabilities` and `wrong-activation`."""
+    kind, end = output.kind, output.end
+    if not end.kind or kind.from_logits is None:
+        return
+    severity: Severity = "error" if end.is_certain else "warning"
+    if kind.from_logits:
+        if end.kind in ("softmax", "sigmoid") or _is_grouped_softmax(output):
+            yield _double(output, severity)
+    elif end.kind == "linear":
+        if not _are_distributions_anyway(output):
+            yield _logits(output, severity)
+    elif kind.family == "softmax" and end.kind == "sigmoid":
+        if end.is_certain:
+            yield _sigmoid_for_softmax(output)
+    elif kind.family == "sigmoid" and end.kind == "softmax":
+        yield _softmax_for_sigmoid(output)
+    elif len(kind.group_sizes) > 1 and end.is_certain and not _is_grouped_softmax(output):
+        yield Finding(
+            "wrong-activation",
+            "error",
+            f"{kind.name} takes a softmax inside each group, and {end.how}, with groups that do "
+            "not sum to 1.",
+            "Remove the activation and give the loss from_logits=True.",
+            output.name,
+        )
+
+
+def _double(output: Output, severity: Severity) -> Finding:
+    kind, end = output.kind, output.end
+    applied = "a sigmoid" if kind.family in ("sigmoid", "multi-label") else "a softmax"
+    has_option = kind.name.endswith(("LogitAdjustedCrossentropy", "MultiLabelSoftmaxCrossentropy"))
+    states = f"{kind.name} has from_logits=True" if not has_option else f"{kind.name} takes logits"
+    fix = "Remove the activation from the model and leave the loss as it is (exact)"
+    fix += "." if has_option or kind.family == "ctc" else ", or give the loss from_logits=False."
+    if severity == "warning":
+        fix = (
+            "Look at the end of the model's `call`: with an activation there, remove it; without "
+            "one, ignore this."
+        )
+    return Finding(
+        "double-softmax",
+        severity,
+        f"{states} and applies {applied} itself, and {end.how}: it is applied twice, and no "
+        "prediction can be confident.",
+        fix,
+        output.name,
+    )
+
+
+def _logits(output: Output, severity: Severity) -> Finding:
+    kind, end = output.kind, output.end
+    if "from_logits" in output.loss.get_config():
+        fix = f"Write {kind.name}(from_logits=True)."
+    else:
+        name = "sigmoid" if kind.family in ("sigmoid", "overlap") else "softmax"
+        fix = f"End the model in activation={name!r}: this loss has no from_logits."
+    return Finding(
+        "logits-as-probabilities",
+        severity,
+        f"{kind.name} takes probabilities (from_logits=False), and {end.how}: logits are clipped "
+        "as if they were probabilities, and most gradients are lost.",
+        fix,
+        output.name,
+    )
+
+
+def _sigmoid_for_softmax(output: Output) -> Finding:
+    fix = "End the model in activation='softmax', or in no activation with from_logits=True."
+    if output.num_classes == 1:
+        fix = "For a yes-or-no question with one output unit take BinaryCrossentropy."
+    return Finding(
+        "wrong-activation",
+        "error",
+        f"{output.kind.name} takes the probabilities of exclusive classes, a softmax, and "
+        f"{output.end.how}: they are a sigmoid's, and do not sum to 1.",
+        fix,
+        output.name,
+    )
+
+
+def _softmax_for_sigmoid(output: Output) -> Finding:
+    if output.num_classes == 1:
+        return Finding(
+            "wrong-activation",
+            "error",
+            f"{output.end.how[:1].upper()}{output.end.how[1:]}: the softmax of one unit is always "
+            "1, whatever the weights.",
+            "End the model in activation='sigmoid', or in no activation with from_logits=True.",
+            output.name,
+        )
+    return Finding(
+        "wrong-activation",
+        "error",
+        f"{output.kind.name} takes independent yes-or-no probabilities, a sigmoid, and "
+        f"{output.end.how}: the classes of a softmax exclude each other.",
+        "For exclusive classes take CategoricalCrossentropy or SparseCategoricalCrossentropy; for "
+        "several labels at once end the model in activation='sigmoid'.",
+        output.name,
+    )
+
+
+def _is_grouped_softmax(output: Output) -> bool:
+    sizes = output.kind.group_sizes
+    return bool(sizes) and group_sums_are_one([pair.y_pred for pair in output.seen], sizes)
+
+
+def _are_distributions_anyway(output: Output) -> bool:
+    """A last layer without activation may average distributions: its rows sum to 1."""
+    return output.num_classes > 1 and group_sums_are_one(
+        [np.moveaxis(pair.y_pred, output.kind.axis, -1) for pair in output.seen],
+        (output.num_classes,),
+    )
+
+
+def constant_output(output: Output, inputs_differ: bool) -> Iterator[Finding]:
+    """`constant-output`: rows that differ, and one prediction for all of them."""
+    if not inputs_differ or not is_constant(output):
+        return
+    if output.is_untrained and output.still_varies:
+        return  # a last layer that begins with zeros is a way to begin
+    rows = sum(len(pair.y_pred) for pair in output.seen)
+    if output.still_varies:
+        why = "other weights would tell the rows apart"
+        fix = (
+            "Compare with a prediction of the class shares: if it is the same, the training has "
+            "collapsed; lower the learning rate, scale the inputs, and start anew."
+        )
+    else:
+        why = "no other weights change that"
+        fix = "Look for an activation over one unit, a cut connection, or inputs rounded to 0."
+    yield Finding(
+        "constant-output",
+        "warning" if output.still_varies else "error",
+        f"The prediction is the same for all of {rows:,} rows with different inputs, and {why}.",
+        fix,
+        output.name,
+    )
+
+
+def accuracy_on_logits(output: Output, metrics: Any) -> Iterator[Finding]:
+    """`accuracy-on-logits`: a threshold for probabilities on logits."""
+    if output.kind.family != "sigmoid" or not output.kind.from_logits:
+        return
+    for metric in metrics:
+        if _threshold(metric, output.num_classes) != 0.5:
+            continue
+        shown = metric if isinstance(metric, str) else "BinaryAccuracy"
+        yield Finding(
+            "accuracy-on-logits",
+            "error",
+            f"The metric {shown!r} counts an output above 0.5 as yes, and {output.kind.name} "
+            "takes the outputs for logits, where yes begins at 0: outputs from 0 to 0.5 are "
+            "counted wrong.",
+            "Write metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)].",
+            output.name,
+        )
+        return
+
+
+def _threshold(metric: Any, num_classes: int) -> float | None:
+    """The threshold of a metric that has one."""
+    if isinstance(metric, str):
+        is_chosen_by_keras = metric.lower() in ("accuracy", "acc") and num_classes == 1
+        is_binary = metric.lower().replace("_", "") == "binaryaccuracy"
+        return 0.5 if is_binary or is_chosen_by_keras else None
+    if isinstance(metric, dict) and metric.get("class_name") == "BinaryAccuracy":
+        return metric.get("config", {}).get("threshold", 0.5)
+    return None

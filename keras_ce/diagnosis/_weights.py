@@ -1,0 +1,74 @@
+"""Shapes: weights against losses, and what a loss of the user returns."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_ce.diagnosis._losses import of_each_position
+from keras_ce.diagnosis._outputs import Output
+from keras_ce.diagnosis._report import Finding
+from keras_ce.losses._checks import to_numpy
+
+Array = Any
+
+
+def weight_findings(output: Output) -> Iterator[Finding]:
+    """`weights-along-time`, and `broadcast` of a loss that returns one number."""
+    pair = output.seen[0]
+    if pair.weight is None or pair.values is None:
+        return
+    weight, values = np.shape(pair.weight), np.shape(pair.values)
+    if output.kind.is_custom and values == ():
+        yield Finding(
+            "broadcast",
+            "error",
+            f"The loss {output.kind.name} returns one number for the whole batch, so Keras "
+            "multiplies it by the mean weight: sample_weight does not tell rows apart.",
+            "Return one loss per row, without the mean over the batch; Keras takes it.",
+            output.name,
+        )
+    elif not output.kind.is_ours and len(weight) == 1 and len(values) > 1 and values[-1] != 1:
+        yield Finding(
+            "weights-along-time",
+            "error",
+            f"sample_weight has one number per row, {_shape(weight)}, and {output.kind.name} one "
+            f"loss per position, {_shape(values)}: Keras multiplies along the last axis, fails "
+            f"unless a batch has {values[-1]} rows, and weighs positions instead of rows if so.",
+            "Give sample_weight[:, None], or take a loss of keras_ce.losses, where (batch,) weighs "
+            "rows.",
+            output.name,
+        )
+
+
+def broadcast(output: Output) -> Iterator[Finding]:
+    """`broadcast`: (B,) against (B, 1) makes (B, B) in a loss of the user."""
+    pair = output.seen[0]
+    if not output.kind.is_custom or output.kind.is_ours or pair.y_true is None:
+        return
+    rows = len(pair.y_pred)
+    if rows < 3 or np.shape(pair.values)[:2] != (rows, rows):
+        return
+    fewer = rows - 1  # both axes follow the number of rows, or it is a coincidence
+    try:
+        again = to_numpy(of_each_position(output.loss)(pair.y_true[:fewer], pair.y_pred[:fewer]))
+    except Exception:  # whatever a loss may raise: then it is not known
+        return
+    if again.shape[:2] != (fewer, fewer):
+        return
+    labels, outputs = np.shape(pair.y_true), np.shape(pair.y_pred)
+    if len(labels) > 1 and len(outputs) > 1 and labels[1] == outputs[1] == rows:
+        return  # all against all is meant
+    yield Finding(
+        "broadcast",
+        "error",
+        f"The loss {output.kind.name} returns {_shape(np.shape(pair.values))} for {rows} rows: "
+        f"labels {_shape(labels)} against outputs {_shape(outputs)} compare each row with all.",
+        "Give labels of the outputs' shape, such as y[:, None], or begin the loss with "
+        "y_true = keras.ops.reshape(y_true, keras.ops.shape(y_pred)).",
+        output.name,
+    )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return str(tuple(shape))

@@ -1,0 +1,56 @@
+"""Every deliberate mistake is found, and no healthy set-up raises an alarm."""
+
+import collections
+
+import pytest
+
+import keras_ce
+from benchmarks.diagnosis_healthy import HEALTHY
+from benchmarks.diagnosis_mistakes import MISTAKES
+
+CODES = {
+    "accuracy-on-logits",
+    "broadcast",
+    "constant-labels",
+    "constant-output",
+    "dead-gradient",
+    "double-softmax",
+    "exclusive-with-sigmoid",
+    "first-loss-only",
+    "grouped-labels",
+    "half-precision-ids",
+    "imbalance",
+    "initial-loss",
+    "label-kind",
+    "label-out-of-range",
+    "logits-as-probabilities",
+    "multi-label-with-softmax",
+    "non-finite",
+    "not-a-distribution",
+    "weights-along-time",
+    "wrong-activation",
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES, ids=lambda case: case.name)
+def test_a_mistake_is_found(case):
+    report = keras_ce.diagnose(**case.make())
+    found = {finding.code for finding in report.findings}
+    assert case.code in found, f"not found: {case.code}\n{report}"
+    # What runs away has a bad first loss as well; nothing else may be said twice.
+    assert found <= {case.code} | ({"initial-loss"} if case.code == "dead-gradient" else set())
+
+
+@pytest.mark.parametrize("case", HEALTHY, ids=lambda case: case.name)
+def test_a_healthy_set_up_has_no_findings(case):
+    report = keras_ce.diagnose(**case.make())
+    assert report.findings == [], str(report)
+
+
+def test_the_tables_are_complete():
+    assert len(MISTAKES) >= 40
+    assert len(HEALTHY) >= 40
+    counts = collections.Counter(case.code for case in MISTAKES)
+    assert set(counts) == CODES | {"loss-fails", "model-fails"}
+    names = [case.name for case in MISTAKES + HEALTHY]
+    assert len(set(names)) == len(names)
