@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     labels = string_training.flat_labels(test.texts, alphabet)
     metrics = string_report.score_logits(logits, labels, length)
     metrics["baseline"] = string_baseline.score_parts(training, test)
+    metrics["validation"] = {
+        name: history[f"val_{name}"][-1] for name in ("character_accuracy", "string_accuracy")
+    }
     metrics |= {
         "loss": options.loss,
         "label_smoothing": options.label_smoothing,

@@ -2,14 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from keras_ce import information, losses, metrics
+from keras_ce import information, losses, metrics, plots
 from keras_ce.diagrams import plot_model
 from keras_ce.losses._checks import set_value_checks
 
 if TYPE_CHECKING:
     from keras_ce.diagnosis import diagnose
 
-__all__ = ["diagnose", "information", "losses", "metrics", "plot_model", "set_value_checks"]
+__all__ = [
+    "diagnose",
+    "information",
+    "losses",
+    "metrics",
+    "plot_model",
+    "plots",
+    "set_value_checks",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ def training_history(
     history: Any,
     metrics: Sequence[str] | None = None,
     *,
+    unit: str = "nats",
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Figure:
     """Draws loss and metrics of every epoch, on training and on validation data.
@@ -24,6 +25,7 @@ def training_history(
         history: What `fit` returns, or its `history`: a list for each name.
         metrics: The names to draw, a panel each; by default `loss` and all others of the
             training data, without the learning rate.
+        unit: Of the loss; "" for one without, such as `MarginRanking`.
         ax: The axes to draw on, as many as there are metrics; by default those of a new figure.
 
     Returns:
@@ -60,7 +62,7 @@ def training_history(
                 epochs = range(1, len(values[curve]) + 1)
                 panel.plot(epochs, values[curve], marker=".", color=colour, label=label)
         words = name.replace("_", " ")
-        panel.set(xlabel="epoch", ylabel=f"{words} (nats)" if name == "loss" else words)
+        panel.set(xlabel="epoch", ylabel=f"{words} ({unit})" if name == "loss" and unit else words)
         count_along_x(panel)
         panel.legend(frameon=False)
         tidy(panel)

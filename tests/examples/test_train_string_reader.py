@@ -83,6 +83,7 @@ def test_a_run_leaves_its_results_and_learns(run):
     assert metrics["baseline"]["character_accuracy"] > 0.9
     assert metrics["baseline"]["seconds"] >= 0
     assert metrics["pictures"] == {"training": 114, "validation": 6, "test": 40}
+    assert metrics["validation"]["string_accuracy"] > 0.6
     assert metrics["alphabet"] == "xyz"
     assert (metrics["loss"], metrics["epochs"], metrics["seed"]) == ("grouped", 12, 3)
     assert 0 < metrics["training_seconds"] <= metrics["seconds"]

@@ -1,0 +1,139 @@
+"""A loss and its gradient against a logit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops
+
+from keras_ce.plots._axes import BLUE, GRAY, ORANGE, panels, tidy
+from keras_ce.plots._curves import values_and_slopes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Activation = Callable[[Any], Any]
+
+
+def loss_and_gradient(
+    loss: Any,
+    y_true: Any,
+    y_pred: Any = None,
+    *,
+    entry: int | Sequence[int] = 0,
+    logits: tuple[float, float] = (-25.0, 10.0),
+    points: int = 281,
+    activation: Activation | None = None,
+    compare_with: Any = None,
+    unit: str = "nats",
+    ax: Sequence[Axes] | None = None,
+) -> Figure:
+    """Draws a loss, and its gradient beside it, while one logit changes.
+
+    A loss that expects probabilities gets them from `activation`, and the gradient is that with
+    respect to the logit all the same. So `compare_with=keras.losses.BinaryCrossentropy()` shows
+    where Keras's clipped loss stops learning: the gray area, in which its gradient is exactly 0
+    and that of `loss` is not. (On TensorFlow in float32, Keras finds the logits behind a softmax or
+    sigmoid and avoids that; drawn is what it makes of the probabilities, there as everywhere else.)
+
+    Args:
+        loss: Any loss of `keras_ce.losses`, or another `keras.losses.Loss`.
+        y_true: The label of one position, without a batch axis: `[1, 0]`, `[1]` for a sigmoid
+            loss, relevance for `MarginRanking`; for `InBatchCrossentropy` the ids of a batch.
+        y_pred: The logits or scores of that position; by default zeros of the shape of `y_true`.
+            For `InBatchCrossentropy` a matrix.
+        entry: Index of the logit that changes, two numbers for a matrix.
+        logits: Its smallest and its largest value.
+        points: How many values to compute.
+        activation: What makes probabilities of logits for a loss with `from_logits=False`; by
+            default the sigmoid where there is one logit, the softmax elsewhere.
+        compare_with: Another loss, drawn beside the first.
+        unit: Of the loss; "" for one without, such as `MarginRanking`.
+        ax: Two axes, for the loss and for the gradient; by default those of a new figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If an argument does not fit.
+
+    Example:
+        >>> ours = keras_ce.losses.WeightedSigmoidCrossentropy(from_logits=True)
+        >>> figure = keras_ce.plots.loss_and_gradient(
+        ...     ours, [1.0], compare_with=keras.losses.BinaryCrossentropy()
+        ... )
+        >>> [panel.get_ylabel() for panel in figure.axes]
+        ['loss (nats)', 'gradient (nats per unit of the logit)']
+    """
+    low, high = logits
+    if not low < high:
+        raise ValueError(f"`logits` must be (smallest, largest). Received: logits={logits!r}.")
+    if points < 2:
+        raise ValueError(f"`points` must be an integer of at least 2. Received: points={points!r}.")
+    labels = np.asarray(y_true)
+    scores = np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
+    along = np.linspace(low, high, points)
+    curves = []
+    for each in [loss] if compare_with is None else [loss, compare_with]:
+        function = _of_logits(each, labels, scores.ndim, activation)
+        curves.append((_label(each), *values_and_slopes(function, scores, entry, along)))
+
+    figure, (left, right) = panels(ax, 2)
+    for (name, values, slopes), colour, style in zip(
+        curves, (BLUE, ORANGE), ("-", "--"), strict=False
+    ):
+        left.plot(along, values, style, color=colour, label=name)
+        right.plot(along, slopes, style, color=colour, label=name)
+    if compare_with is not None:
+        _, _, ours = curves[0]
+        _, _, others = curves[1]
+        is_dead = (others == 0) & (ours != 0)
+        if is_dead.any():
+            for panel in (left, right):
+                panel.fill_between(
+                    along,
+                    0,
+                    1,
+                    where=is_dead,
+                    transform=panel.get_xaxis_transform(),
+                    color=GRAY,
+                    alpha=0.2,
+                    linewidth=0,
+                    label="its gradient is exactly 0",
+                )
+    left.set(xlabel="logit", ylabel=f"loss ({unit})" if unit else "loss")
+    right.set(
+        xlabel="logit", ylabel=f"gradient ({f'{unit} ' if unit else ''}per unit of the logit)"
+    )
+    left.legend(frameon=False, fontsize="small")
+    for panel in (left, right):
+        tidy(panel)
+    return figure
+
+
+def _label(loss: Any) -> str:
+    """The class, and whose it is."""
+    owner = "keras_ce" if type(loss).__module__.startswith("keras_ce") else "keras"
+    return f"{owner}: {type(loss).__name__}"
+
+
+def _of_logits(
+    loss: Any, labels: Any, rank: int, activation: Activation | None
+) -> Callable[[Any], Any]:
+    """One loss per position, of logits, whatever the loss takes."""
+
+    def function(scores: Any) -> Any:
+        # Each row of a batch has the same label; a matrix brings its own.
+        rows = np.repeat(labels[None], scores.shape[0], axis=0) if rank == 1 else labels
+        predictions = scores
+        if getattr(loss, "from_logits", True) is False:
+            chosen = activation or (ops.sigmoid if scores.shape[-1] == 1 else ops.softmax)
+            # Times 1: on TensorFlow, Keras would find the logits behind a bare softmax or sigmoid.
+            predictions = 1 * chosen(scores)
+        return loss.call(ops.convert_to_tensor(rows), predictions)
+
+    return function
