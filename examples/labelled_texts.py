@@ -1,17 +1,13 @@
 """Reads texts with one label each, and splits them by a hash so that a run can be repeated."""
 
-import csv
 import dataclasses
 import hashlib
-import io
-import json
 import pathlib
 import re
-from collections.abc import Sequence
 
+from examples import table_files
 from examples.failures import UserError
 
-_SURPLUS = object()
 _TREC_LINE = re.compile(r"([A-Z]{2,}):(\w+)\s+(\S.*)")
 
 
@@ -79,8 +75,8 @@ def read_labelled_texts(
     """Reads a file of labelled texts.
 
     A file whose lines look like `COARSE:fine text` is TREC's own format, whatever it is called;
-    otherwise the ending says what it is: `.csv`, `.tsv` or `.jsonl`. Text is UTF-8 or, where it
-    cannot be, ISO-8859-1.
+    otherwise the ending says what it is: `.csv`, `.tsv` or `.jsonl`, also with `.gz` after it. Text
+    is UTF-8 or, where it cannot be, ISO-8859-1.
 
     Args:
         file: Path of the file.
@@ -92,20 +88,22 @@ def read_labelled_texts(
         UserError: If the file cannot be read, has no such column, or an empty text or label.
     """
     path = pathlib.Path(file)
-    content = _decoded(path)
+    content = table_files.read_text(path)
     if not content.strip():
         raise UserError(f"{path} is empty; expected one labelled text per line")
-    lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
-    ending = path.suffix.lower()
-    if _TREC_LINE.fullmatch(lines[0][1].strip()):
-        rows = _trec_rows(path, lines, fine_labels)
-    elif ending in {".csv", ".tsv"}:
-        rows = _table_rows(path, content, text_column, label_column)
-    elif ending in {".jsonl", ".ndjson"}:
-        rows = _json_rows(path, lines, text_column, label_column)
+    if _TREC_LINE.fullmatch(content.strip().split("\n")[0].strip()):
+        rows = _trec_rows(path, content, fine_labels)
+    elif table_files.table_format(path):
+        found = table_files.read_columns(
+            path,
+            content,
+            [text_column, label_column],
+            advice="choose with --text-column and --label-column",
+        )
+        rows = [(place, text, label) for place, (text, label) in found]
     else:
         raise UserError(
-            f"{path} is in no known format; expected a file ending in .csv, .tsv or .jsonl, "
+            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}, "
             "or lines like 'HUM:ind Who was Galileo ?'"
         )
     for place, text, label in rows:
@@ -119,25 +117,11 @@ def read_labelled_texts(
     return LabelledTexts([text for _, text, _ in rows], [label for _, _, label in rows])
 
 
-def _decoded(path: pathlib.Path) -> str:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name a readable file") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("iso-8859-1")
-    return text.replace("\r\n", "\n")
-
-
-def _trec_rows(
-    path: pathlib.Path, lines: Sequence[tuple[int, str]], fine_labels: bool
-) -> list[tuple[str, str, str]]:
+def _trec_rows(path: pathlib.Path, content: str, fine_labels: bool) -> list[tuple[str, str, str]]:
     rows = []
-    for number, line in lines:
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
         match = _TREC_LINE.fullmatch(line.strip())
         if match is None:
             raise UserError(
@@ -147,64 +131,3 @@ def _trec_rows(
         coarse, fine, text = match.groups()
         rows.append((f"line {number}", text, f"{coarse}:{fine}" if fine_labels else coarse))
     return rows
-
-
-def _table_rows(
-    path: pathlib.Path, content: str, text_column: str, label_column: str
-) -> list[tuple[str, str, str]]:
-    # Not pandas: it takes "NA" for a missing value, and the first field of a row that is too long
-    # for the name of the row.
-    table = csv.DictReader(
-        io.StringIO(content, newline=""),
-        delimiter="\t" if path.suffix.lower() == ".tsv" else ",",
-        restkey=_SURPLUS,
-        restval="",
-    )
-    _require_columns(path, [text_column, label_column], list(table.fieldnames or []))
-    rows = []
-    try:
-        for number, record in enumerate(table, 1):
-            if _SURPLUS in record:
-                raise UserError(
-                    f"{path}, row {number}: more fields than the {len(table.fieldnames)} of the "
-                    "header; put texts with separators in quotes"
-                )
-            text, label = record[text_column], record[label_column]
-            rows.append((f"row {number}", text.strip(), label.strip()))
-    except csv.Error as error:
-        raise UserError(f"{path}, row {len(rows) + 1}: {error}; put texts in quotes") from None
-    return rows
-
-
-def _json_rows(
-    path: pathlib.Path, lines: Sequence[tuple[int, str]], text_column: str, label_column: str
-) -> list[tuple[str, str, str]]:
-    rows = []
-    for number, line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-        if not isinstance(record, dict):
-            raise UserError(f"{path}, line {number}: expected an object like {{...}}")
-        _require_columns(f"{path}, line {number}", [text_column, label_column], list(record))
-        text, label = record[text_column], record[label_column]
-        rows.append(
-            (
-                f"line {number}",
-                "" if text is None else str(text).strip(),
-                "" if label is None else str(label).strip(),
-            )
-        )
-    return rows
-
-
-def _require_columns(
-    place: pathlib.Path | str, wanted: Sequence[str], present: Sequence[str]
-) -> None:
-    for column in wanted:
-        if column not in present:
-            raise UserError(
-                f"{place} has no column {column!r}; it has "
-                f"{', '.join(map(repr, present))}: choose with --text-column and --label-column"
-            )

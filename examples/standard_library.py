@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import inspect
 import pathlib
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ class Docstring:
     """`module`, `class` or `function`."""
     text: str
     """The docstring without its indentation."""
+    parameters: tuple[str, ...] = ()
+    """Names of a function's parameters, or of those of a class's constructor, without `self`."""
 
     @property
     def first_paragraph(self) -> str:
@@ -103,9 +106,53 @@ def _docstrings_of(node: ast.AST, module: str, enclosing: tuple[str, ...]) -> It
         enclosing = enclosing if kind == "module" else (*enclosing, node.name)
         text = ast.get_docstring(node)
     if text and text.strip():
-        yield Docstring(module, ".".join(enclosing), kind, inspect.cleandoc(text))
+        parameters = _parameters_of(node)
+        yield Docstring(module, ".".join(enclosing), kind, inspect.cleandoc(text), parameters)
     for child in ast.iter_child_nodes(node):
         yield from _docstrings_of(child, module, enclosing)
+
+
+def _parameters_of(node: ast.AST) -> tuple[str, ...]:
+    if isinstance(node, ast.ClassDef):
+        constructors = (
+            child
+            for child in node.body
+            if isinstance(child, ast.FunctionDef) and child.name == "__init__"
+        )
+        node = next(constructors, node)
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return ()
+    given = node.args
+    extra = [argument for argument in (given.vararg, given.kwarg) if argument is not None]
+    names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, *extra)]
+    return tuple(name for name in names if name not in {"self", "cls"})
+
+
+def name_and_docstring_pairs(minimum_words: int = 3) -> list[tuple[str, str]]:
+    """What the public functions and classes of the standard library are called, and what they do.
+
+    Args:
+        minimum_words: Shorter paragraphs say too little and are left out.
+
+    Returns:
+        For each a question, the words of its name and of its parameters, and the answer, the first
+        paragraph of its docstring. Each paragraph comes once.
+    """
+    question_of_answer: dict[str, str] = {}
+    for docstring in walk_docstrings():
+        name = docstring.name.split(".")[-1]
+        answer = docstring.first_paragraph
+        is_public = docstring.kind != "module" and not name.startswith("_")
+        if is_public and len(answer.split()) >= minimum_words:
+            words = (_words_of(each) for each in (name, *docstring.parameters))
+            question_of_answer.setdefault(answer, " ".join(filter(None, words)))
+    return [(question, answer) for answer, question in question_of_answer.items()]
+
+
+def _words_of(name: str) -> str:
+    """`HTTPServer` and `http_server` are both "http server"."""
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
+    return " ".join(part.lower() for part in parts)
 
 
 def family_texts(minimum_words: int = 4) -> tuple[list[str], list[str]]:

@@ -20,7 +20,8 @@ def score_linear_svm(
     Args:
         train: The texts to train on.
         test: The texts to score.
-        token_kind: `words` (single words and pairs) or `characters` (one to three in a row).
+        token_kind: `words` or `stems` (single ones and pairs), or `characters` (one to three in a
+            row).
         class_weight: `balanced` or `None`.
 
     Returns:
@@ -31,7 +32,7 @@ def score_linear_svm(
     features = TfidfVectorizer(
         tokenizer=lambda text: split_tokens(text, token_kind),
         token_pattern=None,
-        ngram_range=(1, 2) if token_kind == "words" else (1, 3),
+        ngram_range=(1, 3) if token_kind == "characters" else (1, 2),
         sublinear_tf=True,
     )
     machine = make_pipeline(features, LinearSVC(class_weight=class_weight, random_state=0))

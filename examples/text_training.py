@@ -1,6 +1,6 @@
 """Trains a text classifier on texts of different lengths, and asks it for its logits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy
@@ -9,6 +9,7 @@ import scipy.special
 
 import keras_ce
 from examples.labelled_texts import LabelledTexts
+from examples.length_groups import group_by_length
 from examples.vocabulary import TokenIds, pad
 from recipes.text_classifier import TextClassifier
 
@@ -42,23 +43,7 @@ class TextBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Groups the texts for the next epoch."""
-        order = self._lengths.astype(float)
-        if self._random is not None:
-            # A little noise: texts of equal or nearly equal length meet in ever new batches.
-            order = order + self._random.uniform(0, 4, len(order))
-        ranked = numpy.argsort(order, kind="stable")
-        starts = range(0, len(ranked), self._batch_size)
-        self._batches = [ranked[start : start + self._batch_size] for start in starts]
-        if self._random is not None:
-            self._random.shuffle(self._batches)
-        # Keras on TensorFlow takes the width of the first two batches for that of all batches,
-        # unless they differ: so the shortest and the longest come first.
-        self._move_first(numpy.argmax)
-        self._move_first(numpy.argmin)
-
-    def _move_first(self, choose: Callable[[list[int]], int]) -> None:
-        longest = [self._lengths[batch].max() for batch in self._batches]
-        self._batches.insert(0, self._batches.pop(choose(longest)))
+        self._batches = group_by_length(self._lengths, self._batch_size, self._random)
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -170,21 +155,3 @@ def divide_logits(model: TextClassifier, temperature: float) -> None:
     """Divides every logit of a model by a number, for good."""
     layer = model.get_layer("logits")
     layer.set_weights([weights / temperature for weights in layer.get_weights()])
-
-
-def predict_logits(
-    model: keras.Model, sequences: Sequence[Sequence[int]], batch_size: int = 256
-) -> numpy.ndarray:
-    """The logits of each text, (texts, classes), in the order given.
-
-    Args:
-        model: From token ids to logits.
-        sequences: Token ids of each text.
-        batch_size: Texts of similar length that go through the model together.
-    """
-    ranked = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
-    logits = numpy.empty((len(sequences), model.output_shape[-1]), dtype="float32")
-    for start in range(0, len(ranked), batch_size):
-        batch = ranked[start : start + batch_size]
-        logits[batch] = model.predict_on_batch(pad([sequences[index] for index in batch]))
-    return logits

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import keras
 
     import keras_ce
-    from examples import classification_report, text_baseline, text_training
+    from examples import classification_report, length_groups, text_baseline, text_training
     from recipes.text_classifier import TextClassifier, build_text_classifier
 
     def new_network(texts: Sequence[str]) -> TextClassifier:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             vocabulary=tokens,
             class_names=class_names,
             token_kind=options.tokens,
-            affix_buckets=AFFIX_BUCKETS if options.tokens == "words" else 0,
+            affix_buckets=0 if options.tokens == "characters" else AFFIX_BUCKETS,
             units=options.lstm_units,
             **ARCHITECTURE,
         )
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = new_network(training.texts)
     history = text_training.train(model, training, validation, epochs=options.epochs, **settings)
     temperature = text_training.best_temperature(
-        text_training.predict_logits(model, text_training.token_ids(model, validation.texts)),
+        length_groups.predict_by_length(model, text_training.token_ids(model, validation.texts)),
         text_training.class_ids(model, validation),
     )
     if options.validation is None:
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plain.save(folder / "model.keras")
 
     labels = text_training.class_ids(model, test)
-    logits = text_training.predict_logits(model, text_training.token_ids(model, test.texts))
+    logits = length_groups.predict_by_length(model, text_training.token_ids(model, test.texts))
     metrics = classification_report.score_logits(logits, labels)
     metrics["baseline"] = text_baseline.score_linear_svm(
         training, test, token_kind=options.tokens, class_weight=options.class_weight

@@ -1,16 +1,23 @@
 """Texts to token ids: tokens, the vocabulary of the training texts, padded arrays of ids."""
 
 import collections
+import functools
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy
+import snowballstemmer
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
 
+_WORDS = re.compile(r"\w+|[^\w\s]")
+_stem = functools.cache(snowballstemmer.stemmer("english").stemWord)
+
 _SPLITTERS: dict[str, Callable[[str], list[str]]] = {
-    "words": re.compile(r"\w+|[^\w\s]").findall,
+    "words": _WORDS.findall,
+    "stems": lambda text: [_stem(word) for word in _WORDS.findall(text)],
     "characters": re.compile(r"\S").findall,
 }
 TOKEN_KINDS = tuple(_SPLITTERS)
@@ -21,8 +28,9 @@ def split_tokens(text: str, kind: str) -> list[str]:
 
     Args:
         text: Any text.
-        kind: `words` (a punctuation mark is a word) or `characters` (for languages that put no
-            spaces between words).
+        kind: `words` (a punctuation mark is a word), `stems` (words without their English endings,
+            so that "parsing" is "parse") or `characters` (for languages that put no spaces between
+            words).
     """
     return _SPLITTERS[kind](text.lower())
 
@@ -34,7 +42,7 @@ def build_vocabulary(
 
     Args:
         texts: The training texts.
-        kind: `words` or `characters`.
+        kind: `words`, `stems` or `characters`.
         size: The largest number of ids, the ids for padding and for unknown tokens included.
         minimum_count: Rarer tokens are unknown.
 
@@ -55,19 +63,31 @@ class TokenIds:
 
     Args:
         vocabulary: The token of each id, from `build_vocabulary`.
-        kind: `words` or `characters`.
+        kind: `words`, `stems` or `characters`.
         longest: Tokens of a text beyond this number are dropped: they cost time and say little.
+        buckets: Unknown tokens get this many ids of their own, after those of the vocabulary, by
+            a hash: a name that training never showed is still the same name in two texts. With 0,
+            all unknown tokens are one.
     """
 
-    def __init__(self, vocabulary: Sequence[str], kind: str, longest: int = 200) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], kind: str, longest: int = 200, buckets: int = 0
+    ) -> None:
         self._kind = kind
         self._longest = longest
+        self._first_bucket = len(vocabulary)
+        self._buckets = buckets
         self._id_of_token = {token: index for index, token in enumerate(vocabulary) if index > 1}
 
     def __call__(self, text: str) -> list[int]:
         """The ids of one text."""
         tokens = split_tokens(text, self._kind)[: self._longest]
-        return [self._id_of_token.get(token, UNKNOWN_ID) for token in tokens]
+        return [self._id_of_token.get(token) or self._id_of_unknown(token) for token in tokens]
+
+    def _id_of_unknown(self, token: str) -> int:
+        if not self._buckets:
+            return UNKNOWN_ID
+        return self._first_bucket + zlib.crc32(token.encode()) % self._buckets
 
 
 def pad(sequences: Sequence[Sequence[int]], multiple: int = 8) -> numpy.ndarray:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from examples.labelled_texts import LabelledTexts
+from examples.length_groups import predict_by_length
 from examples.text_training import (
     batches,
     best_temperature,
     divide_logits,
-    predict_logits,
     token_ids,
     train,
 )
@@ -78,7 +78,7 @@ def test_without_validation_every_epoch_is_trained(model, data):
 def test_class_weights_reach_the_loss(model, data):
     # Class 1 counts for nothing: the network need not know it.
     train(model, data, epochs=25, **{**SETTINGS, "class_weight": [1.0, 0.0]})
-    assert (predict_logits(model, token_ids(model, data.texts)).argmax(axis=1) == 0).all()
+    assert (predict_by_length(model, token_ids(model, data.texts)).argmax(axis=1) == 0).all()
 
 
 def test_temperature_is_found_and_applied(model, data):
@@ -89,15 +89,17 @@ def test_temperature_is_found_and_applied(model, data):
     assert best_temperature(sure, labels) == pytest.approx(1, abs=0.1)
     assert best_temperature(sure * 4, labels) == pytest.approx(4, rel=0.1)
     sequences = token_ids(model, data.texts)
-    before = predict_logits(model, sequences)
+    before = predict_by_length(model, sequences)
     divide_logits(model, 0.5)
-    np.testing.assert_allclose(predict_logits(model, sequences), before * 2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        predict_by_length(model, sequences), before * 2, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_logits_come_in_the_order_of_the_texts(model, data):
     sequences = token_ids(model, data.texts)
-    found = predict_logits(model, sequences, batch_size=7)
+    found = predict_by_length(model, sequences, batch_size=7)
     assert found.shape == (60, 2)
     for row in (0, 7, 31, 59):
-        alone = predict_logits(model, [sequences[row]])
+        alone = predict_by_length(model, [sequences[row]])
         np.testing.assert_allclose(found[row : row + 1], alone, atol=1e-6)

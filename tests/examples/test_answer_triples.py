@@ -1,0 +1,116 @@
+"""Triples to learn from: which wrong answers are chosen, and how batches are grouped."""
+
+import numpy as np
+import pytest
+
+from examples.answer_triples import AnswerTriples
+from examples.failures import UserError
+from examples.ranking_questions import RankingQuestion
+
+QUESTIONS = [
+    RankingQuestion(
+        f"question {number}",
+        (f"right {number}", f"also {number}"),
+        tuple(f"wrong {number} {place}" for place in range(number % 3)),
+    )
+    for number in range(12)
+]
+TEXTS = list(dict.fromkeys(text for each in QUESTIONS for text in (each.text, *each.candidates)))
+
+
+def encode(texts):
+    """One token that stands for the text, and as many more as its place says: all lengths."""
+    return [[1000 + TEXTS.index(text)] + [1] * (TEXTS.index(text) % 23) for text in texts]
+
+
+def triples(**options):
+    return AnswerTriples(QUESTIONS, encode, 8, **{"seed": 4, **options})
+
+
+def rows(batches):
+    """All questions, right and wrong answers of an epoch, as texts."""
+    for index in range(len(batches)):
+        inputs, labels = batches[index]
+        assert len(labels) == len(inputs[0])
+        yield from (
+            tuple(TEXTS[row[0] - 1000] for row in line) for line in zip(*inputs, strict=True)
+        )
+
+
+def question_of(text):
+    return next(each for each in QUESTIONS if each.text == text)
+
+
+@pytest.mark.parametrize("random_share", [0.0, 1.0])
+def test_each_right_answer_comes_as_often_as_asked(random_share):
+    found = list(rows(triples(repeats=3, random_share=random_share)))
+    pairs = [(question, right) for question, right, _ in found]
+    expected = [(each.text, right) for each in QUESTIONS for right in each.right]
+    assert sorted(pairs) == sorted(expected * 3)
+    of_others = 0
+    for question, _, wrong in found:
+        asked = question_of(question)
+        assert wrong not in asked.right
+        if random_share == 0 and asked.wrong:
+            assert wrong in asked.wrong
+        of_others += wrong not in asked.wrong
+    assert of_others > 0
+
+
+def test_batches_are_of_similar_length_and_their_labels_say_the_first_is_right():
+    batches = triples(repeats=2)
+    widths = []
+    for index in range(len(batches)):
+        (question, right, wrong), labels = batches[index]
+        assert right.shape == wrong.shape
+        assert question.shape[1] == max(map(len, batches.question_ids))
+        assert not labels.any()
+        widths.append(right.shape[1])
+    assert len(set(widths)) > 1
+    # Keras on TensorFlow wants the shortest and the longest first.
+    assert widths[0] == min(widths)
+    assert widths[1] == max(widths)
+
+
+def test_every_epoch_chooses_anew_and_the_seed_decides():
+    batches, same = triples(random_share=1.0), triples(random_share=1.0)
+    first = list(rows(batches))
+    assert first == list(rows(same))
+    batches.choose()
+    assert sorted(first) != sorted(rows(batches))
+    assert sorted(first) != sorted(rows(triples(random_share=1.0, seed=5)))
+
+
+def test_the_hardest_wrong_answer_is_taken():
+    batches = triples(random_share=1.0)
+    # One coordinate that says how hard an answer is.
+    hardness = np.random.default_rng(1).random((len(batches.answer_ids), 1))
+    of_text = {
+        TEXTS[ids[0] - 1000]: value
+        for ids, value in zip(batches.answer_ids, hardness[:, 0], strict=True)
+    }
+    drawn = np.mean([of_text[wrong] for _, _, wrong in rows(batches)])
+    batches.choose(20, (np.ones((len(batches.question_ids), 1)), hardness))
+    hardest = [of_text[wrong] for _, _, wrong in rows(batches)]
+    assert np.mean(hardest) > 0.9 > drawn
+    for question, _, wrong in rows(batches):
+        assert wrong not in question_of(question).right
+
+
+def test_in_batch_labels_tell_the_questions_apart():
+    batches = triples(in_batch=True, repeats=3)
+    assert sum(len(batches[index][1]) for index in range(len(batches))) == 24
+    for index in range(len(batches)):
+        (question, right), labels = batches[index]
+        assert len(question) == len(right) == len(labels)
+        for row, label in zip(question, labels, strict=True):
+            assert TEXTS[row[0] - 1000] == f"question {label}"
+
+
+def test_a_question_that_every_answer_answers_cannot_be_learned_from():
+    with pytest.raises(UserError, match="every answer is right for .* give wrong ones"):
+        AnswerTriples([RankingQuestion("a", ("x", "y"), ())], encode_anything, 8, 0)
+
+
+def encode_anything(texts):
+    return [[2] for _ in texts]

@@ -1,0 +1,140 @@
+"""Reading questions with right and wrong answers, splitting them, filling up candidates."""
+
+import gzip
+import json
+
+import pytest
+
+from examples import table_files
+from examples.failures import UserError
+from examples.ranking_questions import (
+    Columns,
+    RankingQuestion,
+    answerable,
+    fill_candidates,
+    from_pairs,
+    read_questions,
+    split_questions,
+)
+
+PAIRS = "question,answer,label\nwho?,me,1\nwhy?,so,0\nwho?,you,0\nwho?,us,1\nwho?,me,0\n"
+GROUPED = [
+    RankingQuestion("who?", ("me", "us"), ("you",)),  # the wrong "me" is also a right one
+    RankingQuestion("why?", (), ("so",)),
+]
+WIKIQA = (
+    "QuestionID\tQuestion\tDocumentID\tDocumentTitle\tSentenceID\tSentence\tLabel\r\n"
+    'Q1\twho?\tD1\tMe\tD1-0\t"It is me\t1\r\n'
+    "Q1\twho?\tD1\tMe\tD1-1\tNot me\t0\r\n"
+    "Q2\twho?\tD2\tYou\tD2-0\tNot you\t0\r\n"
+)
+
+
+def write(path, text):
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.csv.gz"])
+def test_labelled_pairs(tmp_path, name):
+    questions = read_questions(write(tmp_path / name, PAIRS))
+    assert questions == GROUPED
+    assert questions[0].candidates == ("me", "us", "you")
+    assert questions[0].labels == [1, 1, 0]
+    assert answerable(questions) == questions[:1]
+
+
+def test_named_columns_and_json_lines(tmp_path):
+    lines = [{"q": "who?", "a": "me", "l": 1}, {"q": "who?", "a": "you", "l": 0}]
+    file = write(tmp_path / "pairs.jsonl.gz", "\n".join(map(json.dumps, lines)))
+    expected = [RankingQuestion("who?", ("me",), ("you",))]
+    assert read_questions(file, Columns("q", "a", "l")) == expected
+
+
+def test_triples_are_known_by_their_columns(tmp_path):
+    text = "question\tright\twrong\nwho?\tme\tyou\nwho?\tme\tus\nwhy?\tso\tso\n"
+    assert read_questions(write(tmp_path / "triples.tsv", text)) == [
+        RankingQuestion("who?", ("me",), ("you", "us")),
+        RankingQuestion("why?", ("so",), ()),
+    ]
+
+
+@pytest.mark.parametrize("name", ["wikiqa.tsv", "wikiqa.tsv.gz"])
+def test_wikiqa_is_known_by_its_header(tmp_path, name):
+    # A quotation mark is text there, and questions are told apart by their ids.
+    assert read_questions(write(tmp_path / name, WIKIQA)) == [
+        RankingQuestion("who?", ('"It is me',), ("Not me",)),
+        RankingQuestion("who?", (), ("Not you",)),
+    ]
+
+
+def test_the_real_files(shared_data):
+    questions = read_questions(shared_data / "wikiqa" / "WikiQA-test.tsv.gz")
+    assert len(questions) == 633
+    assert len(answerable(questions)) == 237
+    assert sum(len(question.candidates) for question in answerable(questions)) == 2341
+    triples = read_questions(
+        shared_data / "simclue" / "train_rank_1w.json",
+        Columns("query", right="title", wrong="neg_title"),
+    )
+    assert sum(len(question.right) for question in triples) > 9_900
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "q,answer,label\n", r"a\.csv has no column 'question'; it has 'q', 'answer', "),
+        ("a.csv", "question,right,label\n", r"has no column 'answer'.*--right-column and --wrong"),
+        ("a.csv", "question,answer,label\n", r"a\.csv has a header but no rows"),
+        ("a.csv", "question,answer,label\nwho?,,1\n", r"row 1: the answer is empty; fill it in"),
+        ("a.csv", "question,answer,label\n,me,1\n", r"row 1: the question is empty; fill it in"),
+        ("a.csv", "question,answer,label\nwho?,me,2\n", r"row 1: expected the label 1 .*'2'"),
+        ("a.csv", "question,right,wrong\nwho?,me,\n", r"row 1: the answer is empty"),
+        ("a.csv", " \n", r"a\.csv is empty; expected a question and an answer"),
+        ("a.txt", "who? me", r"a\.txt is in no known format; expected a file ending in \.csv"),
+        ("a.jsonl", '{"question": "who?"}', r"line 1 has no column 'answer'; it has 'question'"),
+        ("a.jsonl", "[1]", r"a\.jsonl, line 1: expected an object"),
+        ("a.jsonl", '{"question": 1,\n', r"a\.jsonl, line 1: not valid JSON"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path, name, text, message):
+    with pytest.raises(UserError, match=message) as raised:
+        read_questions(write(tmp_path / name, text))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_gzip_file_is_one_line(tmp_path):
+    file = tmp_path / "a.csv.gz"
+    for content in (gzip.compress(PAIRS.encode())[:-9], b"\x1f\x8b" + b"x" * 40):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.csv\.gz is a damaged gzip file; fetch it again"):
+            table_files.read_text(file)
+
+
+def test_split_depends_on_the_questions_alone():
+    questions = from_pairs((f"question {number}", f"answer {number}") for number in range(50))
+    kept, split_off = split_questions(questions, 0.2, "test")
+    assert len(split_off) == 10
+    assert sorted(each.text for each in kept + split_off) == sorted(each.text for each in questions)
+    again = split_questions(questions[::-1], 0.2, "test")
+    assert {each.text for each in again[1]} == {each.text for each in split_off}
+    other = split_questions(questions, 0.2, "validation")
+    assert {each.text for each in other[1]} != {each.text for each in split_off}
+
+
+def test_candidates_are_filled_with_wrong_answers():
+    questions = [
+        RankingQuestion("a", ("right a", "also right"), ()),
+        RankingQuestion("b", ("right b",), ("wrong b",)),
+        RankingQuestion("c", ("right c",), tuple(f"wrong {number}" for number in range(9))),
+    ]
+    pool = ["right a", "also right", "right b", "wrong b", "right c", "right c"]
+    filled = fill_candidates(questions, 4, pool, seed=1)
+    assert [len(each.candidates) for each in filled] == [4, 4, 10]
+    for before, after in zip(questions, filled, strict=True):
+        assert after.right == before.right
+        assert after.wrong[: len(before.wrong)] == before.wrong
+        assert not set(after.wrong) & set(after.right)
+        assert len(set(after.candidates)) == len(after.candidates)
+    assert filled == fill_candidates(questions, 4, pool, seed=1)
+    assert len(fill_candidates(questions[:1], 100, pool, seed=1)[0].candidates) == 5

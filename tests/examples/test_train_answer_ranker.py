@@ -1,0 +1,397 @@
+"""`examples.train_answer_ranker` and `examples.search_answers`, by their command lines."""
+
+import csv
+import io
+import json
+import pathlib
+import random
+import shutil
+import sys
+
+import keras
+import numpy as np
+import pytest
+from test_train_text_classifier import run_example, write_csv
+
+from examples import ranking_baseline, search_answers, train_answer_ranker
+from examples.failures import UserError
+from examples.ranking_questions import RankingQuestion, read_questions
+from examples.ranking_scores import score_ranking
+
+RESULTS = [
+    "answer_encoder.keras",
+    "answer_encoder.png",
+    "answers.jsonl",
+    "history.png",
+    "metrics.json",
+    "model.png",
+    "predictions.csv",
+    "question_encoder.keras",
+    "question_encoder.png",
+    "trainer.keras",
+]
+THINGS = ["dog", "cat", "horse", "cow", "sheep", "goat", "hen", "pig", "duck", "fish"]
+# No question shares a word with its answer but the thing: what is asked has to be learned.
+ASKED = {"where": "lives in a shed", "when": "wakes at dawn", "why": "since it was hungry"}
+
+
+def rows(things, seed):
+    chosen = random.Random(seed)
+    for thing in things:
+        for ask in ASKED:
+            question = f"{ask} is the {thing} number {seed}"
+            for kind, text in ASKED.items():
+                yield question, f"the {thing} {text}", int(kind == ask)
+            other = chosen.choice(sorted(set(THINGS) - {thing}))
+            yield question, f"the {other} {ASKED[ask]}", 0
+
+
+def train(*arguments):
+    train_answer_ranker.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_network():
+    """The command line as it is, a network that trains in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = {**train_answer_ranker.ARCHITECTURE, "embedding_dim": 64}
+        patch.setattr(train_answer_ranker, "ARCHITECTURE", small)
+        patch.setattr(train_answer_ranker, "UNKNOWN_BUCKETS", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("questions")
+    header = ("question", "answer", "label")
+    write_csv(folder / "train.csv", rows(THINGS, 1), header)
+    write_csv(folder / "validation.csv", rows(THINGS[:5], 2), header)
+    write_csv(folder / "test.csv", rows(THINGS[5:], 3), header)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(files):
+    """A finished run on the generated questions."""
+    train(
+        *(f"--{name}={files / name}.csv" for name in ("train", "validation", "test")),
+        *("--epochs=12", "--batch-size=10", "--seed=3", "--hardest-among=2"),
+        f"--output={files / 'run'}",
+    )
+    return files / "run"
+
+
+def metrics_of(run):
+    return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_a_run_leaves_its_results_and_learns_what_no_shared_word_says(run):
+    assert sorted(path.name for path in run.iterdir()) == RESULTS
+    metrics = metrics_of(run)
+    assert metrics["map"] > 0.9 > metrics["baseline"]["map"]
+    for of_ranking in (metrics, metrics["baseline"], metrics["combined"]):
+        assert 0 < of_ranking["map"] <= of_ranking["mrr"] <= of_ranking["hit_at_10"] == 1
+        assert of_ranking["precision_at_1"] <= of_ranking["mrr"]
+    assert metrics["questions"] == {"training": 30, "validation": 15, "test": 15}
+    assert metrics["seed"] == 3
+    assert metrics["epochs"] <= 12
+    for name in RESULTS:
+        if name.endswith(".png"):
+            assert (run / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_predictions_agree_with_metrics_and_with_the_saved_models(run, files):
+    with open(run / "predictions.csv", newline="", encoding="utf-8-sig") as file:
+        found = list(csv.DictReader(file))
+    questions = read_questions(files / "test.csv")
+    assert len(found) == sum(len(question.candidates) for question in questions)
+    scores = {(row["question"], row["answer"]): float(row["score"]) for row in found}
+    of_questions = [
+        np.array([scores[each.text, answer] for answer in each.candidates]) for each in questions
+    ]
+    measures = score_ranking(of_questions, [each.labels for each in questions])
+    assert measures["map"] == pytest.approx(metrics_of(run)["map"], abs=1e-3)
+    first = [row for row in found if row["question"] == found[0]["question"]]
+    assert [int(row["rank"]) for row in first] == list(range(1, len(first) + 1))
+    assert sorted((float(row["score"]) for row in first), reverse=True) == [
+        float(row["score"]) for row in first
+    ]
+
+    models = {
+        name: keras.saving.load_model(run / f"{name}.keras", safe_mode=True)
+        for name in ("trainer", "question_encoder", "answer_encoder")
+    }
+    ids = np.arange(2, 20, dtype="int32").reshape(3, 6)
+    vectors = [models[f"{name}_encoder"].predict_on_batch(ids) for name in ("question", "answer")]
+    expected = (vectors[0] * vectors[1]).sum(axis=1)
+    trained = models["trainer"].predict_on_batch([ids, ids, ids])
+    np.testing.assert_allclose(trained[:, 0], expected, atol=1e-5)
+    assert models["trainer"].token_kind == "stems"
+    assert "hors" in models["trainer"].vocabulary
+
+
+def test_the_same_seed_gives_the_same_result(files, tmp_path):
+    for name in ("first", "second"):
+        train(f"--train={files / 'train.csv'}", "--epochs=1", f"--output={tmp_path / name}")
+    first, second = (metrics_of(tmp_path / name) for name in ("first", "second"))
+    first.pop("seconds"), second.pop("seconds")
+    assert first == second
+
+
+def test_pairs_without_wrong_answers_learn_from_the_batch(tmp_path):
+    lines = [
+        {"query": f"{thing}在哪里 {number}", "title": f"{thing}的地方 {number}", "l": 1}
+        for number in range(6)
+        for thing in "狗猫马牛羊鸡"
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    train(
+        *(f"--train={file}", "--question-column=query", "--answer-column=title"),
+        *("--label-column=l", "--tokens=characters", "--candidates=6", "--epochs=3"),
+        f"--output={tmp_path / 'run'}",
+    )
+    trainer = keras.saving.load_model(tmp_path / "run" / "trainer.keras", safe_mode=True)
+    assert len(trainer.inputs) == 2
+    assert "狗" in trainer.vocabulary
+    assert metrics_of(tmp_path / "run")["map"] > 0.5
+
+
+def bad_training(folder, case):
+    """Arguments with one mistake, and what the one line has to say."""
+    header = ("question", "answer", "label")
+    good = write_csv(folder / "good.csv", rows(THINGS[:4], 1), header)
+    if case == "missing file":
+        return ["--train", folder / "none.csv"], r"none\.csv does not exist; check the path"
+    if case == "missing column":
+        file = write_csv(folder / "columns.csv", [("a", "b")], header=("question", "reply"))
+        return ["--train", file], r"has no column 'answer'; it has 'question', 'reply': choose"
+    if case == "empty answer":
+        file = write_csv(folder / "hole.csv", [("a", "", 1)], header)
+        return ["--train", file], r"hole\.csv, row 1: the answer is empty"
+    if case == "nothing is right":
+        file = write_csv(folder / "wrong.csv", [(f"a{n}", "b", 0) for n in range(30)], header)
+        return ["--train", file], r"wrong\.csv has no question with a right answer to learn from"
+    if case == "nothing to rank":
+        file = write_csv(folder / "pairs.csv", [("a", "b", 1), ("c", "d", 0)], header)
+        return ["--train", good, "--test", file], (
+            r"pairs\.csv has no question to test with with both a right and a wrong answer; give"
+        )
+    if case == "too few to split":
+        file = write_csv(folder / "few.csv", [("a", "b", 1), ("a", "c", 0)], header)
+        return ["--train", file], r"few\.csv has no question to stop by with both"
+    if case == "test without train":
+        return ["--test", good], r"--test and --validation need --train"
+    if case == "output holds a run":
+        (folder / "run").mkdir()
+        (folder / "run" / "metrics.json").write_text("{}", encoding="utf-8")
+        return ["--train", good, "--output", folder / "run"], r"already holds a run"
+    raise AssertionError(case)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "missing file",
+        "missing column",
+        "empty answer",
+        "nothing is right",
+        "nothing to rank",
+        "too few to split",
+        "test without train",
+        "output holds a run",
+    ],
+)
+def test_bad_training_input_is_one_line(tmp_path, monkeypatch, capsys, case):
+    arguments, message = bad_training(tmp_path, case)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message) as raised:
+        train(*arguments)
+    assert "\n" not in str(raised.value)
+    assert capsys.readouterr().out == ""
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert not (tmp_path / "runs").exists()
+
+
+def search(capsys, *arguments):
+    """What a search prints: the state of its index, and the answers to each question."""
+    capsys.readouterr()
+    search_answers.main([str(argument) for argument in arguments])
+    head, *blocks = capsys.readouterr().out.strip().split("\n\n")
+    found = [[line.split(maxsplit=1) for line in block.splitlines()[1:]] for block in blocks]
+    return head, [[(float(score), answer) for score, answer in lines] for lines in found]
+
+
+@pytest.fixture
+def searchable(run, tmp_path):
+    """A copy of the run, whose index a test may spoil."""
+    return pathlib.Path(shutil.copytree(run, tmp_path / "searchable"))
+
+
+def test_search_finds_the_answer_and_keeps_its_index(searchable, capsys):
+    questions = ["when is the cow", "why is the duck"]
+    head, found = search(capsys, searchable, *questions, "--top=3")
+    assert head.startswith("30 answers; index built: ")
+    assert [lines[0][1] for lines in found] == [
+        "the cow wakes at dawn",
+        "the duck since it was hungry",
+    ]
+    for lines in found:
+        assert len(lines) == 3
+        assert sorted(lines, reverse=True, key=lambda line: line[0]) == lines
+    index = (searchable / "answers.faiss").read_bytes()
+    head, again = search(capsys, searchable, *questions, "--top=3")
+    assert head.startswith("30 answers; index loaded: ")
+    assert again == found
+    assert (searchable / "answers.faiss").read_bytes() == index
+
+
+def test_the_index_is_built_anew_when_the_answers_change(searchable, tmp_path, capsys):
+    file = tmp_path / "notes.txt"
+    file.write_text("the cow wakes at dawn\n\nthe cow wakes at dawn\nsome hay\n", encoding="utf-8")
+    arguments = [searchable, "when is the cow", "--answers", file]
+    assert search(capsys, *arguments)[0].startswith("2 answers; index built")
+    assert search(capsys, *arguments)[0].startswith("2 answers; index loaded")
+    file.write_text("the cow lives in a shed\nthe cow wakes\nhay\n", encoding="utf-8")
+    head, (lines,) = search(capsys, *arguments)
+    assert head.startswith("3 answers; index built")
+    assert lines[0][1] == "the cow wakes"
+
+
+def test_search_with_bm25_adds_it_as_the_training_weighed_it(searchable, capsys):
+    metrics = metrics_of(searchable)
+    metrics["combined"]["bm25_weight"] = 0.25
+    (searchable / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    question = "where is the hen"
+    (plain,), (both,) = (
+        search(capsys, searchable, question, "--top=30", *extra)[1] for extra in ([], ["--bm25"])
+    )
+    answers = search_answers.read_answers(searchable / "answers.jsonl", "answer")
+    words = ranking_baseline.WordSearch(
+        answers, "stems", metrics["baseline"]["k1"], metrics["baseline"]["b"]
+    )
+    by_words = dict(zip(answers, words.scores(question), strict=True))
+    expected = {answer: score + 0.25 * by_words[answer] for score, answer in plain}
+    assert len(both) == 30
+    for score, answer in both:
+        assert score == pytest.approx(expected[answer], abs=2e-3)
+
+
+def test_questions_come_from_standard_input(searchable, monkeypatch, capsys):
+    lines = "when is the cow\n\nxyzzy plugh\nwhere is the hen\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    _, found = search(capsys, searchable, "--top=1")
+    answers = [lines[0][1] for lines in found if lines]
+    assert answers == ["the cow wakes at dawn", "the hen lives in a shed"]
+
+
+def bad_search(run, folder, case):
+    if case == "no run":
+        return [folder, "hello"], r"is not a run of an answer ranker: it has no question_encoder"
+    if case == "empty question":
+        return [run, "hello", " "], r"question 2 is empty; leave it out"
+    if case == "unknown words only":
+        return [run, "xyzzy plugh"], r"no word of 'xyzzy plugh' occurs in the training texts or in"
+    if case == "no answers":
+        (folder / "empty.txt").write_text(" \n", encoding="utf-8")
+        return [run, "a", "--answers", folder / "empty.txt"], r"empty\.txt holds no answer"
+    if case == "empty answer":
+        file = write_csv(folder / "hole.csv", [("a",), (" ",)], header=("answer",))
+        return [run, "a", "--answers", file], r"hole\.csv, row 2: the answer is empty"
+    if case == "missing column":
+        file = write_csv(folder / "text.csv", [("a",)], header=("text",))
+        return [run, "a", "--answers", file], r"no column 'answer'.*choose with --answer-column"
+    if case == "unknown format":
+        (folder / "notes.doc").write_text("hello", encoding="utf-8")
+        return [run, "a", "--answers", folder / "notes.doc"], r"notes\.doc is in no known format"
+    if case == "broken model":
+        (run / "question_encoder.keras").write_text("hello", encoding="utf-8")
+        return [run, "a"], r"question_encoder\.keras cannot be loaded as a Keras model"
+    if case == "another model":
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        model.save(run / "question_encoder.keras")
+        return [run, "a"], r"question_encoder\.keras is a Keras model without a vocabulary"
+    if case == "no weights for bm25":
+        (run / "metrics.json").write_text("{}", encoding="utf-8")
+        return [run, "a", "--bm25"], r"metrics\.json does not say how to weigh BM25"
+    search_answers.main([str(run), "when is the cow"])
+    if case == "corrupt index":
+        with open(run / "answers.faiss", "r+b") as file:
+            file.write(b"hello")
+        return [run, "the cow"], r"answers\.faiss is damaged; remove .* to have it built anew"
+    if case == "index without notes":
+        (run / "answers.faiss.json").unlink()
+        return [run, "the cow"], r"answers\.faiss is damaged; remove"
+    if case == "index of another model":
+        notes = json.loads((run / "answers.faiss.json").read_text(encoding="utf-8"))
+        notes["model"] = "0" * 64
+        (run / "answers.faiss.json").write_text(json.dumps(notes), encoding="utf-8")
+        return [run, "the cow"], r"answers\.faiss was built by another model; remove"
+    raise AssertionError(case)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "no run",
+        "empty question",
+        "unknown words only",
+        "no answers",
+        "empty answer",
+        "missing column",
+        "unknown format",
+        "broken model",
+        "another model",
+        "no weights for bm25",
+        "corrupt index",
+        "index without notes",
+        "index of another model",
+    ],
+)
+def test_a_bad_search_is_one_line_and_nothing_is_lost(searchable, tmp_path, case):
+    arguments, message = bad_search(searchable, tmp_path, case)
+    before = {path: path.read_bytes() for path in searchable.iterdir()}
+    with pytest.raises(UserError, match=message) as raised:
+        search_answers.main([str(argument) for argument in arguments])
+    assert "\n" not in str(raised.value)
+    after = {path: path.read_bytes() for path in searchable.iterdir()}
+    assert before.items() <= after.items()
+
+
+def test_the_command_lines_print_the_one_line(tmp_path):
+    for name, arguments in (
+        ("train_answer_ranker", ["--train", tmp_path / "none.csv"]),
+        ("search_answers", [tmp_path, "hello"]),
+    ):
+        completed = run_example(name, *arguments)
+        assert completed.returncode == 1
+        assert completed.stdout == ""
+        assert len(completed.stderr.splitlines()) == 1
+        assert completed.stderr.startswith("error: ")
+
+
+def test_bm25_against_its_formula():
+    answers = ["the red cow", "the red red barn", "a dog", "!"]
+    scores = ranking_baseline.WordSearch(answers, "words", 1.2, 0.5).scores("red, red barn cat")
+    lengths = np.array([3, 4, 2, 1])
+    counts = {"red": np.array([1, 2, 0, 0]), "barn": np.array([0, 1, 0, 0])}
+    expected = np.zeros(4)
+    for count in counts.values():
+        found = (count > 0).sum()
+        weight = np.log(1 + (4 - found + 0.5) / (found + 0.5))
+        expected += weight * count / (count + 1.2 * (1 - 0.5 + 0.5 * lengths / lengths.mean()))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    assert not ranking_baseline.WordSearch(answers, "words", 1.2, 0.5).scores("zebra").any()
+
+
+def test_bm25_and_its_weight_are_chosen_on_validation():
+    questions = [RankingQuestion("red cow", ("the red cow",), ("a dog", "the hen"))] * 3
+    bm25 = ranking_baseline.bm25_scores(questions, "words", 1.0, 0.5)
+    labels = [question.labels for question in questions]
+    # Cosines that are wrong: BM25 has to outweigh them.
+    cosines = [np.array([0.1, 0.2, 0.3])] * 3
+    weight = ranking_baseline.choose_weight(cosines, bm25, labels)
+    assert weight > 0
+    assert score_ranking(ranking_baseline.combined(cosines, bm25, weight), labels)["map"] == 1
+    assert ranking_baseline.choose_weight([np.array([0.9, 0.1, 0.2])] * 3, bm25, labels) == 0

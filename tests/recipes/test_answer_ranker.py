@@ -1,0 +1,276 @@
+"""`build_answer_ranker`: the study notes' formula, padding, shared weights, saving, arguments."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ce
+from recipes.answer_ranker import AnswerRanker, LengthPivot, UnitLength, build_answer_ranker
+
+PROJECT = pathlib.Path(__file__).parents[2]
+VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(18))]
+SMALL = {"embedding_dim": 8, "units": 5}
+VARIANTS = {
+    "last": {},
+    "mean both ways": {"bidirectional": True, "pooling": "mean", "dropout": 0.5},
+    "words alone": {
+        "units": 0,
+        "word_sum": True,
+        "word_weights": list(np.linspace(0.1, 1, 30)),
+        "length_pivot": 2.0,
+        "word_dropout": 0.2,
+    },
+    "everything": {
+        "bidirectional": True,
+        "pooling": "max",
+        "word_sum": True,
+        "length_pivot": 1.5,
+        "word_dropout": 0.2,
+        "embedding_dropout": 0.3,
+        "dropout": 0.5,
+        "vocabulary": VOCABULARY,
+        "token_kind": "stems",
+    },
+}
+
+
+@pytest.fixture(params=VARIANTS, scope="module")
+def ranker(request):
+    keras.utils.set_random_seed(3)
+    return build_answer_ranker(30, **{**SMALL, **VARIANTS[request.param]})
+
+
+def call(model, *ids):
+    arrays = [np.asarray(each, dtype="int32") for each in ids]
+    result = model(arrays if len(arrays) > 1 else arrays[0], training=False)
+    return keras.ops.convert_to_numpy(result)
+
+
+def random_ids(rows, columns, seed=5):
+    return np.random.default_rng(seed).integers(1, 30, size=(rows, columns))
+
+
+def cosine(a, b):
+    a, b = a.astype("float64"), b.astype("float64")
+    return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+
+
+def test_the_loss_is_the_formula_of_the_study_notes(ranker):
+    question, right, wrong = (random_ids(6, size, size) for size in (4, 7, 5))
+    of_question = call(ranker.question_encoder, question)
+    of_right, of_wrong = (call(ranker.answer_encoder, ids) for ids in (right, wrong))
+    difference = cosine(of_question, of_wrong) - cosine(of_question, of_right)
+    expected = np.maximum(0, 0.1 + difference)
+    assert (expected > 0).any()
+    scores = call(ranker.trainer, question, right, wrong)
+    losses = keras_ce.losses.MarginRanking(0.1, reduction="none")(np.zeros(6, "int32"), scores)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(losses), expected, atol=2e-6)
+
+
+def test_scores_are_cosines_of_right_and_wrong(ranker):
+    question, right, wrong = (random_ids(6, size, size) for size in (4, 7, 5))
+    scores = call(ranker.trainer, question, right, wrong)
+    assert scores.shape == (6, 2)
+    of_question = call(ranker.question_encoder, question)
+    vectors = [call(ranker.answer_encoder, ids) for ids in (right, wrong)]
+    for column, of_answer in enumerate(vectors):
+        np.testing.assert_allclose(np.linalg.norm(of_answer, axis=1), 1, atol=1e-6)
+        expected = cosine(of_question, of_answer)
+        np.testing.assert_allclose(scores[:, column], expected, atol=1e-6)
+    assert np.abs(scores[:, 0] - scores[:, 1]).max() > 1e-3
+
+
+def test_padding_changes_nothing(ranker):
+    ids = [random_ids(4, 6, seed) for seed in (1, 2, 3)]
+    expected = call(ranker.trainer, *ids)
+    padded = [
+        np.pad(each, ((0, 0), (0, extra))) for each, extra in zip(ids, (7, 0, 3), strict=True)
+    ]
+    np.testing.assert_allclose(call(ranker.trainer, *padded), expected, atol=1e-6)
+    # A short text in a batch of long ones has the vector that it has alone.
+    batch = ids[0].copy()
+    batch[2, 2:] = 0
+    for encoder in (ranker.question_encoder, ranker.answer_encoder):
+        alone = call(encoder, ids[0][2:3, :2])
+        np.testing.assert_allclose(call(encoder, batch)[2:3], alone, atol=1e-6)
+
+
+def test_rows_of_padding_alone_are_finite_and_keep_training_finite(ranker):
+    ids = [random_ids(6, 5, seed) for seed in (1, 2, 3)]
+    for each in ids:
+        each[0] = 0
+    scores = call(ranker.trainer, *ids)
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(
+        call(ranker.trainer, *[np.zeros((1, 9))] * 3)[0], scores[0], atol=1e-6
+    )
+    before = ranker.trainer.get_weights()
+    trainer = type(ranker.trainer).from_config(ranker.trainer.get_config())
+    trainer.set_weights(before)
+    trainer.compile(keras.optimizers.Adam(0.01), keras_ce.losses.MarginRanking(2.5))
+    trainer.fit(ids, np.zeros(6, "int32"), verbose=0)
+    after = trainer.get_weights()
+    assert all(np.isfinite(weights).all() for weights in after)
+    assert all(np.any(a != b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_question_passes_a_transform_that_answers_do_not():
+    keras.utils.set_random_seed(1)
+    ranker = build_answer_ranker(30, **SMALL)
+    ids = random_ids(3, 4)
+    # The transform begins as the identity ...
+    same = call(ranker.answer_encoder, ids)
+    np.testing.assert_allclose(call(ranker.question_encoder, ids), same, atol=1e-6)
+    # ... and is the question's alone; the embedding is everybody's.
+    dense = ranker.question_encoder.get_layer("question_transform")
+    dense.set_weights([weights + 0.5 for weights in dense.get_weights()])
+    assert np.abs(call(ranker.question_encoder, ids) - same).max() > 1e-2
+    np.testing.assert_array_equal(call(ranker.answer_encoder, ids), same)
+    embedding = ranker.trainer.get_layer("embedding")
+    for encoder in (ranker.question_encoder, ranker.answer_encoder):
+        assert encoder.get_layer("embedding") is embedding
+
+
+def test_word_weights_weigh_words_and_a_pivot_favours_long_answers():
+    weights = np.ones(30)
+    weights[7] = 0
+    ranker = build_answer_ranker(
+        30, embedding_dim=64, units=0, word_sum=True, word_weights=weights, length_pivot=50.0
+    )
+    short, with_idle = [[3, 4, 0, 0]], [[3, 4, 7, 7]]
+    np.testing.assert_allclose(
+        call(ranker.answer_encoder, short), call(ranker.answer_encoder, with_idle), atol=1e-7
+    )
+    vector = call(ranker.answer_encoder, short)[0]
+    embeddings = keras.ops.convert_to_numpy(ranker.trainer.get_layer("embedding").embeddings)
+    expected = np.append(embeddings[3] + embeddings[4], 50.0)
+    np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), atol=1e-6)
+    # Twice the words in common, with four others: the plain cosine prefers the short answer.
+    question, long = [[3, 4]], [[3, 4, 10, 11, 12, 13]]
+    plain = build_answer_ranker(30, embedding_dim=64, units=0, word_sum=True)
+    for model in (ranker, plain):
+        model.trainer.get_layer("embedding").set_weights([np.eye(30, 64, dtype="float32")])
+    only_one = [[3]]
+    scores = call(plain.trainer, question, long, only_one)[0]
+    assert scores[0] < scores[1]
+    scores = call(ranker.trainer, question, long, only_one)[0]
+    assert scores[0] > scores[1]
+
+
+def test_in_batch_training_compares_every_question_with_every_answer():
+    keras.utils.set_random_seed(1)
+    ranker = build_answer_ranker(30, **SMALL, in_batch=True)
+    question, right = random_ids(5, 4, 1), random_ids(5, 6, 2)
+    scores = call(ranker.trainer, question, right)
+    expected = call(ranker.question_encoder, question) @ call(ranker.answer_encoder, right).T
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    assert scores.shape == (5, 5)
+    ranker.trainer.compile("adam", keras_ce.losses.InBatchCrossentropy(0.1))
+    history = ranker.trainer.fit([question, right], np.arange(5), epochs=4, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_a_new_process_loads_the_files(tmp_path):
+    ranker = build_answer_ranker(30, **SMALL, **VARIANTS["everything"])
+    ids = [np.pad(random_ids(3, 5, seed), ((0, 0), (0, 2))) for seed in (1, 2, 3)]
+    np.savez(
+        tmp_path / "expected.npz",
+        ids=ids,
+        trainer=call(ranker.trainer, *ids),
+        question_encoder=call(ranker.question_encoder, ids[0]),
+        answer_encoder=call(ranker.answer_encoder, ids[0]),
+    )
+    for name, model in ranker._asdict().items():
+        model.save(tmp_path / f"{name}.keras")
+    script = """
+import sys
+import keras, numpy as np, recipes
+folder = sys.argv[1]
+expected = np.load(f"{folder}/expected.npz")
+ids = expected["ids"].astype("int32")
+for name in ("trainer", "question_encoder", "answer_encoder"):
+    model = keras.saving.load_model(f"{folder}/{name}.keras", safe_mode=True)
+    found = keras.ops.convert_to_numpy(model([*ids] if name == "trainer" else ids[0]))
+    np.testing.assert_allclose(found, expected[name], atol=1e-6)
+    print(name, model.vocabulary[2:4], model.token_kind)
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=PROJECT,
+        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.splitlines() == [
+        f"{name} ('word0', 'word1') stems"
+        for name in ("trainer", "question_encoder", "answer_encoder")
+    ]
+
+
+def test_defaults_are_those_of_the_study_notes():
+    ranker = build_answer_ranker()
+    assert isinstance(ranker, AnswerRanker)
+    assert [tuple(shape) for shape in ranker.trainer.input_shape] == [(None, None)] * 3
+    assert ranker.trainer.output_shape == (None, 2)
+    assert ranker.answer_encoder.output_shape == (None, 64)
+    assert ranker.trainer.get_layer("embedding").get_config()["input_dim"] == 10_000
+    assert ranker.trainer.get_layer("embedding").get_config()["output_dim"] == 128
+    assert ranker.trainer.get_layer("lstm").units == 64
+    assert not [layer for layer in ranker.trainer.layers if isinstance(layer, keras.layers.Lambda)]
+
+
+def test_half_precision_gives_float32_cosines():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        ranker = build_answer_ranker(30, **SMALL, **VARIANTS["everything"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    ids = random_ids(2, 4)
+    scores = call(ranker.trainer, ids, ids, np.zeros((2, 3)))
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+
+
+def test_layers_against_their_formulas():
+    vectors = np.array([[3.0, 4.0], [0.0, 0.0], [1e-3, 0.0]], dtype="float32")
+    found = keras.ops.convert_to_numpy(UnitLength()(vectors))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [1, 0]], atol=1e-6)
+    found = keras.ops.convert_to_numpy(LengthPivot(2.5)(vectors[:1]))
+    np.testing.assert_array_equal(found, [[3.0, 4.0, 2.5]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vocabulary_size": 1}, r"`vocabulary_size` must be an integer of at least 2"),
+        ({"embedding_dim": 0}, r"`embedding_dim` must be a positive integer"),
+        ({"units": 0}, r"`units` must be a positive integer. Received: units=0\."),
+        ({"units": -1, "word_sum": True}, r"`units` must be a non-negative integer"),
+        ({"bidirectional": 1}, r"`bidirectional` must be True or False"),
+        ({"word_sum": "yes"}, r"`word_sum` must be True or False"),
+        ({"in_batch": 0}, r"`in_batch` must be True or False"),
+        ({"pooling": "sum"}, r"`pooling` must be one of 'last', 'mean', 'max'. .*='sum'"),
+        ({"length_pivot": -1}, r"`length_pivot` must be a number >= 0. .*length_pivot=-1"),
+        ({"length_pivot": float("nan")}, r"`length_pivot` must be a number >= 0"),
+        ({"dropout": 1.0}, r"`dropout` must be a number from 0 up to"),
+        ({"embedding_dropout": -0.1}, r"`embedding_dropout` must be a number from 0 up to"),
+        ({"word_dropout": 0.1}, r"`word_dropout` needs `word_sum=True`"),
+        ({"word_weights": [1.0] * 10_000}, r"`word_weights` needs `word_sum=True`"),
+        (
+            {"word_sum": True, "word_weights": [1.0]},
+            r"must be a sequence of 10000 numbers.*\[1\.0\]",
+        ),
+        ({"vocabulary_size": 2, "vocabulary": ["", "?", "a"]}, r"at most 2 strings.*'a'\]"),
+        ({"vocabulary": "abc"}, r"`vocabulary` must be a sequence .*vocabulary='abc'"),
+    ],
+)
+def test_arguments_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_answer_ranker(**arguments)
