@@ -31,7 +31,9 @@ def test_every_recipe_is_drawn(tmp_path):
     assert completed.returncode == 0, completed.stderr
     names = [path.stem for path in (tmp_path / "diagrams").glob("*.png")]
     for module in pkgutil.iter_modules(recipes.__path__):
-        assert any(name.startswith(module.name) for name in names), module.name
+        # What recipes share builds no model.
+        is_drawn = any(name.startswith(module.name) for name in names)
+        assert is_drawn or module.name.startswith("_"), module.name
     for name in names:
         png = tmp_path / "diagrams" / f"{name}.png"
         svg = tmp_path / "diagrams" / f"{name}.svg"
