@@ -207,9 +207,10 @@ def test_two_losses_that_both_learn_have_no_dead_zone():
         losses.FocalCrossentropy(from_logits=True),
         [1, 0],
         compare_with=losses.LabelSmoothedCrossentropy(from_logits=True),
+        names=["focal", "smoothed"],
         points=11,
     )
-    assert len(figure.axes[0].lines) == 2
+    assert list(lines(figure.axes[0])) == list(lines(figure.axes[1])) == ["focal", "smoothed"]
     assert not figure.axes[0].collections
 
 
@@ -243,6 +244,7 @@ def test_the_unit_can_be_left_out():
     ("options", "message"),
     [
         ({"logits": (3, 3)}, r"`logits` must be \(smallest, largest\). Received: logits=\(3, 3\)"),
+        ({"names": ["a", "b"]}, r"`names` must hold a name for each of the 1 curves. Received"),
         ({"points": 1}, r"`points` must be an integer of at least 2. Received: points=1"),
     ],
 )
@@ -310,9 +312,17 @@ def test_reliability_of_logits_and_of_binary_predictions():
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "message"),
     [
-        ([0, 1], [[2.0, 0.0], [0.0, 1.0]], "probabilities from 0 to 1. Received: y_true=.0, 1., y_pred"),
+        (
+            [0, 1],
+            [[2.0, 0.0], [0.0, 1.0]],
+            "probabilities from 0 to 1. Received: y_true=.0, 1., y_pred",
+        ),
         ([0, 5], [[0.6, 0.4], [0.2, 0.8]], "5 at position|classes that exist"),
-        (np.zeros((0,), "int32"), np.zeros((0, 2)), r"at least one prediction. Received: y_pred.shape=\(0, 2\)"),
+        (
+            np.zeros((0,), "int32"),
+            np.zeros((0, 2)),
+            r"at least one prediction. Received: y_pred.shape=\(0, 2\)",
+        ),
         ([0, 1], [0.5, 0.5], "`y_pred` must have a batch dimension"),
     ],
 )

@@ -28,6 +28,7 @@ def loss_and_gradient(
     points: int = 281,
     activation: Activation | None = None,
     compare_with: Any = None,
+    names: Sequence[str] = (),
     unit: str = "nats",
     ax: Sequence[Axes] | None = None,
 ) -> Figure:
@@ -51,6 +52,7 @@ def loss_and_gradient(
         activation: What makes probabilities of logits for a loss with `from_logits=False`; by
             default the sigmoid where there is one logit, the softmax elsewhere.
         compare_with: Another loss, drawn beside the first.
+        names: Of the curves, for the legend; by default the classes of the losses.
         unit: Of the loss; "" for one without, such as `MarginRanking`.
         ax: Two axes, for the loss and for the gradient; by default those of a new figure.
 
@@ -77,10 +79,16 @@ def loss_and_gradient(
     labels = np.asarray(y_true)
     scores = np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
     along = np.linspace(low, high, points)
+    drawn = [loss] if compare_with is None else [loss, compare_with]
+    if names and len(names) != len(drawn):
+        raise ValueError(
+            f"`names` must hold a name for each of the {len(drawn)} curves. Received: "
+            f"names={names!r}."
+        )
     curves = []
-    for each in [loss] if compare_with is None else [loss, compare_with]:
+    for name, each in zip(names or map(_label, drawn), drawn, strict=True):
         function = _of_logits(each, labels, scores.ndim, activation)
-        curves.append((_label(each), *values_and_slopes(function, scores, entry, along)))
+        curves.append((name, *values_and_slopes(function, scores, entry, along)))
 
     figure, (left, right) = panels(ax, 2)
     for (name, values, slopes), colour, style in zip(
