@@ -507,6 +507,18 @@ def partial_function() -> Any:
 
 
 @healthy
+def function_around_keras() -> Any:
+    """A lambda around Keras's function."""
+    return arguments(
+        network("sequential", layers.Dense(3)),
+        lambda y_true, y_pred: losses.sparse_categorical_crossentropy(
+            y_true, y_pred, from_logits=True
+        ),
+        ids(3),
+    )
+
+
+@healthy
 def chosen_by_keras() -> Any:
     """The loss "crossentropy", which Keras chooses by the shapes."""
     return arguments(network("sequential", layers.Dense(3, "softmax")), "crossentropy", one_hot(3))

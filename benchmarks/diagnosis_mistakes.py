@@ -311,6 +311,25 @@ mistake(
     lambda: ours.GroupedSoftmaxCrossentropy([3, 3]),
 )
 
+mistake(
+    "a lambda around Keras's function",
+    "double-softmax",
+    model("sequential", dense(3, "softmax")),
+    three,
+    lambda: (
+        lambda y_true, y_pred: losses.sparse_categorical_crossentropy(
+            y_true, y_pred, from_logits=True
+        )
+    ),
+)
+mistake(
+    "a function around Keras's function that takes the mean",
+    "logits-as-probabilities",
+    model("subclassed", dense(3)),
+    lambda: one_hot(3),
+    lambda: lambda y_true, y_pred: ops.mean(losses.categorical_crossentropy(y_true, y_pred)),
+)
+
 # --- labels ---
 
 mistake(

@@ -17,9 +17,10 @@ from keras_ce.diagnosis import (
     _weights,
 )
 from keras_ce.diagnosis._labels import labels_of
-from keras_ce.diagnosis._outputs import ModelError, Output, collect
+from keras_ce.diagnosis._outputs import Output, collect
 from keras_ce.diagnosis._random_state import kept_random_state
 from keras_ce.diagnosis._report import Finding, Report
+from keras_ce.diagnosis._run import ModelError, rows_at_once
 from keras_ce.diagnosis._sample import Batch, first_line, read_batches
 
 
@@ -77,7 +78,7 @@ def diagnose(
     loss = model.loss if loss is None else loss
     with kept_random_state(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the data or the model warns of is for `fit`
-        batches = read_batches(x, y, sample_weight)
+        batches = read_batches(x, y, sample_weight, rows_at_once(model, x))
         findings = list(_numerics.non_finite_data(batches))
         findings += _checked("", _numerics.non_finite_weights, model)
         try:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_ce.diagnosis._outputs import Output, Pair
+from keras_ce.diagnosis._evaluation import Pair
+from keras_ce.diagnosis._outputs import Output
 
 Array = Any
 

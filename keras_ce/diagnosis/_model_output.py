@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_ce.diagnosis._activation import group_sums_are_one
+from keras_ce.diagnosis._losses import FunctionLoss
 from keras_ce.diagnosis._outputs import Output, is_constant
 from keras_ce.diagnosis._report import Finding, Severity
 
@@ -64,6 +65,8 @@ def _logits(output: Output, severity: Severity) -> Finding:
     kind, end = output.kind, output.end
     if "from_logits" in output.loss.get_config():
         fix = f"Write {kind.name}(from_logits=True)."
+    elif isinstance(output.loss, FunctionLoss):
+        fix = "Give from_logits=True to the loss that the function calls."
     else:
         name = "sigmoid" if kind.family in ("sigmoid", "overlap") else "softmax"
         fix = f"End the model in activation={name!r}: this loss has no from_logits."

@@ -1,14 +1,10 @@
 """The outputs of a model on the sample, each with its loss, labels, weights, values, gradient."""
 
 import dataclasses
-import functools
-import inspect
-import time
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_ce.diagnosis import _structure
 from keras_ce.diagnosis._activation import (
@@ -17,39 +13,14 @@ from keras_ce.diagnosis._activation import (
     end_of_values,
     with_random_weights,
 )
-from keras_ce.diagnosis._gradient import values_and_gradient
-from keras_ce.diagnosis._losses import LossKind, as_loss, kind_of, of_each_position
-from keras_ce.diagnosis._sample import Batch, first_line
+from keras_ce.diagnosis._evaluation import Pair, evaluate, mask_of
+from keras_ce.diagnosis._identity import identify
+from keras_ce.diagnosis._losses import LossKind, as_loss
+from keras_ce.diagnosis._run import predictions_of, run
+from keras_ce.diagnosis._sample import Batch
 from keras_ce.losses._checks import to_numpy
-from keras_ce.losses._masks import keras_mask
 
 Array = Any
-_MOST_SECONDS = 2.0  # of forward passes, after the first
-
-
-@dataclasses.dataclass
-class Pair:
-    """One output of one batch with its labels.
-
-    Attributes:
-        y_true: labels, or None.
-        y_pred: predictions, or None where this batch did not go through the model.
-        weight: sample weights, or None.
-        mask: which positions count according to Keras's mask, or None.
-        values: the loss of each position, or None.
-        chance: the same for a prediction that knows nothing, or None.
-        gradient: the gradient of the losses' sum with respect to `y_pred`, or None.
-        failure: why the loss has no values.
-    """
-
-    y_true: Array
-    y_pred: Array
-    weight: Array
-    mask: Array = None
-    values: Array = None
-    chance: Array = None
-    gradient: Array = None
-    failure: str = ""
 
 
 @dataclasses.dataclass
@@ -85,19 +56,6 @@ class Output:
         return next((pair.failure for pair in self.pairs if pair.failure), "")
 
 
-def run(model: Any, x: Any, trainable: list[Any] | None = None) -> Any:
-    """The outputs of a model as in inference; nothing in it changes, its seeds neither."""
-    if trainable is None:
-        trainable = [variable.value for variable in model.trainable_variables]
-    others = [variable.value for variable in model.non_trainable_variables]
-    options = {"training": False} if "training" in _parameters(model.call) else {}
-    return model.stateless_call(trainable, others, x, **options)[0]
-
-
-def _parameters(function: Any) -> Any:
-    return inspect.signature(function).parameters
-
-
 def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], int]:
     """Run the model on as many batches as time allows, and pair everything up.
 
@@ -108,7 +66,7 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
         ModelError: the model does not run.
         ValueError: labels, weights or losses do not fit the outputs.
     """
-    predictions = _predictions(model, batches)
+    predictions = predictions_of(model, batches)
     y_pred = predictions[0]
     names, paths = _structure.output_names(model, y_pred), _structure.output_paths(y_pred)
     given = _structure.losses_of_outputs(loss, names, paths, model)
@@ -130,43 +88,16 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
         tensors = [each[index] for each in flat]
         for pair, tensor in zip(pairs, tensors, strict=False):
             pair.y_pred = to_numpy(tensor)
-            pair.mask = _mask(tensor)
-        output = _output(name, given[index], pairs)
+            pair.mask = mask_of(tensor)
+        output = _output(name, given[index], pairs, tensors[0])
         output.is_untrained = _is_untrained(model)
         end = end_in_graph(model, index)
         output.end = end
         outputs.append(output)
         if output.loss is not None:
-            _evaluate(output, tensors)
+            evaluate(output.loss, output.kind, pairs, tensors)
     _measure_ends(model, batches[0].x, outputs)
     return outputs, rows
-
-
-class ModelError(Exception):
-    """The model does not run on the first batch."""
-
-
-def _predictions(model: Any, batches: list[Batch]) -> list[Any]:
-    predictions: list[Any] = []
-    start = 0.0
-    for batch in batches:
-        try:
-            predictions.append(run(model, batch.x))
-        except Exception as error:  # whatever a model may raise is a finding
-            raise ModelError(first_line(error)) from error
-        if len(predictions) == 1:
-            start = time.monotonic()
-        elif time.monotonic() - start > _MOST_SECONDS:
-            break
-    return predictions
-
-
-def _mask(tensor: Any) -> Array:
-    try:
-        mask = keras_mask(tensor, list(tensor.shape)[:-1])
-    except ValueError:
-        return None  # not one entry per position
-    return None if mask is None else to_numpy(mask)
 
 
 def _is_untrained(model: Any) -> bool:
@@ -174,59 +105,15 @@ def _is_untrained(model: Any) -> bool:
     return optimizer is not None and int(to_numpy(optimizer.iterations.value)) == 0
 
 
-def _output(name: str, given: Any, pairs: list[Pair]) -> Output:
+def _output(name: str, given: Any, pairs: list[Pair], first_tensor: Any) -> Output:
     if given is None:
         return Output(name, None, LossKind("no loss"), End(""), pairs, False, True)
     first = pairs[0]
     label_shape = () if first.y_true is None else tuple(first.y_true.shape)
     loss = as_loss(given, label_shape or (1,), tuple(first.y_pred.shape))
-    return Output(name, loss, kind_of(loss), End(""), pairs, False, True)
-
-
-def _evaluate(output: Output, tensors: list[Any]) -> None:
-    """Fill in values, chance and gradient of each pair, or why there are none."""
-    each_position = of_each_position(output.loss)
-    for pair, tensor in zip(output.pairs, tensors, strict=False):
-        if pair.y_true is None:
-            continue
-        try:
-            # Ours look away where nothing counts, Keras's do not.
-            counts = _counted(pair) if output.kind.is_ours else None
-            losses = functools.partial(each_position, pair.y_true, sample_weight=counts)
-            values, gradient = values_and_gradient(losses, tensor)
-            pair.values = to_numpy(values)
-            pair.gradient = None if gradient is None else to_numpy(gradient)
-            chance = _of_chance(output.kind, tensor)
-            if chance is not None:
-                pair.chance = to_numpy(losses(chance))
-        except Exception as error:  # whatever a loss may raise is a finding
-            pair.failure = first_line(error)
-            return
-
-
-def _counted(pair: Pair) -> Array:
-    """1 where a position counts, 0 where it is masked or without weight; None where all count."""
-    weight = None if pair.weight is None else np.asarray(pair.weight) != 0
-    if pair.mask is None:
-        return None if weight is None else weight.astype("float32")
-    mask = np.asarray(pair.mask) != 0
-    if weight is not None:
-        mask = mask & weight.reshape(weight.shape + (1,) * (mask.ndim - weight.ndim))
-    return mask.astype("float32")
-
-
-def _of_chance(kind: LossKind, y_pred: Any) -> Any:
-    """A prediction of `y_pred`'s shape that knows nothing, or None where none is known."""
-    if kind.family not in ("softmax", "sigmoid", "grouped", "multi-label") or not y_pred.shape:
-        return None
-    if kind.from_logits:
-        return ops.zeros_like(y_pred)
-    if kind.family == "sigmoid":
-        return ops.full_like(y_pred, 0.5)
-    if kind.family == "grouped":
-        row = np.concatenate([np.full(size, 1 / size) for size in kind.group_sizes])
-        return ops.zeros_like(y_pred) + ops.cast(row, y_pred.dtype)
-    return ops.full_like(y_pred, 1 / y_pred.shape[kind.axis])
+    return Output(
+        name, loss, identify(loss, first.y_true, first_tensor), End(""), pairs, False, True
+    )
 
 
 def _measure_ends(model: Any, x: Any, outputs: list[Output]) -> None:

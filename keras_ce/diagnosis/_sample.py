@@ -29,7 +29,9 @@ class Batch:
     rows: int
 
 
-def read_batches(x: Any, y: Any, sample_weight: Any) -> list[Batch]:
+def read_batches(
+    x: Any, y: Any, sample_weight: Any, rows_at_once: int = ROWS_OF_A_BATCH
+) -> list[Batch]:
     """Up to a few thousand rows of arrays, of a dataset or of a generator's batches.
 
     Rows of arrays are taken evenly from the whole, so that sorted data shows all its classes, and
@@ -39,7 +41,8 @@ def read_batches(x: Any, y: Any, sample_weight: Any) -> list[Batch]:
         ValueError: the data cannot be read, is empty, or its parts differ in their number of rows.
     """
     if not _is_stream(x):
-        return _split(_arrays("x", x), _arrays("y", y), _arrays("sample_weight", sample_weight))
+        weights = _arrays("sample_weight", sample_weight)
+        return _split(_arrays("x", x), _arrays("y", y), weights, rows_at_once)
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
@@ -172,13 +175,13 @@ def _batch(x: Any, y: Any, sample_weight: Any) -> Batch:
     return Batch(x, y, sample_weight, rows)
 
 
-def _split(x: Any, y: Any, sample_weight: Any) -> list[Batch]:
+def _split(x: Any, y: Any, sample_weight: Any, rows_at_once: int) -> list[Batch]:
     whole = _batch(x, y, sample_weight)
     if not whole.rows:
         raise ValueError("`x` must have at least one row. Received: arrays without any.")
     number = min(whole.rows, MOST_ROWS)
     chosen = np.unique(np.linspace(0, whole.rows - 1, number).astype(int))
-    parts = -(-len(chosen) // ROWS_OF_A_BATCH)
+    parts = -(-len(chosen) // rows_at_once)
     return [
         Batch(_taken(x, rows), _taken(y, rows), _taken(sample_weight, rows), len(rows))
         for rows in (chosen[part::parts] for part in range(parts))

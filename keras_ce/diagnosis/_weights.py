@@ -19,7 +19,7 @@ def weight_findings(output: Output) -> Iterator[Finding]:
     if pair.weight is None or pair.values is None:
         return
     weight, values = np.shape(pair.weight), np.shape(pair.values)
-    if output.kind.is_custom and values == ():
+    if values == ():
         yield Finding(
             "broadcast",
             "error",
