@@ -79,16 +79,7 @@ def write_predictions(
 
 def draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) -> None:
     """Draws `history.png`: loss and accuracy of every epoch, on training and validation texts."""
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for panel, name in zip(panels, ("loss", "accuracy"), strict=True):
-        epochs = range(1, len(history[name]) + 1)
-        panel.plot(epochs, history[name], marker=".", label="training")
-        panel.plot(epochs, history[f"val_{name}"], marker=".", label="validation")
-        panel.set(xlabel="epoch", ylabel=name)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.grid(alpha=0.3)
-        panel.legend()
+    figure = keras_ce.plots.training_history(history, ["loss", "accuracy"])
     figure.savefig(folder / "history.png", dpi=150)
 
 

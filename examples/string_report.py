@@ -91,7 +91,7 @@ def draw_confusion(
     side = max(2.8, 0.24 * len(alphabet) + 0.8)
     figure, panels = _grid(len(texts[0]), side, side)
     for position, panel in enumerate(panels):
-        ConfusionMatrixDisplay.from_predictions(
+        display = ConfusionMatrixDisplay.from_predictions(
             [text[position] for text in texts],
             [text[position] for text in predicted],
             labels=list(alphabet),
@@ -100,6 +100,9 @@ def draw_confusion(
             text_kw={"fontsize": 7},
             ax=panel,
         )
+        for text in display.text_.ravel():
+            if text.get_text() == "0":
+                text.set_visible(False)  # what did happen stands out
         panel.set(title=f"position {position + 1}", xlabel="read", ylabel="")
         if position % _COLUMNS == 0:
             panel.set_ylabel("written")

@@ -53,14 +53,24 @@ class StringBatches(keras.utils.PyDataset):
         alphabet: The characters, in the order of their logits.
         batch_size: Pictures in a batch. Those that do not fill one wait for the next epoch.
         seed: Decides everything that is left to chance.
+        distort: Whether pictures are distorted.
     """
 
-    def __init__(self, images: LabelledImages, alphabet: str, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: LabelledImages,
+        alphabet: str,
+        batch_size: int,
+        seed: int,
+        *,
+        distort: bool = True,
+    ) -> None:
         super().__init__()
         self._pixels = images.pixels
         self._labels = flat_labels(images.texts, alphabet)
         self._batch_size = min(batch_size, len(images))
         self._seed = seed
+        self._distort = distort
         self._epoch = -1
         self.on_epoch_end()
 
@@ -78,7 +88,9 @@ class StringBatches(keras.utils.PyDataset):
         """Pictures (batch, height, width, channels) and labels of one batch."""
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         random = numpy.random.default_rng([self._seed, self._epoch, index])
-        pixels = numpy.stack([distorted(self._pixels[row], random) for row in rows])
+        pixels = self._pixels[rows]
+        if self._distort:
+            pixels = numpy.stack([distorted(picture, random) for picture in pixels])
         return pixels, self._labels[rows]
 
 
@@ -117,11 +129,11 @@ def train(
     training: LabelledImages,
     validation: LabelledImages,
     *,
-    loss: str,
-    label_smoothing: float,
+    loss: keras.losses.Loss,
     epochs: int,
     batch_size: int,
     seed: int,
+    distort: bool = True,
     learning_rate: float = 2e-3,
 ) -> Mapping[str, Sequence[float]]:
     """Trains a model for all epochs, with steps that shrink to nothing.
@@ -130,27 +142,27 @@ def train(
         model: With its alphabet.
         training: The pictures to learn from.
         validation: The pictures whose scores are shown after each epoch; they decide nothing.
-        loss: See `make_loss`.
-        label_smoothing: See `make_loss`.
+        loss: Of flat labels and logits, such as `make_loss` makes.
         epochs: Number of passes over the training pictures.
         batch_size: Pictures in a batch.
         seed: Seed of order and distortions.
+        distort: See `StringBatches`.
         learning_rate: The largest, of AdamW; reached after the first twentieth of the steps.
 
     Returns:
         Loss, `string_accuracy` and `character_accuracy` of each epoch, those on validation
         pictures under `val_...`.
     """
-    length, alphabet = len(training.texts[0]), model.alphabet
-    groups = [len(alphabet)] * length
-    batches = StringBatches(training, alphabet, batch_size, seed)
+    alphabet = model.alphabet
+    groups = [len(alphabet)] * len(training.texts[0])
+    batches = StringBatches(training, alphabet, batch_size, seed, distort=distort)
     steps = epochs * len(batches)
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 100, steps, warmup_target=learning_rate, warmup_steps=steps // 20
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4),
-        loss=make_loss(loss, length, len(alphabet), label_smoothing),
+        loss=loss,
         metrics=[
             GroupedAccuracy(groups, name="string_accuracy"),
             GroupedAccuracy(groups, mode="each", name="character_accuracy"),
@@ -176,6 +188,12 @@ class Readings(NamedTuple):
 def predict_logits(model: StringReader, pixels: numpy.ndarray) -> numpy.ndarray:
     """The flat logits of pictures with values from 0 to 255."""
     return model.predict(pixels, batch_size=256, verbose=0)
+
+
+def characters(model: StringReader, images: LabelledImages) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The logits of every single character of the pictures, and which character it is."""
+    logits = predict_logits(model, images.pixels).reshape(-1, len(model.alphabet))
+    return logits, numpy.array([model.alphabet.index(c) for c in "".join(images.texts)])
 
 
 def readings(logits: numpy.ndarray, alphabet: str) -> Readings:

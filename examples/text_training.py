@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import keras
 import numpy
-import scipy.optimize
-import scipy.special
 
 import keras_ce
 from examples.labelled_texts import LabelledTexts
@@ -131,27 +129,3 @@ def class_ids(model: TextClassifier, data: LabelledTexts) -> list[int]:
     """A model's class id of each label."""
     id_of_class = {name: index for index, name in enumerate(model.class_names)}
     return [id_of_class[label] for label in data.labels]
-
-
-def best_temperature(logits: numpy.ndarray, labels: Sequence[int]) -> float:
-    """The number to divide logits by for the lowest negative log-likelihood.
-
-    Label smoothing and dropout leave a network less sure than it is right. Guo, Pleiss, Sun and
-    Weinberger (2017), "On Calibration of Modern Neural Networks", section 4.2.
-
-    Args:
-        logits: (texts, classes), of texts that the network did not learn from.
-        labels: The right class of each text.
-    """
-
-    def loss(logarithm: float) -> float:
-        log_probability = scipy.special.log_softmax(logits / numpy.exp(logarithm), axis=1)
-        return -log_probability[numpy.arange(len(labels)), labels].mean()
-
-    return float(numpy.exp(scipy.optimize.minimize_scalar(loss, bounds=(-3, 3)).x))
-
-
-def divide_logits(model: TextClassifier, temperature: float) -> None:
-    """Divides every logit of a model by a number, for good."""
-    layer = model.get_layer("logits")
-    layer.set_weights([weights / temperature for weights in layer.get_weights()])

@@ -40,7 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import keras
 
     import keras_ce
-    from examples import classification_report, string_baseline, string_report, string_training
+    from examples import (
+        classification_report,
+        string_baseline,
+        string_report,
+        string_training,
+        temperature,
+    )
     from recipes.string_reader import StringReader, build_string_reader
 
     keras.utils.set_random_seed(options.seed)
@@ -52,13 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model,
         training,
         validation,
-        loss=options.loss,
-        label_smoothing=options.label_smoothing,
+        loss=string_training.make_loss(
+            options.loss, length, len(alphabet), options.label_smoothing
+        ),
         epochs=options.epochs,
         batch_size=options.batch_size,
         seed=options.seed,
     )
     training_seconds = time.perf_counter() - before
+    # Smoothing and sigmoids leave the network less sure than it is right.
+    divisor = temperature.best_temperature(*string_training.characters(model, validation))
+    characters = [f"character_{position}" for position in range(length)]
+    temperature.divide_logits(model, divisor, characters)
     # A copy without the optimizer's state: a third of the size, and loading it needs no loss.
     plain = StringReader.from_config(model.get_config())
     plain.set_weights(model.get_weights())

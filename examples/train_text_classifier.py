@@ -51,7 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import keras
 
     import keras_ce
-    from examples import classification_report, length_groups, text_baseline, text_training
+    from examples import (
+        classification_report,
+        length_groups,
+        temperature,
+        text_baseline,
+        text_training,
+    )
     from recipes.text_classifier import TextClassifier, build_text_classifier
 
     def new_network(texts: Sequence[str]) -> TextClassifier:
@@ -76,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     model = new_network(training.texts)
     history = text_training.train(model, training, validation, epochs=options.epochs, **settings)
-    temperature = text_training.best_temperature(
+    divisor = temperature.best_temperature(
         length_groups.predict_by_length(model, text_training.token_ids(model, validation.texts)),
         text_training.class_ids(model, validation),
     )
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"once more, {epochs} epochs on all {len(training)} training texts")
         model = new_network(training.texts)
         text_training.train(model, training, epochs=epochs, **settings)
-    text_training.divide_logits(model, temperature)
+    temperature.divide_logits(model, divisor, ["logits"])
     # A copy without the optimizer's state: a third of the size, and loading it needs no loss.
     plain = TextClassifier.from_config(model.get_config())
     plain.set_weights(model.get_weights())

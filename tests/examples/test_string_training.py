@@ -86,6 +86,13 @@ def test_order_and_distortions_are_new_every_epoch_and_those_of_the_seed():
     assert not np.array_equal(epochs(2)[0], first)
 
 
+def test_pictures_can_stay_as_they_are(images):
+    pixels, _ = StringBatches(images, "abc", 5, seed=3, distort=False)[0]
+    np.testing.assert_array_equal(np.sort(pixels.ravel()), np.sort(images.pixels.ravel()))
+    order = pixels[:, 0, 0, 0] // 40 - 1
+    np.testing.assert_array_equal(pixels, images.pixels[order])
+
+
 def test_few_pictures_make_one_batch(images):
     assert len(StringBatches(images, "abc", 64, seed=0)) == 1
     assert len(StringBatches(images, "abc", 64, seed=0)[0][0]) == 5
@@ -127,6 +134,14 @@ def test_readings_of_both_kinds_of_logits():
     yes = expit(logits[0, :3].astype("float64"))
     exactly_one = np.array([yes[k] * np.prod(np.delete(1 - yes, k)) for k in range(3)])
     np.testing.assert_allclose(of_position[0, 0], exactly_one / exactly_one.sum())
+
+
+def test_the_logits_of_single_characters(monkeypatch, images):
+    flat = np.arange(30.0).reshape(5, 6)
+    monkeypatch.setattr(string_training, "predict_logits", lambda model, pixels: flat)
+    logits, ids = string_training.characters(types.SimpleNamespace(alphabet="abc"), images)
+    np.testing.assert_array_equal(logits, np.arange(30.0).reshape(10, 3))
+    assert ids.tolist() == [0, 1, 2, 0, 1, 1, 2, 2, 1, 0]
 
 
 def test_strings_to_test_with_are_of_other_digits(monkeypatch):

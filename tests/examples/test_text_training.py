@@ -6,13 +6,8 @@ import pytest
 
 from examples.labelled_texts import LabelledTexts
 from examples.length_groups import predict_by_length
-from examples.text_training import (
-    batches,
-    best_temperature,
-    divide_logits,
-    token_ids,
-    train,
-)
+from examples.temperature import best_temperature, divide_logits
+from examples.text_training import batches, token_ids, train
 from recipes.text_classifier import build_text_classifier
 
 WORDS = [f"word{number}" for number in range(28)]
@@ -90,7 +85,7 @@ def test_temperature_is_found_and_applied(model, data):
     assert best_temperature(sure * 4, labels) == pytest.approx(4, rel=0.1)
     sequences = token_ids(model, data.texts)
     before = predict_by_length(model, sequences)
-    divide_logits(model, 0.5)
+    divide_logits(model, 0.5, ["logits"])
     np.testing.assert_allclose(
         predict_by_length(model, sequences), before * 2, rtol=1e-5, atol=1e-6
     )
