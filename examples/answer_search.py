@@ -16,6 +16,7 @@ from examples.ranking_baseline import WordSearch
 from examples.vocabulary import UNKNOWN_ID, pad
 
 _CANDIDATES = 100
+_WIDTHS_COMPILED_AHEAD = (8, 16, 24)
 
 
 class AnswerSearch:
@@ -53,9 +54,13 @@ class AnswerSearch:
             answer_index.save_index(
                 index_file, found[0], model=model, answers=content, token_ids=found[1]
             )
-        self._index, self._ids_of_answers = found
+        self._index, ids_of_answers = found
+        self._ids_of_answers = ids_of_answers - {UNKNOWN_ID}
         if hasattr(self._index, "make_direct_map"):
             self._index.make_direct_map()
+        # The first question of each width would wait for the compiler.
+        for words in _WIDTHS_COMPILED_AHEAD:
+            self._question_encoder.predict_on_batch(pad([[UNKNOWN_ID] * words]))
 
     def find(self, question: str, count: int) -> list[tuple[float, str]]:
         """The best answers and their scores, the best first.
@@ -83,7 +88,7 @@ class AnswerSearch:
 
     def _is_known(self, token_id: int) -> bool:
         is_in_vocabulary = UNKNOWN_ID < token_id < self._first_bucket
-        return is_in_vocabulary or token_id in self._ids_of_answers - {UNKNOWN_ID}
+        return is_in_vocabulary or token_id in self._ids_of_answers
 
     def _with_bm25(
         self, question: str, vector: numpy.ndarray, count: int

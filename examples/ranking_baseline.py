@@ -7,7 +7,7 @@ import bm25s
 import numpy
 
 from examples.ranking_questions import RankingQuestion
-from examples.ranking_scores import score_ranking
+from examples.ranking_scores import mean_average_precision
 from examples.vocabulary import split_tokens
 
 # The package's defaults, 1.5 and 0.75, are for documents; single sentences want less.
@@ -64,7 +64,7 @@ def choose_bm25(questions: Sequence[RankingQuestion], token_kind: str) -> tuple[
     labels = [question.labels for question in questions]
 
     def precision(parameters: tuple[float, float]) -> float:
-        return score_ranking(bm25_scores(questions, token_kind, *parameters), labels)["map"]
+        return mean_average_precision(bm25_scores(questions, token_kind, *parameters), labels)
 
     return max(itertools.product(_TERM_SATURATIONS, _LENGTH_PENALTIES), key=precision)
 
@@ -73,7 +73,7 @@ def choose_weight(cosines: Scores, bm25: Scores, labels: Sequence[Sequence[int]]
     """What to multiply BM25 by before it is added to the cosines; 0 where it does not help."""
 
     def precision(weight: float) -> float:
-        return score_ranking(combined(cosines, bm25, weight), labels)["map"]
+        return mean_average_precision(combined(cosines, bm25, weight), labels)
 
     return max(_WEIGHTS, key=precision)
 

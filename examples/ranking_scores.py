@@ -8,6 +8,13 @@ import numpy
 HIT_CUTOFF = 10
 
 
+def mean_average_precision(
+    scores: Sequence[numpy.ndarray], labels: Sequence[Sequence[int]]
+) -> float:
+    """The `map` of `score_ranking` alone."""
+    return _result(keras_rs.metrics.MeanAveragePrecision, _ranked_labels(scores, labels))
+
+
 def score_ranking(
     scores: Sequence[numpy.ndarray], labels: Sequence[Sequence[int]]
 ) -> dict[str, float]:
@@ -23,24 +30,32 @@ def score_ranking(
     Returns:
         `map`, `mrr`, `precision_at_1` and `hit_at_10`, means over the questions.
     """
+    ranked = _ranked_labels(scores, labels)
+    return {
+        "map": _result(keras_rs.metrics.MeanAveragePrecision, ranked),
+        "mrr": _result(keras_rs.metrics.MeanReciprocalRank, ranked),
+        "precision_at_1": _result(keras_rs.metrics.PrecisionAtK, ranked, k=1),
+        "hit_at_10": float((ranked[:, :HIT_CUTOFF] == 1).any(axis=1).mean()),
+    }
+
+
+def _ranked_labels(
+    scores: Sequence[numpy.ndarray], labels: Sequence[Sequence[int]]
+) -> numpy.ndarray:
+    """The labels of each question (questions, candidates), the best first; -1 for no candidate."""
     random = numpy.random.default_rng(0)
-    longest = max(map(len, scores))
-    ranked_labels = numpy.full((len(scores), longest), -1, dtype="float32")  # -1: no candidate
-    for row, of_question, right in zip(ranked_labels, scores, labels, strict=True):
+    ranked = numpy.full((len(scores), max(map(len, scores))), -1, dtype="float32")
+    for row, of_question, right in zip(ranked, scores, labels, strict=True):
         of_question = numpy.asarray(of_question, dtype="float64")
         if not numpy.isfinite(of_question).all():
             raise ValueError("`scores` must be finite; a model that gives NaN ranks nothing.")
         order = numpy.lexsort((random.random(len(of_question)), -of_question))
         row[: len(of_question)] = numpy.asarray(right)[order]
-    places = numpy.tile(numpy.arange(longest, 0, -1, dtype="float32"), (len(scores), 1))
-    metrics = {
-        "map": keras_rs.metrics.MeanAveragePrecision(shuffle_ties=False),
-        "mrr": keras_rs.metrics.MeanReciprocalRank(shuffle_ties=False),
-        "precision_at_1": keras_rs.metrics.PrecisionAtK(k=1, shuffle_ties=False),
-    }
-    results = {}
-    for name, metric in metrics.items():
-        metric.update_state(ranked_labels, places)
-        results[name] = float(metric.result())
-    results["hit_at_10"] = float((ranked_labels[:, :HIT_CUTOFF] == 1).any(axis=1).mean())
-    return results
+    return ranked
+
+
+def _result(metric_class: type, ranked: numpy.ndarray, k: int | None = None) -> float:
+    metric = metric_class(k=k, shuffle_ties=False)
+    places = numpy.arange(ranked.shape[1], 0, -1, dtype="float32")
+    metric.update_state(ranked, numpy.tile(places, (len(ranked), 1)))
+    return float(metric.result())

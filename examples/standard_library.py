@@ -128,18 +128,21 @@ def _parameters_of(node: ast.AST) -> tuple[str, ...]:
     return tuple(name for name in names if name not in {"self", "cls"})
 
 
-def name_and_docstring_pairs(minimum_words: int = 3) -> list[tuple[str, str]]:
+def name_and_docstring_pairs(
+    minimum_words: int = 3, folder: pathlib.Path | None = None
+) -> list[tuple[str, str]]:
     """What the public functions and classes of the standard library are called, and what they do.
 
     Args:
         minimum_words: Shorter paragraphs say too little and are left out.
+        folder: As in `walk_docstrings`.
 
     Returns:
         For each a question, the words of its name and of its parameters, and the answer, the first
         paragraph of its docstring. Each paragraph comes once.
     """
     question_of_answer: dict[str, str] = {}
-    for docstring in walk_docstrings():
+    for docstring in walk_docstrings(folder):
         name = docstring.name.split(".")[-1]
         answer = docstring.first_paragraph
         is_public = docstring.kind != "module" and not name.startswith("_")

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from examples import failures, ranking_sources, run_folder, vocabulary
+from examples import before_training, failures, ranking_sources, run_folder, vocabulary
 from examples.failures import UserError
 
 LARGEST_VOCABULARY = 30_000
@@ -34,7 +34,7 @@ TRAINING = {
     "temperature": 0.05,
     "repeats": 4,
     "learning_rate": 2e-3,
-    "patience": 3,
+    "patience": 5,
 }
 
 
@@ -57,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import keras_ce
     from examples import classification_report, ranker_training, ranking_baseline, ranking_report
     from examples.ranking_scores import score_ranking
-    from recipes._token_model import TokenModel
     from recipes.answer_ranker import build_answer_ranker
 
     keras.utils.set_random_seed(options.seed)
@@ -82,11 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         random_share=options.random_share,
         hardest_among=options.hardest_among,
         seed=options.seed,
+        diagnosis=options.diagnosis,
         **TRAINING,
     )
     for name, model in ranker._asdict().items():
         # A copy without the optimizer's state: a third of the size, and loading it needs no loss.
-        plain = TokenModel.from_config(model.get_config())
+        plain = type(model).from_config(model.get_config())
         plain.set_weights(model.get_weights())
         plain.save(folder / f"{name}.keras")
 
@@ -193,6 +193,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=failures.non_negative_integer, default=0, help="%(default)s")
     parser.add_argument("--output", metavar="DIR", help="new folder; else runs/answer_ranker-1")
+    before_training.add_option(parser)
     return parser.parse_args(arguments)
 
 

@@ -6,7 +6,12 @@ import sys
 import pytest
 
 from examples.failures import UserError
-from examples.standard_library import Docstring, family_texts, walk_docstrings
+from examples.standard_library import (
+    Docstring,
+    family_texts,
+    name_and_docstring_pairs,
+    walk_docstrings,
+)
 
 SOURCE = '''"""Reads mail.
 
@@ -47,6 +52,56 @@ def test_walk_finds_modules_classes_and_functions(tmp_path):
     assert found[0].first_paragraph == "Reads mail."
     assert found[1].first_paragraph == "A box for letters."
     assert (found[0].family, found[4].family) == ("network", None)
+
+
+PARAMETERS = '''
+class HTTPServer2:
+    """Serves pages over HTTP."""
+
+    def __init__(self, host, /, *, port=80, **options):
+        pass
+
+    @classmethod
+    def load_all(cls, file, *names):
+        """Loads all that is named."""
+
+    def _hidden(self):
+        """Not for the public."""
+
+class Plain:
+    """Has no constructor here."""
+
+def again(text):
+    """Serves pages over HTTP."""
+'''
+
+
+def test_a_question_is_a_name_with_its_parameters_in_words(tmp_path):
+    (tmp_path / "pages.py").write_text(PARAMETERS, encoding="utf-8")
+    found = {docstring.name: docstring.parameters for docstring in walk_docstrings(tmp_path)}
+    assert found == {
+        "HTTPServer2": ("host", "port", "options"),
+        "HTTPServer2.load_all": ("file", "names"),
+        "HTTPServer2._hidden": (),
+        "Plain": (),
+        "again": ("text",),
+    }
+    assert name_and_docstring_pairs(3, tmp_path) == [
+        ("http server 2 host port options", "Serves pages over HTTP."),
+        ("load all file names", "Loads all that is named."),
+        ("plain", "Has no constructor here."),
+    ]
+    assert name_and_docstring_pairs(5, tmp_path) == [
+        ("load all file names", "Loads all that is named."),
+    ]
+
+
+def test_the_running_python_has_thousands_of_pairs():
+    pairs = name_and_docstring_pairs()
+    assert len(pairs) > 4000
+    answers = [answer for _, answer in pairs]
+    assert len(set(answers)) == len(answers)
+    assert all(question.strip() for question, _ in pairs)
 
 
 def test_a_python_without_sources_names_the_way_out(tmp_path):

@@ -1,5 +1,7 @@
 """Tokens, vocabulary, padded batches."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,22 @@ def test_ids():
     assert ids("A b never A b") == [3, 2, 1, 3]
     assert ids("[unknown]") == [1, 1, 1]  # three tokens that training never showed
     assert ids("") == []
+
+
+def test_stems_put_the_forms_of_a_word_together():
+    assert split_tokens("Parsing, parsed PARSES; flies!", "stems") == [
+        *("pars", ",", "pars", "pars", ";", "fli", "!")
+    ]
+
+
+def test_unknown_tokens_have_hashed_ids_where_there_are_buckets():
+    ids = TokenIds(["", "[unknown]", "b"], "words", buckets=1000)
+    first, known, other, again = ids("zebra b okapi Zebra")
+    assert known == 2
+    assert first == again != other
+    assert all(3 <= each < 1003 for each in (first, other))
+    # The same in every process: Python's own hash is not.
+    assert first == 3 + zlib.crc32(b"zebra") % 1000
 
 
 def test_pad():
