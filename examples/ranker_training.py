@@ -6,6 +6,7 @@ import keras
 import numpy
 
 import keras_ce
+from examples import before_training
 from examples.answer_triples import AnswerTriples
 from examples.length_groups import predict_by_length
 from examples.ranking_questions import RankingQuestion
@@ -66,6 +67,7 @@ def train(
     learning_rate: float,
     patience: int,
     seed: int,
+    diagnosis: bool = False,
 ) -> Mapping[str, Sequence[float]]:
     """Trains until the mean average precision of the validation questions stops rising.
 
@@ -86,6 +88,7 @@ def train(
         learning_rate: Of Adam.
         patience: Epochs without a higher mean average precision before the training stops.
         seed: Seed of the choice and order of the triples.
+        diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
 
     Returns:
         Loss of each epoch, and the measures on the validation questions under `val_...`.
@@ -116,6 +119,8 @@ def train(
             monitor="val_map", mode="max", patience=patience, restore_best_weights=True
         ),
     ]
+    if diagnosis:
+        before_training.stop_on_errors(ranker.trainer, triples)
     return ranker.trainer.fit(triples, epochs=epochs, shuffle=False, callbacks=callbacks).history
 
 

@@ -8,6 +8,7 @@ import numpy
 import scipy.special
 from PIL import Image
 
+from examples import before_training
 from examples.labelled_images import LabelledImages
 from keras_ce.losses import (
     GroupedSoftmaxCrossentropy,
@@ -134,6 +135,7 @@ def train(
     batch_size: int,
     seed: int,
     distort: bool = True,
+    diagnosis: bool = False,
     learning_rate: float = 2e-3,
 ) -> Mapping[str, Sequence[float]]:
     """Trains a model for all epochs, with steps that shrink to nothing.
@@ -147,6 +149,7 @@ def train(
         batch_size: Pictures in a batch.
         seed: Seed of order and distortions.
         distort: See `StringBatches`.
+        diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         learning_rate: The largest, of AdamW; reached after the first twentieth of the steps.
 
     Returns:
@@ -168,6 +171,8 @@ def train(
             GroupedAccuracy(groups, mode="each", name="character_accuracy"),
         ],
     )
+    if diagnosis:
+        before_training.stop_on_errors(model, batches)
     return model.fit(
         batches,
         validation_data=(validation.pixels, flat_labels(validation.texts, alphabet)),

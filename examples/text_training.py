@@ -6,6 +6,7 @@ import keras
 import numpy
 
 import keras_ce
+from examples import before_training
 from examples.labelled_texts import LabelledTexts
 from examples.length_groups import group_by_length
 from examples.vocabulary import TokenIds, pad
@@ -63,6 +64,7 @@ def train(
     label_smoothing: float,
     class_weight: Sequence[float] | None,
     seed: int,
+    diagnosis: bool = False,
     learning_rate: float = 2e-3,
     patience: int = 3,
 ) -> Mapping[str, Sequence[float]]:
@@ -80,6 +82,7 @@ def train(
         label_smoothing: As in `LabelSmoothedCrossentropy`.
         class_weight: A weight for each class, or `None`.
         seed: Seed of the order of the texts.
+        diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
 
@@ -103,9 +106,12 @@ def train(
                 monitor="val_loss", patience=patience, restore_best_weights=True
             ),
         ]
+    training_batches = batches(model, training, batch_size, seed)
+    if diagnosis:
+        before_training.stop_on_errors(model, training_batches)
     # Texts come shuffled from TextBatches itself.
     return model.fit(
-        batches(model, training, batch_size, seed),
+        training_batches,
         validation_data=validation and batches(model, validation, batch_size),
         epochs=epochs,
         shuffle=False,

@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from examples import failures, image_sources, run_folder
+from examples import before_training, failures, image_sources, run_folder
 from examples.failures import UserError
 
 LOSSES = {
@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epochs=options.epochs,
         batch_size=options.batch_size,
         seed=options.seed,
+        # One softmax over all positions is there to be compared with, mistake and all.
+        diagnosis=options.diagnosis and options.loss != "softmax",
     )
     training_seconds = time.perf_counter() - before
     # Smoothing and sigmoids leave the network less sure than it is right.
@@ -128,6 +130,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=failures.non_negative_integer, default=0, help="%(default)s")
     parser.add_argument("--output", metavar="DIR", help="new folder; else runs/string_reader-1")
+    before_training.add_option(parser)
     return parser.parse_args(arguments)
 
 

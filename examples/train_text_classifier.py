@@ -18,7 +18,7 @@ import collections
 import time
 from collections.abc import Sequence
 
-from examples import failures, run_folder, text_sources, vocabulary
+from examples import before_training, failures, run_folder, text_sources, vocabulary
 from examples.failures import UserError
 from examples.labelled_texts import LabelledTexts
 
@@ -81,7 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seed": options.seed,
     }
     model = new_network(training.texts)
-    history = text_training.train(model, training, validation, epochs=options.epochs, **settings)
+    history = text_training.train(
+        model,
+        training,
+        validation,
+        epochs=options.epochs,
+        diagnosis=options.diagnosis,
+        **settings,
+    )
     divisor = temperature.best_temperature(
         length_groups.predict_by_length(model, text_training.token_ids(model, validation.texts)),
         text_training.class_ids(model, validation),
@@ -165,6 +172,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--class-weight", choices=["balanced"], help="rare classes count more")
     parser.add_argument("--seed", type=failures.non_negative_integer, default=0, help="%(default)s")
     parser.add_argument("--output", metavar="DIR", help="new folder; else runs/text_classifier-1")
+    before_training.add_option(parser)
     return parser.parse_args(arguments)
 
 

@@ -21,7 +21,7 @@ from keras_ce.diagnosis._outputs import Output, collect
 from keras_ce.diagnosis._random_state import kept_random_state
 from keras_ce.diagnosis._report import Finding, Report
 from keras_ce.diagnosis._run import ModelError, rows_at_once
-from keras_ce.diagnosis._sample import Batch, first_line, read_batches
+from keras_ce.diagnosis._sample import Batch, InputError, first_line, read_batches
 
 
 def diagnose(
@@ -81,11 +81,16 @@ def diagnose(
         batches = read_batches(x, y, sample_weight, rows_at_once(model, x))
         findings = list(_numerics.non_finite_data(batches))
         findings += _checked("", _numerics.non_finite_weights, model)
+        outputs: list[Output] = []
+        output_rows = 0
         try:
             outputs, output_rows = collect(model, batches, loss)
+        except InputError:
+            raise
         except ModelError as error:
             findings.append(_model_fails(error))
-            outputs, output_rows = [], 0
+        except Exception as error:  # the promise: no traceback out of the diagnosis itself
+            findings.append(_not_checked("the outputs", error, ""))
         context = _Context(model, batches, loss, len(outputs), findings)
         for index, output in enumerate(outputs):
             findings += _findings_of(output, context, index)
@@ -146,6 +151,8 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
         findings += _checked(name, _numerics.non_finite_outputs, output)
     if output.loss is None:
         return findings
+    if not output.shape:  # one number for all rows: nothing can be told row by row
+        return [*findings, _loss_fails(output)] if output.failure else findings
     if context.ignored_losses:
         findings.append(_first_loss_only(output, context))
     findings += _checked(name, _model_output.activation_findings, output)
@@ -187,15 +194,17 @@ def _checked(
     try:
         return list(check(*arguments))
     except Exception as error:  # the promise: no traceback out of the diagnosis itself
-        return [
-            Finding(
-                "not-checked",
-                "note",
-                f"{check.__name__.replace('_', ' ')} could not be looked at: {first_line(error)}",
-                "Please report this, with the shapes of labels and outputs.",
-                output,
-            )
-        ]
+        return [_not_checked(check.__name__.replace("_", " "), error, output)]
+
+
+def _not_checked(what: str, error: Exception, output: str) -> Finding:
+    return Finding(
+        "not-checked",
+        "note",
+        f"{what} could not be looked at: {first_line(error)}",
+        "Please report this, with the shapes of labels and outputs.",
+        output,
+    )
 
 
 def _first_loss_only(output: Output, context: _Context) -> Finding:

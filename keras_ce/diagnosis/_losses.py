@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 import keras_ce.losses
+from keras_ce.diagnosis._sample import InputError
 from keras_ce.losses._loss import PositionLoss
 from keras_ce.losses._sigmoid import SigmoidLoss
 
@@ -110,6 +111,12 @@ _MADE_FOR_IMBALANCE = (
 )
 
 
+_NO_LOSS = (
+    "`loss` must be a Keras loss, its name, or a function of labels and predictions. "
+    "Received: {!r}."
+)
+
+
 class FunctionLoss(keras.losses.Loss):
     """A function of labels and predictions as Keras makes a loss of it: with the ranks aligned."""
 
@@ -146,12 +153,15 @@ def as_loss(given: Any, label_shape: tuple[int, ...], output_shape: tuple[int, .
     """A loss object for whatever `compile` takes for one output.
 
     Raises:
-        ValueError: it is no loss.
+        InputError: it is no loss.
     """
     if isinstance(given, str) and given.lower() in ("crossentropy", "ce"):
         given = _crossentropy_for(label_shape, output_shape)
     if isinstance(given, (str, dict)):
-        given = keras.losses.get(given)
+        try:
+            given = keras.losses.get(given)
+        except (KeyError, TypeError, ValueError):
+            raise InputError(_NO_LOSS.format(given)) from None
     if isinstance(given, keras.losses.Loss):
         return given
     arguments: dict[str, Any] = {}
@@ -163,10 +173,7 @@ def as_loss(given: Any, label_shape: tuple[int, ...], output_shape: tuple[int, .
         if function is getattr(KERAS, name, None):
             return getattr(KERAS, class_name)(**arguments)
     if not callable(given):
-        raise ValueError(
-            "`loss` must be a Keras loss, its name, or a function of labels and predictions. "
-            f"Received: {given!r}."
-        )
+        raise InputError(_NO_LOSS.format(given))
     return FunctionLoss(given)
 
 

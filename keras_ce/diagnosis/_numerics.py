@@ -90,6 +90,7 @@ def _non_finite(place: str, arrays: list[Array], fix: str, output: str) -> Itera
     for array in arrays:
         if array.dtype.kind not in "fc" and array.dtype.name != "bfloat16":
             continue
+        array = np.atleast_1d(array)
         is_bad = ~np.isfinite(_wide(array))
         if is_bad.any() and not first:
             position = tuple(int(index) for index in np.argwhere(is_bad)[0][1:])

@@ -64,7 +64,7 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
 
     Raises:
         ModelError: the model does not run.
-        ValueError: labels, weights or losses do not fit the outputs.
+        InputError: labels, weights or losses do not fit the outputs.
     """
     predictions = predictions_of(model, batches)
     y_pred = predictions[0]
@@ -121,7 +121,8 @@ def _measure_ends(model: Any, x: Any, outputs: list[Output]) -> None:
     asked = [
         output
         for output in outputs
-        if (output.kind.from_logits is not None and not output.end.kind) or is_constant(output)
+        if output.shape
+        and ((output.kind.from_logits is not None and not output.end.kind) or is_constant(output))
     ]
     if not asked:
         return

@@ -19,6 +19,10 @@ _MOST_SECONDS = 5.0  # of reading a stream, once it has given a row
 Array = np.ndarray[Any, Any]
 
 
+class InputError(ValueError):
+    """The user's loss, labels or weights do not fit; the text says how to put it right."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Inputs, labels and weights of some rows, as (nested) structures of arrays, or None."""

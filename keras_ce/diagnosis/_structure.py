@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_ce.diagnosis._sample import InputError
+
 Path = tuple[Any, ...]
 
 
@@ -81,7 +83,7 @@ def _assign(value: Any, names: list[str], paths: list[Path], what: str) -> list[
     elif len(value) == len(names):
         return list(value)
     shown = list(value) if isinstance(value, Mapping) else f"{len(keras.tree.flatten(value))} parts"
-    raise ValueError(
+    raise InputError(
         f"`{what}` must match the outputs of the model. Received: {what} with {shown} for the "
         f"outputs {[name or 'the only one' for name in names]}. Give one entry for each output, "
         "by name or in their order."
