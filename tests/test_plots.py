@@ -1,9 +1,10 @@
-"""`keras_ce.plots`: what the lines and bars show, where they are drawn, and what is refused."""
+"""`keras_ce.plots`: what the lines and bars show, where they are drawn, and what is refused.
+
+That matplotlib is not imported with keras_ce: tests/test_public_api.py.
+"""
 
 import doctest
 import io
-import os
-import subprocess
 import sys
 
 import keras
@@ -19,7 +20,7 @@ FUNCTIONS = keras_ce.plots.__all__
 HISTORY = {"loss": [2.0, 1.0, 0.5], "val_loss": [2.5, 1.5, 1.2], "accuracy": [0.1, 0.5, 0.9]}
 DRAWN = {
     "loss_and_gradient": lambda ax=None: keras_ce.plots.loss_and_gradient(
-        losses.WeightedSigmoidCrossentropy(from_logits=True), [1.0], points=11, ax=ax
+        losses.WeightedSigmoidCrossentropy(from_logits=True), [1.0], points=31, ax=ax
     ),
     "reliability_diagram": lambda ax=None: keras_ce.plots.reliability_diagram(
         [0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]], ax=ax
@@ -91,27 +92,6 @@ def test_every_function_has_its_file_and_is_drawn_here():
         assert getattr(keras_ce.plots, name).__module__ == f"keras_ce.plots.{name}"
 
 
-def test_matplotlib_is_imported_when_a_figure_is_drawn():
-    script = (
-        "import sys, keras\n"
-        "before = set(sys.modules)\n"
-        "import keras_ce.plots\n"
-        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
-        "print(*sorted(new - set(sys.stdlib_module_names)))\n"
-        "keras_ce.plots.smoothed_label([0, 1])\n"
-        "assert 'matplotlib' in sys.modules\n"
-    )
-    completed = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stdout.split() == ["keras_ce"]
-
-
 def test_without_matplotlib_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
     with pytest.raises(ImportError, match="not installed: pip install matplotlib") as raised:
@@ -148,7 +128,7 @@ def test_every_loss_is_among_the_cases():
 
 @pytest.mark.parametrize(("loss", "y_true", "options"), CASES, ids=lambda case: str(case)[:40])
 def test_the_gradient_is_the_slope_of_the_loss(loss, y_true, options):
-    points = 61 if "entry" not in options or isinstance(options["entry"], int) else 9
+    points = 31 if isinstance(options.get("entry", 0), int) else 9
     figure = keras_ce.plots.loss_and_gradient(
         loss, y_true, logits=(-3.0, 3.2), points=points, **options
     )
@@ -159,17 +139,18 @@ def test_the_gradient_is_the_slope_of_the_loss(loss, y_true, options):
     assert along[0] == pytest.approx(-3.0)
     assert along[-1] == pytest.approx(3.2)
     assert np.ptp(values) > 0.1
-    # The mean of the slopes at both ends of each step: exact but for the curvature.
+    # The mean of the slopes at both ends of each step: exact but for the curvature, and a kink.
+    tolerance = 0.12 if isinstance(loss, losses.MarginRanking) else 0.03 if points == 31 else 0.06
     steps = np.diff(values)
     expected = (slopes[1:] + slopes[:-1]) / 2 * np.diff(along)
-    np.testing.assert_allclose(steps, expected, atol=0.06 if points == 9 else 0.02)
+    np.testing.assert_allclose(steps, expected, atol=tolerance)
 
 
 def test_loss_and_gradient_of_one_sigmoid():
     figure = keras_ce.plots.loss_and_gradient(
-        losses.WeightedSigmoidCrossentropy(from_logits=True), [1.0], logits=(-4, 2), points=7
+        losses.WeightedSigmoidCrossentropy(from_logits=True), [1.0], logits=(-4, 2), points=31
     )
-    along = np.arange(-4.0, 3.0)
+    along = np.linspace(-4, 2, 31)
     name = "keras_ce: WeightedSigmoidCrossentropy"
     np.testing.assert_allclose(
         lines(figure.axes[0])[name], [along, np.log1p(np.exp(-along))], atol=1e-6
@@ -185,7 +166,7 @@ def test_loss_and_gradient_of_one_sigmoid():
     ],
 )
 def test_the_dead_zone_of_clipped_probabilities_is_shown(ours, others, y_true):
-    figure = keras_ce.plots.loss_and_gradient(ours, y_true, compare_with=others, points=36)
+    figure = keras_ce.plots.loss_and_gradient(ours, y_true, compare_with=others, points=31)
     first, second = (f"keras_ce: {type(ours).__name__}", f"keras: {type(others).__name__}")
     along, slopes = lines(figure.axes[1])[first]
     _, clipped = lines(figure.axes[1])[second]
@@ -199,7 +180,7 @@ def test_the_dead_zone_of_clipped_probabilities_is_shown(ours, others, y_true):
         (shaded,) = panel.collections
         edges = shaded.get_paths()[0].vertices[:, 0]
         assert edges.min() == -25
-        assert -17 <= edges.max() < -15
+        assert -17.5 < edges.max() < -15
 
 
 def test_two_losses_that_both_learn_have_no_dead_zone():
@@ -208,9 +189,14 @@ def test_two_losses_that_both_learn_have_no_dead_zone():
         [1, 0],
         compare_with=losses.LabelSmoothedCrossentropy(from_logits=True),
         names=["focal", "smoothed"],
-        points=11,
+        points=31,
     )
     assert list(lines(figure.axes[0])) == list(lines(figure.axes[1])) == ["focal", "smoothed"]
+    assert not figure.axes[0].collections
+    # Where both have nothing left to learn, neither is dead.
+    figure = keras_ce.plots.loss_and_gradient(
+        losses.MarginRanking(0.1), [1, 0], compare_with=losses.MarginRanking(0.2), points=31
+    )
     assert not figure.axes[0].collections
 
 
@@ -220,18 +206,19 @@ def test_the_activation_is_applied_to_a_loss_of_probabilities_alone():
 
     def slopes(loss):
         figure = keras_ce.plots.loss_and_gradient(
-            loss, [1.0, 0.0], activation=steep, logits=(-1, 1), points=3
+            loss, [1.0, 0.0], activation=steep, logits=(-1, 1), points=31
         )
         return next(iter(lines(figure.axes[1]).values()))[1]
 
+    along = np.linspace(-1, 1, 31)
     of_probabilities = slopes(losses.WeightedSigmoidCrossentropy())
-    np.testing.assert_allclose(of_probabilities, 1.5 * (expit([-3, 0, 3]) - 1), atol=1e-5)
+    np.testing.assert_allclose(of_probabilities, 1.5 * (expit(3 * along) - 1), atol=1e-5)
     of_logits = slopes(losses.WeightedSigmoidCrossentropy(from_logits=True))
-    np.testing.assert_allclose(of_logits, 0.5 * (expit([-1, 0, 1]) - 1), atol=1e-5)
+    np.testing.assert_allclose(of_logits, 0.5 * (expit(along) - 1), atol=1e-5)
 
 
 def test_the_unit_can_be_left_out():
-    figure = keras_ce.plots.loss_and_gradient(losses.MarginRanking(), [1, 0], points=3, unit="")
+    figure = keras_ce.plots.loss_and_gradient(losses.MarginRanking(), [1, 0], points=31, unit="")
     assert figure.axes[0].get_ylabel() == "loss"
     assert figure.axes[1].get_ylabel() == "gradient (per unit of the logit)"
     figure = keras_ce.plots.training_history({"loss": [1, 2]}, unit="")
@@ -254,9 +241,9 @@ def test_arguments_of_loss_and_gradient_are_checked(options, message):
 
 
 def test_squared_error_stops_where_crossentropy_pulls_hardest():
-    figure = keras_ce.plots.squared_error_and_crossentropy(logits=(-8, 8), points=17)
+    figure = keras_ce.plots.squared_error_and_crossentropy(logits=(-8, 8), points=31)
     left, right = map(lines, figure.axes)
-    along = np.arange(-8.0, 9.0)
+    along = np.linspace(-8, 8, 31)
     p = expit(along)
     np.testing.assert_allclose(left["cross-entropy"][1], -np.log(p), atol=1e-6)
     np.testing.assert_allclose(left["squared error"][1], (1 - p) ** 2, atol=1e-6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from examples import digit_strings, string_training
+from examples import digit_strings, string_report, string_training
 from examples.labelled_images import LabelledImages
 from examples.string_training import StringBatches, distorted, make_loss, readings
 
@@ -142,6 +142,13 @@ def test_the_logits_of_single_characters(monkeypatch, images):
     logits, ids = string_training.characters(types.SimpleNamespace(alphabet="abc"), images)
     np.testing.assert_array_equal(logits, np.arange(30.0).reshape(10, 3))
     assert ids.tolist() == [0, 1, 2, 0, 1, 1, 2, 2, 1, 0]
+
+
+def test_shares_of_characters_and_of_strings_read_right():
+    labels = string_training.flat_labels(["ab", "ca", "bb", "cc"], "abc")
+    logits = string_training.flat_labels(["ab", "cb", "ac", "cc"], "abc")
+    scores = string_report.score_logits(logits, labels, 2)
+    assert scores == {"character_accuracy": 5 / 8, "string_accuracy": 2 / 4}
 
 
 def test_strings_to_test_with_are_of_other_digits(monkeypatch):
