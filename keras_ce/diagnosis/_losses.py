@@ -209,7 +209,7 @@ def kind_of(loss: Any) -> LossKind:
             ignore=config.get("ignore_class"),
             has_weights=class_name in _MADE_FOR_IMBALANCE,
         )
-    return LossKind(getattr(loss, "name", name) or name, is_custom=True)
+    return LossKind(loss.name if isinstance(loss, FunctionLoss) else name, is_custom=True)
 
 
 def _class_axis(axis: Any, family: str) -> int:

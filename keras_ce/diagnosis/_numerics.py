@@ -103,8 +103,8 @@ def _non_finite(place: str, arrays: list[Array], fix: str, output: str) -> Itera
         yield Finding(
             "non-finite",
             "error",
-            f"{bad:,} of {total:,} numbers in {place} are NaN or infinite, in {rows:,} rows, "
-            f"{first}.",
+            f"{bad:,} of {total:,} numbers in {place} are NaN or infinite, in {rows:,} "
+            f"{'row' if rows == 1 else 'rows'}, {first}.",
             fix,
             output,
         )
