@@ -38,7 +38,7 @@ def _floats(values: Any) -> numpy.ndarray:
 
 
 def _softmax(logits: Any) -> Any:
-    return ops.softmax(ops.convert_to_tensor(_floats(logits)), axis=-1)
+    return ops.softmax(ops.convert_to_tensor(logits, dtype="float32"), axis=-1)
 
 
 def _of_logits(inputs: Inputs) -> Any:

@@ -17,6 +17,8 @@ from recipes._arguments import require_integer, require_share
 # Keeps the columns apart: fewer for each character, and neighbours run into each other.
 _COLUMNS_PER_CHARACTER = 4
 _ROWS = 2
+# Keras's 0.99 takes some hundred steps to forget its beginning: a few hundred pictures train less.
+_MOMENTUM = 0.9
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
@@ -113,7 +115,9 @@ def build_string_reader(
             use_bias=False,  # the normalisation has one
             name=f"convolution_{index}",
         )(features)
-        features = layers.BatchNormalization(name=f"normalization_{index}")(features)
+        features = layers.BatchNormalization(momentum=_MOMENTUM, name=f"normalization_{index}")(
+            features
+        )
         features = layers.ReLU(name=f"relu_{index}")(features)
         _, rows, columns, _ = features.shape
         pool = (
@@ -130,7 +134,9 @@ def build_string_reader(
         if dropout:
             branch = layers.Dropout(dropout, name=f"feature_dropout_{position}")(branch)
         branch = layers.Dense(units, use_bias=False, name=f"hidden_{position}")(branch)
-        branch = layers.BatchNormalization(name=f"hidden_normalization_{position}")(branch)
+        branch = layers.BatchNormalization(
+            momentum=_MOMENTUM, name=f"hidden_normalization_{position}"
+        )(branch)
         branch = layers.ReLU(name=f"hidden_relu_{position}")(branch)
         if dropout:
             branch = layers.Dropout(dropout, name=f"hidden_dropout_{position}")(branch)
