@@ -419,6 +419,13 @@ mistake(
     sparse(from_logits=True),
 )
 mistake(
+    "ids from 1 in the second of two groups",
+    "label-out-of-range",
+    model("sequential", dense(6)),
+    lambda: ids(3, 2) + np.array([0, 1]),
+    lambda: ours.GroupedSoftmaxCrossentropy([3, 3], from_logits=True),
+)
+mistake(
     "rows of zeros for rows to leave out",
     "not-a-distribution",
     model("sequential", dense(3)),

@@ -34,6 +34,7 @@ def label_findings(output: Output, labels: Labels) -> Iterator[Finding]:
     elif kind.family == "grouped":
         if labels.form == "ids":
             yield from _integers(output, labels)
+            yield from _within_groups(output, labels)
         elif labels.form == "rows":
             yield from _within_unit(output, labels)
     else:
@@ -118,6 +119,20 @@ def _ids_within_range(output: Output, labels: Labels) -> Iterator[Finding]:
     else:
         fix = "Correct the labels: ids count from 0."
     yield _range_finding(output, message, fix)
+
+
+def _within_groups(output: Output, labels: Labels) -> Iterator[Finding]:
+    sizes = np.array(output.kind.group_sizes)
+    ids = np.asarray(labels.values, "float64").reshape(-1, len(sizes))
+    is_outside = ((ids < 0) | (ids >= sizes)) & labels.counts.reshape(ids.shape)
+    if is_outside.any():
+        group = int(np.argwhere(is_outside)[0][-1])
+        yield _range_finding(
+            output,
+            f"{is_outside.sum():,} of {ids.size:,} labels lie outside their group, such as "
+            f"{ids[is_outside][0]:g} in group {group}, whose ids are 0 to {sizes[group] - 1}.",
+            "Count from 0 inside each group, or correct `group_sizes`.",
+        )
 
 
 def _within_precision(output: Output, labels: Labels) -> Iterator[Finding]:

@@ -195,8 +195,11 @@ def _high(output: Output, pair: Pair) -> tuple[Array, Array, Array]:
         if output.kind.from_logits:
             predicted = (predicted > 0).astype(float)
         error = np.abs(labels.reshape(gradient.shape) - predicted)
-        losses = np.broadcast_to(values[..., None], gradient.shape)
+        trailing = (1,) * (gradient.ndim - values.ndim)
+        losses = np.broadcast_to(values.reshape(values.shape + trailing), gradient.shape)
         counts = _counts_of(pair, gradient)
+        if output.kind.ignore is not None:
+            counts = counts & (labels.reshape(gradient.shape) != output.kind.ignore)
         return (error > 0.5) & counts & np.isfinite(losses), np.abs(gradient), losses
     slopes = np.abs(gradient).max(output.kind.axis)
     if slopes.shape != values.shape:

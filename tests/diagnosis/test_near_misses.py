@@ -138,6 +138,17 @@ NEAR_MISSES = {
         SPARSE(from_logits=True),
         ids(3),
     ),
+    "dead-gradient: entries that the loss leaves out": lambda: (
+        network("sequential", layers.Dense(4)),
+        ours.WeightedSigmoidCrossentropy(from_logits=True, ignore_label=-1.0),
+        np.array([[1, -1, 0, 1], [0, 1, -1, 0], [1, 0, 0, -1]])[ids(3)],
+    ),
+    "dead-gradient: (batch, time) answers for (batch, time, 1) outputs": lambda: (
+        network("sequential", layers.Dense(1, "sigmoid"), shape=(TIME, 4)),
+        BINARY(),
+        ids(2, TIME),
+        features(TIME, 4),
+    ),
     "initial-loss: twice that of chance": lambda: (
         scaled(network("sequential", layers.Dense(3)), 3),
         SPARSE(from_logits=True),
