@@ -1,7 +1,7 @@
 """Reads strings of composed digits with each loss of a flat vector, on the same data and budget.
 
     python -m benchmarks.string_losses
-    python -m benchmarks.string_losses --strings 1000 --epochs 8 --plain --losses grouped halved sigmoid
+    python -m benchmarks.string_losses --plain --strings 1000 --epochs 8
 
 Prints the share of whole test strings that are read right, for each loss and seed, and the mean
 loss that is left on the training strings per position. `--plain` trains without distortions and
