@@ -326,8 +326,8 @@ mistake(
     "a function around Keras's function that takes the mean",
     "logits-as-probabilities",
     model("subclassed", dense(3)),
-    lambda: one_hot(3),
-    lambda: lambda y_true, y_pred: ops.mean(losses.categorical_crossentropy(y_true, y_pred)),
+    lambda: multi_hot(3),
+    lambda: lambda y_true, y_pred: ops.mean(losses.binary_crossentropy(y_true, y_pred)),
 )
 
 # --- labels ---
@@ -577,6 +577,13 @@ mistake(
     model("functional", operation(ops.log), dense(3)),
     three,
     sparse(from_logits=True),
+)
+mistake(
+    "a loss of one's own takes the logarithm of logits",
+    "non-finite",
+    model("sequential", dense(3)),
+    lambda: one_hot(3),
+    lambda: lambda y_true, y_pred: -ops.sum(y_true * ops.log(y_pred), axis=-1),
 )
 mistake(
     "saturated probabilities",

@@ -105,7 +105,6 @@ class _Context:
     ) -> None:
         self.model = model
         self.inputs = [keras.tree.flatten(batch.x) for batch in batches]
-        self.labels = [keras.tree.flatten(batch.y) for batch in batches]
         self.ignored_losses = _structure.ignored_losses(loss, outputs)
         self.is_finite = not findings
         self.number_of_outputs = outputs
@@ -178,6 +177,7 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
     if output.failure:
         return [*findings, _loss_fails(output)]
     for check in (
+        _numerics.non_finite_losses,
         _weights.weight_findings,
         _weights.broadcast,
         _numerics.initial_loss,

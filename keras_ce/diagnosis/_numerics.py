@@ -85,6 +85,16 @@ def non_finite_outputs(output: Output) -> Iterator[Finding]:
     )
 
 
+def non_finite_losses(output: Output) -> Iterator[Finding]:
+    """`non-finite` in the losses of valid labels and finite predictions."""
+    yield from _non_finite(
+        f"the losses of {output.kind.name}",
+        [pair.values for pair in output.seen if pair.values is not None],
+        "Look in the loss for the logarithm or root of what may be 0 or less, and for a division.",
+        output.name,
+    )
+
+
 def _non_finite(place: str, arrays: list[Array], fix: str, output: str) -> Iterator[Finding]:
     bad, total, first, rows = 0, 0, "", 0
     for array in arrays:

@@ -30,10 +30,10 @@ class Output:
     name: str
     loss: Any
     kind: LossKind
-    end: End
     pairs: list[Pair]
-    is_untrained: bool
-    still_varies: bool
+    end: End = dataclasses.field(default_factory=lambda: End(""))
+    is_untrained: bool = False
+    still_varies: bool = True  # with other weights
 
     @property
     def seen(self) -> list[Pair]:
@@ -89,13 +89,16 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
         for pair, tensor in zip(pairs, tensors, strict=False):
             pair.y_pred = to_numpy(tensor)
             pair.mask = mask_of(tensor)
-        output = _output(name, given[index], pairs, tensors[0])
-        output.is_untrained = _is_untrained(model)
+        if given[index] is None:
+            outputs.append(Output(name, None, LossKind("no loss"), pairs))
+            continue
+        first = pairs[0]
+        label_shape = (1,) if first.y_true is None else tuple(first.y_true.shape)
+        one = as_loss(given[index], label_shape, tuple(first.y_pred.shape))
+        kind = identify(one, first.y_true, tensors[0])
         end = end_in_graph(model, index)
-        output.end = end
-        outputs.append(output)
-        if output.loss is not None:
-            evaluate(output.loss, output.kind, pairs, tensors)
+        outputs.append(Output(name, one, kind, pairs, end, _is_untrained(model)))
+        evaluate(one, kind, pairs, tensors)
     _measure_ends(model, batches[0].x, outputs)
     return outputs, rows
 
@@ -103,17 +106,6 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
 def _is_untrained(model: Any) -> bool:
     optimizer = getattr(model, "optimizer", None)
     return optimizer is not None and int(to_numpy(optimizer.iterations.value)) == 0
-
-
-def _output(name: str, given: Any, pairs: list[Pair], first_tensor: Any) -> Output:
-    if given is None:
-        return Output(name, None, LossKind("no loss"), End(""), pairs, False, True)
-    first = pairs[0]
-    label_shape = () if first.y_true is None else tuple(first.y_true.shape)
-    loss = as_loss(given, label_shape or (1,), tuple(first.y_pred.shape))
-    return Output(
-        name, loss, identify(loss, first.y_true, first_tensor), End(""), pairs, False, True
-    )
 
 
 def _measure_ends(model: Any, x: Any, outputs: list[Output]) -> None:
