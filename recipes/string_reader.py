@@ -58,9 +58,9 @@ def build_string_reader(
     """Builds a convolutional reader of strings of one length.
 
     Every block of the trunk is a convolution, batch normalisation, ReLU and a pooling. Rows are
-    pooled down to two, columns only as far as each character keeps four of them. The first
-    convolution takes steps of two pixels where the image is at least 32 pixels high, and of more
-    where it is larger than 64: a CPU then trains on thousands of images in minutes.
+    pooled down to two, columns only as far as each character keeps four of them. Images of 96 and
+    more rows are made smaller first, and from 32 rows on the first convolution takes steps of two
+    pixels: a CPU then trains on thousands of images in minutes.
 
     Args:
         image_shape: (height, width, channels) of the images.
@@ -104,7 +104,10 @@ def build_string_reader(
 
     images = keras.Input(tuple(image_shape), name="images")
     features = layers.Rescaling(1 / 127.5, offset=-1.0, name="minus_one_to_one")(images)
-    step = 1 if image_shape[0] < 32 else max(2, image_shape[0] // 32)
+    shrink = max(1, min(image_shape[0] // 48, image_shape[1] // (12 * length)))
+    if shrink > 1:
+        features = layers.AveragePooling2D(shrink, name="smaller")(features)
+    step = 2 if features.shape[1] >= 32 else 1
     for index, width in enumerate(filters):
         is_first = index == 0
         features = layers.Conv2D(

@@ -87,21 +87,20 @@ def test_learns_a_string_of_one_character():
     assert (predicted == ids[:, 0]).all()
 
 
-def strides(model):
-    return model.get_layer("convolution_0").strides[0]
-
-
 @pytest.mark.parametrize(
-    ("shape", "length", "stride", "kept"),
+    ("shape", "length", "smaller", "stride", "kept"),
     [
-        ((42, 152, 3), 4, 2, (2, 19)),
-        ((128, 512, 3), 6, 4, (4, 32)),
-        ((5, 3, 1), 3, 1, (2, 3)),
+        ((42, 152, 3), 4, None, 2, (2, 19)),
+        ((192, 512, 3), 6, 4, 2, (3, 32)),
+        ((200, 100, 1), 4, 2, 2, (6, 25)),
+        ((5, 3, 1), 3, None, 1, (2, 3)),
     ],
 )
-def test_rows_are_pooled_and_columns_kept(shape, length, stride, kept):
+def test_rows_are_pooled_and_columns_kept(shape, length, smaller, stride, kept):
     model = build_string_reader(shape, length, 3, filters=(2, 2, 2, 2), units=2)
-    assert strides(model) == stride
+    pooled = [layer.pool_size[0] for layer in model.layers if layer.name == "smaller"]
+    assert pooled == ([smaller] if smaller else [])
+    assert model.get_layer("convolution_0").strides[0] == stride
     assert model.get_layer("features").input.shape[1:3] == kept
 
 
