@@ -160,10 +160,13 @@ def class_weights(
 
 
 def class_weight_list(
-    class_weight: list[float] | dict[int, float], num_classes: int
-) -> list[float]:
-    """One weight per class: missing ids of a dict count 1."""
+    class_weight: list[float] | dict[int, float] | None, num_classes: int | None
+) -> list[float] | None:
+    """One weight per class: missing ids of a dict count 1. None where there are no weights."""
+    if class_weight is None:
+        return None
     if isinstance(class_weight, dict):
+        num_classes = known_classes("class_weight", num_classes)
         too_large = [class_id for class_id in class_weight if class_id >= num_classes]
         if too_large:
             raise ValueError(
@@ -174,14 +177,19 @@ def class_weight_list(
     return per_class("class_weight", class_weight, num_classes)
 
 
-def per_class(name: str, values: list[float], num_classes: int | None) -> list[float]:
-    """Check that a list has one entry per class."""
+def known_classes(name: str, num_classes: int | None) -> int:
+    """Check that the number of classes is known where an argument has numbers per class."""
     if num_classes is None:
         raise ValueError(
             f"`{name}` needs a known number of classes. Received: `y_pred` whose class axis has "
             "an unknown size. Set its shape, for example by a Dense layer."
         )
-    if len(values) != num_classes:
+    return num_classes
+
+
+def per_class(name: str, values: list[float], num_classes: int | None) -> list[float]:
+    """Check that a list has one entry per class."""
+    if len(values) != known_classes(name, num_classes):
         raise ValueError(
             f"`{name}` must have one number per class. Received: {len(values)} numbers for "
             f"{num_classes} classes in `y_pred`."

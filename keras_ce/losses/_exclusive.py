@@ -7,9 +7,9 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_ce.losses import _checks, _labels
-from keras_ce.losses._gradient import largest
+from keras_ce.losses._gradient import largest, smallest
 from keras_ce.losses._loss import LossOptions, PositionLoss
-from keras_ce.losses._softmax import losses_of_ids, losses_of_rows
+from keras_ce.losses._softmax import Blend, losses_of_ids, losses_of_rows
 from keras_ce.losses._values import (
     PROBABILITY_TOLERANCE,
     clamped,
@@ -49,8 +49,11 @@ class SoftmaxLoss(PositionLoss):
         """Losses (N,) of logits or probabilities (N, C) against class ids (N,)."""
 
     @abc.abstractmethod
-    def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
-        """Losses (N,) of logits or probabilities (N, C) against label rows (N, C)."""
+    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+        """Losses (N,) of logits or probabilities (N, C) against label rows (N, C).
+
+        Where `is_counted` (N,) is not None, the rows that do not count may hold anything.
+        """
 
     def position_losses(
         self, y_true: Any, y_pred: Tensor, is_exempt: Tensor | None
@@ -80,7 +83,8 @@ class SoftmaxLoss(PositionLoss):
             is_dense=is_dense,
             from_logits=self.from_logits,
             ignore_class=self.ignore_class,
-            losses_of=self.row_losses if is_dense else self.id_losses,
+            row_losses=self.row_losses,
+            id_losses=self.id_losses,
         )
         return settle(losses, is_valid, either(is_exempt, is_ignored)), is_ignored
 
@@ -97,31 +101,32 @@ class TermLoss(SoftmaxLoss):
             complement: 1 - p, exact also where p is all but 1.
         """
 
-    def weights(self, y_pred: Tensor) -> Tensor | None:
-        """A weight for each class (C,), or None."""
+    def weights(self, num_classes: int | None) -> list[float] | None:
+        """A weight for each class, or None."""
         return None
 
     def id_losses(self, y_pred: Tensor, ids: Tensor) -> Tensor:
         """See the base class."""
-        weights = self.weights(y_pred)
-        mass = ops.ones_like(y_pred[:, 0]) if weights is None else ops.take(weights, ids)
+        mass = weights_of_ids(self.weights(y_pred.shape[-1]), ids, y_pred)
         return losses_of_ids(y_pred, ids, mass, self.term, from_logits=self.from_logits)
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
         """See the base class."""
-        weights = self.weights(y_pred)
-        rows = rows if weights is None else rows * weights
-        return losses_of_rows(y_pred, rows, self.term, from_logits=self.from_logits)
+        return losses_of_rows(
+            y_pred,
+            rows,
+            is_counted,
+            self.term,
+            blend=Blend(self.weights(y_pred.shape[-1])),
+            from_logits=self.from_logits,
+        )
 
 
-def class_weight_tensor(
-    class_weight: list[float] | dict[int, float] | None, y_pred: Tensor
-) -> Tensor | None:
-    """Class weights as a tensor with one weight per class of `y_pred` (..., C)."""
-    if class_weight is None:
-        return None
-    weights = _checks.class_weight_list(class_weight, y_pred.shape[-1])
-    return ops.convert_to_tensor(weights, y_pred.dtype)
+def weights_of_ids(weights: list[float] | None, ids: Tensor, y_pred: Tensor) -> Tensor:
+    """The weight (N,) of each label's class, 1 where there are no weights."""
+    if weights is None:
+        return ops.ones_like(y_pred[:, 0])
+    return ops.take(ops.convert_to_tensor(weights, y_pred.dtype), ids)
 
 
 def checked_losses(
@@ -132,7 +137,8 @@ def checked_losses(
     is_dense: bool,
     from_logits: bool,
     ignore_class: int | None = None,
-    losses_of: Callable[[Tensor, Tensor], Tensor],
+    row_losses: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    id_losses: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Judge labels and predictions, in eager execution by raising, and compute the losses.
 
@@ -143,7 +149,8 @@ def checked_losses(
         is_dense: whether `y_true` holds label rows.
         from_logits: whether `y_pred` holds logits.
         ignore_class: the class id of positions to ignore.
-        losses_of: losses (N,) of predictions (N, C) and ids (N,) or rows (N, C).
+        row_losses: losses (N,) of predictions (N, C), label rows (N, C) and which rows (N,) count.
+        id_losses: losses (N,) of predictions (N, C) and class ids (N,).
 
     Returns:
         The losses (...), which of them are valid, and None or which are ignored.
@@ -155,7 +162,7 @@ def checked_losses(
     if is_dense:
         labels = ops.cast(tensor("y_true", y_true), y_pred.dtype)
         # NaN and infinity survive in the sum: cheaper than a look at each entry.
-        is_valid = ops.all(labels >= 0, -1) & ops.isfinite(ops.sum(labels, -1))
+        is_valid = (smallest(labels) >= 0) & ops.isfinite(ops.sum(labels, -1))
     else:
         labels = _labels.class_ids(y_true, len(y_pred.shape) - 1)
         is_valid = (labels >= 0) & (labels < num_classes)
@@ -164,31 +171,37 @@ def checked_losses(
             is_exempt = either(is_exempt, is_ignored)
     y_pred = exempt_to_zero(y_pred, is_exempt)
     is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
-    rows_are_valid = False
+    labels_are_valid = False
     if is_dense:
-        rows_are_valid = _labels.raise_unless_rows(labels, is_invalid) and is_exempt is None
+        labels_are_valid = _labels.raise_unless_rows(labels, is_invalid)
     else:
         _labels.raise_unless_ids(y_true, is_invalid, num_classes, ignore_class)
     if not from_logits:
         y_pred, is_distribution = probabilities(y_pred, is_exempt)
         is_valid = is_valid & is_distribution
 
-    counts = unless_exempt(is_valid, is_exempt)
-    if not is_dense:
-        labels = ops.reshape(ops.where(counts, labels, ops.zeros_like(labels)), (-1,))
+    is_counted = unless_exempt(is_valid, is_exempt)
+    flat = ops.reshape(y_pred, (-1, num_classes))
+    if is_dense:
+        everything_counts = labels_are_valid and is_exempt is None and from_logits
+        losses = row_losses(
+            flat,
+            ops.reshape(labels, (-1, num_classes)),
+            None if everything_counts else ops.reshape(is_counted, (-1,)),
+        )
     else:
-        if not rows_are_valid:
-            labels = ops.where(ops.expand_dims(counts, -1), labels, 0.0)
-        labels = ops.reshape(labels, (-1, num_classes))
-    losses = losses_of(ops.reshape(y_pred, (-1, num_classes)), labels)
+        labels = ops.where(is_counted, labels, ops.zeros_like(labels))
+        losses = id_losses(flat, ops.reshape(labels, (-1,)))
     return ops.reshape(losses, ops.shape(y_pred)[:-1]), is_valid, is_ignored
 
 
 def probabilities(y_pred: Tensor, is_exempt: Tensor | None) -> tuple[Tensor, Tensor]:
     """Rows of probabilities clamped to [1e-30, 1], and which rows are probabilities at all."""
     high = ops.squeeze(largest(y_pred), -1)
-    is_valid = ops.all(y_pred >= -PROBABILITY_TOLERANCE, -1) & (high > 0)
+    is_valid = (smallest(y_pred) >= -PROBABILITY_TOLERANCE) & (high > 0)
     is_valid = is_valid & (high <= 1 + PROBABILITY_TOLERANCE)
+    # Under XLA, the smallest and the largest entry may not be the NaN; the sum is.
+    is_valid = is_valid & ops.isfinite(ops.sum(y_pred, -1))
 
     def message(position: tuple[int, ...]) -> str:
         row = _checks.to_numpy(y_pred)[position]

@@ -2,19 +2,29 @@
 
 The one place of the package that knows which backend runs. Keras's `ops.custom_gradient` serves
 TensorFlow and JAX. On torch it loses second derivatives, does not work under `torch.func` and
-reruns the forward pass on any exception, so torch gets its own `autograd.Function`; and torch
-copies a whole matrix to change one entry per row unless told to change it in place.
+reruns the forward pass on any exception, so torch gets its own `autograd.Function`. And each
+operation of torch writes a new matrix unless told to change one in place.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 Tensor = Any
 Forward = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 Backward = Callable[..., Tensor]
+
+CLASSES_WORTH_COMPILING = 1024
+"""From here on, XLA saves more than it costs to compile once for each shape of a batch."""
+
+ELEMENTS_OF_A_PIECE = 2**20
+"""4 MB in float32."""
+
+LAST_EXACT_FLOAT = 2**24
+"""Integers up to here are float32 numbers."""
 
 
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
@@ -32,7 +42,7 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
         The losses.
     """
     if keras.backend.backend() == "torch":
-        return _torch_function().apply(forward, backward, inputs, *constants)[0]
+        return _torch_function().apply((forward, backward, False), inputs, *constants)[0]
 
     @ops.custom_gradient
     def losses_with_gradient(inputs: Tensor, *constants: Tensor) -> tuple[Tensor, Any]:
@@ -47,6 +57,29 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
     return losses_with_gradient(inputs, *constants)
 
 
+def closed_form_of_rows(
+    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor
+) -> Tensor:
+    """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
+
+    Which allows to do better with many classes. TensorFlow's graphs compile the computation by
+    XLA, which needs no memory between its operations. On torch, rows go piece by piece through
+    the processor's cache, and only the gradient has the size of the logits.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return _torch_function().apply((forward, backward, True), inputs, *constants)[0]
+    if backend == "tensorflow":
+        import tensorflow
+
+        has_many_classes = (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
+        # Eager, each call would be compiled anew.
+        if has_many_classes and not tensorflow.executing_eagerly():
+            forward = tensorflow.function(forward, jit_compile=True, autograph=False)
+            backward = tensorflow.function(backward, jit_compile=True, autograph=False)
+    return closed_form(forward, backward, inputs, *constants)
+
+
 def largest(rows: Tensor) -> Tensor:
     """The largest entry of each row: (..., C) to (..., 1)."""
     if keras.backend.backend() == "torch":
@@ -54,19 +87,40 @@ def largest(rows: Tensor) -> Tensor:
     return ops.max(rows, -1, keepdims=True)
 
 
-def top_ids(rows: Tensor) -> Tensor:
-    """Where the largest entry of each row stands: (N, C) to (N,), int32."""
-    # Not ops.argmax, which makes four more passes to tell -0.0 from 0.0.
-    backend = keras.backend.backend()
-    if backend == "torch":
-        return ops.cast(rows.argmax(-1), "int32")
-    if backend == "jax":
-        import jax.numpy
+def smallest(rows: Tensor) -> Tensor:
+    """The smallest entry of each row: (..., C) to (...)."""
+    if keras.backend.backend() == "torch":
+        return rows.amin(-1)
+    return ops.min(rows, -1)
 
-        return jax.numpy.argmax(rows, -1).astype("int32")
-    import tensorflow
 
-    return tensorflow.argmax(rows, -1, output_type="int32")
+def top(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
+    if keras.backend.backend() == "torch":
+        ids = rows.argmax(-1)
+        return label_entry(rows, ids), ops.cast(ids, "int32")
+    peak = largest(rows)
+    # ops.argmax makes four more passes to tell -0.0 from 0.0, and XLA takes long for it. Here the
+    # distance to the peak, driven beyond all bounds, leaves the first class at the peak on top.
+    far_below = (rows - peak) * largest_number(rows)
+    classes = ops.arange(ops.shape(rows)[-1], dtype=rows.dtype)
+    first = -ops.max(far_below - classes, -1)
+    return peak, ops.cast(ops.where(ops.isfinite(first), first, 0.0), "int32")
+
+
+def largest_number(values: Tensor) -> float:
+    """The largest finite number of a tensor's dtype."""
+    return float(np.finfo(keras.backend.standardize_dtype(values.dtype)).max)
+
+
+def inner_product(rows: Tensor, values: Tensor) -> Tensor:
+    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0."""
+    if keras.backend.backend() == "torch":
+        return (rows * values).nansum(-1, keepdim=True)
+    # No selection, as in `without_label_entry`. -infinity becomes a number that any label mass
+    # worth the name, times a power of two, carries beyond the largest one.
+    finite = ops.maximum(values, -largest_number(values))
+    return ops.sum(rows * 2.0**64 * finite, -1, keepdims=True) / 2.0**64
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
@@ -79,23 +133,65 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
 
     `rows` must be a tensor that nobody else needs: it may be overwritten.
     """
-    backend = keras.backend.backend()
-    if backend != "jax":
-        number, values = ops.arange(ops.shape(rows)[0], dtype=ids.dtype), ops.squeeze(values, -1)
-    if backend == "torch":
+    if keras.backend.backend() == "torch":
+        number = ops.arange(ops.shape(rows)[0], dtype=ids.dtype)
         # Autograd records this line only for second derivatives, and needs the old values then.
-        return (rows.index_put if _records() else rows.index_put_)((number, ids), values)
-    if backend == "tensorflow":
-        return ops.scatter_update(rows, ops.stack([number, ids], axis=-1), values)
+        put = rows.index_put if _records() else rows.index_put_
+        return put((number, ids), ops.squeeze(values, -1))
     classes = ops.arange(ops.shape(rows)[-1], dtype=ids.dtype)
     return ops.where(classes == ops.expand_dims(ids, -1), values, rows)
 
 
-def exponential(rows: Tensor) -> Tensor:
-    """`exp(rows)`. `rows` must be a tensor that nobody else needs: it may be overwritten."""
+def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n.
+
+    `rows` may be overwritten, as above.
+    """
+    if keras.backend.backend() == "torch":
+        return with_label_entry(rows, ids, ops.zeros_like(rows[:, :1]))
+    if (rows.shape[-1] or 0) > LAST_EXACT_FLOAT:
+        return with_label_entry(rows, ids, ops.zeros_like(rows[:, :1]))
+    # A product, not a selection: XLA on JAX adds up the rows of a selection three times slower.
+    classes = ops.arange(ops.shape(rows)[-1], dtype=rows.dtype)
+    distance = ops.absolute(classes - ops.cast(ids, rows.dtype)[:, None])
+    return rows * ops.minimum(distance, 1.0)
+
+
+def apart(column: Tensor, use: int) -> Tensor:
+    """`column` (N, 1) for its `use`-th use, counted from 1, that shares nothing with the others.
+
+    XLA on JAX would write what two sums over a row have in common to a matrix, and read it twice.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        for _ in range(use):  # Two barriers alike would be taken for one.
+            column = jax.lax.optimization_barrier(column)
+    return column
+
+
+def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
+    """Numbers (N, C) in the proportions of exp(rows), in a tensor that may be overwritten.
+
+    Args:
+        rows: numbers (N, C).
+        peak: the largest one of each row (N, 1).
+    """
+    if keras.backend.backend() == "torch":
+        return rows.softmax(-1)  # One operation; exp(rows - peak) takes two.
+    return ops.exp(rows - peak)
+
+
+def top_exponential(parts: Tensor) -> Tensor | float:
+    """The largest of the `exponentials` of each row."""
+    return largest(parts) if keras.backend.backend() == "torch" else 1.0
+
+
+def scaled(rows: Tensor, factors: Tensor) -> Tensor:
+    """`rows * factors`. `rows` may be overwritten, as above."""
     if keras.backend.backend() == "torch" and not _records():
-        return rows.exp_()
-    return ops.exp(rows)
+        return rows.mul_(factors)
+    return rows * factors
 
 
 def minus_product(rows: Tensor, factors: Tensor, values: Tensor) -> Tensor:
@@ -111,6 +207,22 @@ def _records() -> bool:
     return bool(torch.is_grad_enabled())
 
 
+def _pieces(matrix: Tensor) -> list[slice]:
+    """Slices of rows that fit in a processor's cache; none where it is not worth the while."""
+    import torch
+
+    number, width = matrix.shape
+    is_plain = matrix.device.type == "cpu" and not torch.compiler.is_compiling()
+    if not is_plain or number * width < 4 * ELEMENTS_OF_A_PIECE:
+        return []
+    step = max(1, ELEMENTS_OF_A_PIECE // width)
+    return [slice(start, start + step) for start in range(0, number, step)]
+
+
+def _rows(piece: slice, tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    return [values[piece] for values in tensors]
+
+
 def _torch_function() -> Any:
     global _function
     if _function is None:
@@ -120,26 +232,45 @@ def _torch_function() -> Any:
             generate_vmap_rule = True
 
             @staticmethod
-            def forward(forward: Forward, backward: Backward, *tensors: Tensor) -> Any:
-                losses, residuals = forward(*tensors)
-                return losses, *residuals
+            def forward(passes: tuple[Forward, Backward, bool], *tensors: Tensor) -> Any:
+                forward, _, goes_by_rows = passes
+                pieces = _pieces(tensors[0]) if goes_by_rows else []
+                if not pieces:
+                    losses, residuals = forward(*tensors)
+                    return losses, *residuals
+                results = [forward(*_rows(piece, tensors)) for piece in pieces]
+                losses = torch.cat([losses for losses, _ in results])
+                parts = zip(*(residuals for _, residuals in results), strict=True)
+                return losses, *(torch.cat(part) for part in parts)
 
             @staticmethod
             def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-                ctx.passes, tensors, residuals = inputs[:2], inputs[2:], output[1:]
+                ctx.passes, tensors, residuals = inputs[0], inputs[1:], output[1:]
                 ctx.num_tensors = len(tensors)
                 ctx.mark_non_differentiable(*residuals)
                 ctx.save_for_backward(*tensors, *residuals)
 
             @staticmethod
             def backward(ctx: Any, upstream: Tensor, *_: Tensor) -> Any:
-                forward, backward = ctx.passes
+                forward, backward, goes_by_rows = ctx.passes
                 tensors = ctx.saved_tensors[: ctx.num_tensors]
                 residuals = ctx.saved_tensors[ctx.num_tensors :]
                 if torch.is_grad_enabled():  # A second derivative has to see the forward pass.
                     _, residuals = forward(*tensors)
-                gradient = backward(upstream, residuals, *tensors)
-                return None, None, gradient, *(None,) * (ctx.num_tensors - 1)
+                    gradient = backward(upstream, residuals, *tensors)
+                elif goes_by_rows and (pieces := _pieces(tensors[0])):
+                    gradient = None
+                    for piece in pieces:
+                        part = backward(
+                            upstream[piece], _rows(piece, residuals), *_rows(piece, tensors)
+                        )
+                        if gradient is None:
+                            # Of the part, so that vmap knows that it has a batch.
+                            gradient = part.new_empty(tensors[0].shape)
+                        gradient[piece] = part
+                else:
+                    gradient = backward(upstream, residuals, *tensors)
+                return None, gradient, *(None,) * (ctx.num_tensors - 1)
 
         _function = ClosedForm
     return _function

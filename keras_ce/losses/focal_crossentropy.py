@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import TermLoss, class_weight_tensor
+from keras_ce.losses._exclusive import TermLoss
 from keras_ce.losses._loss import LossOptions
 from keras_ce.losses._values import finite_product, ratio
 
@@ -74,9 +74,9 @@ class FocalCrossentropy(TermLoss):
         self.gamma = _checks.number("gamma", gamma, minimum=0)
         self.class_weight = _checks.class_weights(class_weight)
 
-    def weights(self, y_pred: Tensor) -> Tensor | None:
+    def weights(self, num_classes: int | None) -> list[float] | None:
         """See the base class."""
-        return class_weight_tensor(self.class_weight, y_pred)
+        return _checks.class_weight_list(self.class_weight, num_classes)
 
     def term(self, information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
         """See the base class."""

@@ -10,8 +10,8 @@ from keras import ops
 from keras_ce.losses import _checks, _labels
 from keras_ce.losses._exclusive import checked_losses
 from keras_ce.losses._loss import LossOptions, PositionLoss
-from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
-from keras_ce.losses._values import last_axis_size, settle, tensor
+from keras_ce.losses._softmax import AS_THEY_ARE, Blend, crossentropy_of_rows, losses_of_ids
+from keras_ce.losses._values import settle, tensor
 
 Tensor = Any
 
@@ -111,7 +111,8 @@ class GroupedSoftmaxCrossentropy(PositionLoss):
                 block_exempt,
                 is_dense=is_dense,
                 from_logits=self.from_logits,
-                losses_of=self._row_losses if is_dense else self._id_losses,
+                row_losses=self._row_losses,
+                id_losses=self._id_losses,
             )
             total = total + ops.sum(losses, -1)
             is_valid = ops.logical_and(is_valid, ops.all(is_block_valid, -1))
@@ -124,11 +125,12 @@ class GroupedSoftmaxCrossentropy(PositionLoss):
             y_pred, ids, mass, uniform_share=self.label_smoothing, from_logits=self.from_logits
         )
 
-    def _row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
-        if self.label_smoothing:
-            rows = (1 - self.label_smoothing) * rows
-            rows = rows + self.label_smoothing / last_axis_size(y_pred)
-        return crossentropy_of_rows(y_pred, rows, from_logits=self.from_logits)
+    def _row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+        share = self.label_smoothing
+        blend = Blend(1 - share, shift_mass=share) if share else AS_THEY_ARE
+        return crossentropy_of_rows(
+            y_pred, rows, is_counted, blend=blend, from_logits=self.from_logits
+        )
 
 
 def grouped_softmax_crossentropy(

@@ -7,10 +7,9 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import SoftmaxLoss, class_weight_tensor
+from keras_ce.losses._exclusive import SoftmaxLoss, weights_of_ids
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
-from keras_ce.losses._values import last_axis_size
+from keras_ce.losses._softmax import Blend, crossentropy_of_rows, losses_of_ids
 
 Tensor = Any
 
@@ -84,29 +83,40 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
         """See the base class."""
         smoothing = self.label_smoothing
         if smoothing and (self.prior is not None or self.class_weight is not None):
-            return self.row_losses(y_pred, ops.one_hot(ids, y_pred.shape[-1], dtype=y_pred.dtype))
-        weights = class_weight_tensor(self.class_weight, y_pred)
-        if weights is None:
-            mass = ops.full_like(y_pred[:, 0], 1 - smoothing)
-        else:
-            mass = ops.take(weights, ids)
+            rows = ops.one_hot(ids, y_pred.shape[-1], dtype=y_pred.dtype)
+            return self.row_losses(y_pred, rows, None)
+        weights = _checks.class_weight_list(self.class_weight, y_pred.shape[-1])
+        mass = (1 - smoothing) * weights_of_ids(weights, ids, y_pred)
         return losses_of_ids(
             y_pred, ids, mass, uniform_share=smoothing, from_logits=self.from_logits
         )
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
         """See the base class."""
-        if self.label_smoothing:
-            rows = (1 - self.label_smoothing) * rows + self.label_smoothing * self._prior(y_pred)
-        weights = class_weight_tensor(self.class_weight, y_pred)
-        rows = rows if weights is None else rows * weights
-        return crossentropy_of_rows(y_pred, rows, from_logits=self.from_logits)
+        return crossentropy_of_rows(
+            y_pred,
+            rows,
+            is_counted,
+            blend=self._blend(y_pred.shape[-1]),
+            from_logits=self.from_logits,
+        )
 
-    def _prior(self, y_pred: Tensor) -> Tensor:
-        if self.prior is None:
-            return 1 / last_axis_size(y_pred)
-        prior = _checks.per_class("prior", self.prior, y_pred.shape[-1])
-        return ops.convert_to_tensor([item / sum(prior) for item in prior], y_pred.dtype)
+    def _blend(self, num_classes: int | None) -> Blend:
+        """(1 - e) y + e u, times the class weights."""
+        share = self.label_smoothing
+        weights = _checks.class_weight_list(self.class_weight, num_classes)
+        if not share:
+            return Blend(weights)
+        if self.prior is not None:
+            prior = _checks.per_class("prior", self.prior, num_classes)
+        elif weights is not None:
+            prior = [1.0] * len(weights)
+        else:
+            return Blend(1 - share, shift_mass=share)
+        weights = weights or [1.0] * len(prior)
+        total = sum(prior)
+        shift = [share * weight * item / total for weight, item in zip(weights, prior, strict=True)]
+        return Blend([(1 - share) * weight for weight in weights], shift, sum(shift))
 
 
 def label_smoothed_crossentropy(

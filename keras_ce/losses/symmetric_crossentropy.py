@@ -9,7 +9,12 @@ from keras import ops
 from keras_ce.losses import _checks
 from keras_ce.losses._exclusive import SoftmaxLoss
 from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids, mean_under_prediction
+from keras_ce.losses._softmax import (
+    counted,
+    crossentropy_of_rows,
+    losses_of_ids,
+    mean_under_prediction,
+)
 
 Tensor = Any
 
@@ -87,8 +92,9 @@ class SymmetricCrossentropy(SoftmaxLoss):
         mass = ops.ones_like(y_pred[:, 0])
         return losses_of_ids(y_pred, ids, mass, term, from_logits=self.from_logits)
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
         """See the base class."""
+        rows = counted(rows, is_counted)
         is_cut = rows < math.exp(LOG_OF_ZERO)
         costs = ops.where(is_cut, -LOG_OF_ZERO, -ops.log(ops.where(is_cut, 1.0, rows)))
         forward = crossentropy_of_rows(y_pred, self.alpha * rows, from_logits=self.from_logits)

@@ -1,0 +1,141 @@
+"""Many classes: compiled row kernels in TensorFlow's graphs, pieces of rows on torch."""
+
+import numpy as np
+import pytest
+from backends import BACKEND, MODES, gradient
+
+from keras_ce.losses import (
+    FocalCrossentropy,
+    LabelSmoothedCrossentropy,
+    SymmetricCrossentropy,
+    _gradient,
+)
+
+NUMBER, CLASSES = 40, 1030  # the last piece of rows is a small one
+GENERATOR = np.random.default_rng(0)
+LOGITS = GENERATOR.normal(size=(NUMBER, CLASSES)).astype("float32") * 3
+IDS = GENERATOR.integers(0, CLASSES, NUMBER).astype("int32")
+LOGITS[np.arange(0, NUMBER, 3), IDS[::3]] += 60  # losses far below 1e-7
+LOGITS[5] = 0
+LOGITS[6, :2] = 70  # two classes on top
+LOGITS[7, 3] = -np.inf
+ROWS = GENERATOR.random((NUMBER, CLASSES)).astype("float32") / 400
+ROWS[7, 3] = 0
+ROWS[::2] = np.eye(CLASSES, dtype="float32")[IDS[::2]]
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    """Pieces of three rows."""
+    monkeypatch.setattr(_gradient, "ELEMENTS_OF_A_PIECE", 3 * CLASSES)
+
+
+def crossentropy(rows):
+    """Value and gradient against label rows, from the definition, in float64."""
+    shifted = LOGITS.astype("float64") - LOGITS.max(-1, keepdims=True)
+    total = np.exp(shifted).sum(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        terms = np.where(rows == 0, 0, rows * (np.log(total) - shifted))
+    return terms.sum(-1), np.exp(shifted) / total * rows.sum(-1, keepdims=True) - rows
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("labels", [IDS, ROWS], ids=["ids", "rows"])
+def test_crossentropy(labels, mode):
+    rows = np.eye(CLASSES)[IDS] if labels is IDS else ROWS.astype("float64")
+    values, slopes = crossentropy(rows)
+    loss = LabelSmoothedCrossentropy(0, from_logits=True, reduction="none")
+    value, slope = gradient(lambda y_pred, y_true: loss(y_true, y_pred), LOGITS, labels, mode=mode)
+    is_small = values < 1e-12  # the float64 sum over all classes loses these
+    assert np.all((value[is_small] > 0) & (value[is_small] < 2e-12))
+    np.testing.assert_allclose(value[~is_small], values[~is_small], rtol=5e-6)
+    np.testing.assert_allclose(slope, slopes, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_smoothing(mode):
+    logits = np.where(np.isinf(LOGITS), 0, LOGITS)
+    rows = 0.8 * np.eye(CLASSES)[IDS] + 0.2 / CLASSES
+    shifted = logits.astype("float64")
+    shifted -= np.log(np.exp(shifted).sum(-1, keepdims=True))
+    loss = LabelSmoothedCrossentropy(0.2, from_logits=True, reduction="none")
+    value, slope = gradient(lambda y_pred, y_true: loss(y_true, y_pred), logits, IDS, mode=mode)
+    np.testing.assert_allclose(value, -(rows * shifted).sum(-1), rtol=5e-6)
+    np.testing.assert_allclose(slope, np.exp(shifted) - rows, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [FocalCrossentropy(from_logits=True), SymmetricCrossentropy(from_logits=True)],
+    ids=lambda loss: loss.name,
+)
+def test_pieces_and_compiled_kernels_change_nothing(loss, monkeypatch):
+    def losses(y_pred, y_true):
+        return loss.call(y_true, y_pred)
+
+    found = gradient(losses, LOGITS, ROWS, mode=MODES[:2][-1])
+    monkeypatch.setattr(_gradient, "ELEMENTS_OF_A_PIECE", LOGITS.size)
+    value, slope = gradient(losses, LOGITS, ROWS)
+    np.testing.assert_allclose(found[0], value, rtol=1e-5)
+    np.testing.assert_allclose(found[1], slope, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_invalid_row_is_nan_and_teaches_nothing(mode):
+    from keras_ce import set_value_checks
+
+    rows = ROWS.copy()
+    rows[4, 9] = np.nan
+    loss = LabelSmoothedCrossentropy(0.1, from_logits=True, reduction="none")
+    logits = np.where(np.isinf(LOGITS), 0, LOGITS)
+    set_value_checks(False)
+    try:
+        value, slope = gradient(
+            lambda y_pred, y_true: loss(y_true, y_pred), logits, rows, mode=mode
+        )
+    finally:
+        set_value_checks(True)
+    assert np.flatnonzero(np.isnan(value)).tolist() == [4]
+    assert not np.any(slope[4])
+    assert np.all(np.isfinite(slope))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only torch goes piece by piece")
+class TestPiecesOfTorch:
+    def test_forward_and_backward_see_three_rows_at_a_time(self, monkeypatch):
+        seen = []
+        softmax = _gradient.exponentials
+
+        def watched(rows, peak):
+            seen.append(rows.shape[0])
+            return softmax(rows, peak)
+
+        monkeypatch.setattr("keras_ce.losses._softmax.exponentials", watched)
+        loss = LabelSmoothedCrossentropy(from_logits=True)
+        gradient(lambda y_pred, y_true: loss(y_true, y_pred), LOGITS, IDS)
+        assert seen == 2 * (13 * [3] + [1])
+
+    def test_vmap_over_the_batch(self):
+        import torch
+
+        loss = LabelSmoothedCrossentropy(0, from_logits=True)
+        logits = torch.tensor(np.stack([LOGITS, LOGITS[::-1].copy()]))
+        ids = torch.tensor(np.stack([IDS, IDS[::-1].copy()]))
+
+        def total(y_pred, y_true):
+            return loss.call(y_true, y_pred).sum()
+
+        slopes = torch.func.vmap(torch.func.grad(total))(logits, ids)
+        _, expected = crossentropy(np.eye(CLASSES)[IDS])
+        np.testing.assert_allclose(slopes[0].numpy(), expected, atol=1e-6)
+        np.testing.assert_allclose(slopes[1].numpy(), expected[::-1], atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="torch has an operation for one entry per row")
+def test_ids_beyond_what_a_float_holds(monkeypatch):
+    monkeypatch.setattr(_gradient, "LAST_EXACT_FLOAT", CLASSES - 1)
+    values, slopes = crossentropy(np.eye(CLASSES)[IDS])
+    loss = LabelSmoothedCrossentropy(0, from_logits=True, reduction="none")
+    value, slope = gradient(lambda y_pred, y_true: loss(y_true, y_pred), LOGITS, IDS)
+    np.testing.assert_allclose(value[1::3], values[1::3], rtol=5e-6)
+    np.testing.assert_allclose(slope, slopes, atol=1e-6)
