@@ -108,6 +108,11 @@ NEAR_MISSES = {
         BINARY(),
         np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]])[ids(4)],
     ),
+    "grouped-labels: two rows that repeat, which may be chance": lambda: (
+        network("sequential", layers.Dense(4, "sigmoid")),
+        BINARY(),
+        np.array([[1, 0, 1, 0], [0, 1, 0, 1]])[ids(2)],
+    ),
     "multi-label-with-softmax: two labels that share one row's mass": lambda: (
         network("sequential", layers.Dense(4)),
         DENSE(from_logits=True),
@@ -199,6 +204,21 @@ def test_nothing_is_found(name):
     codes = [finding.code for finding in report.findings]
     expected = ["imbalance"] if name.startswith("non-finite") else []
     assert codes == expected, str(report)
+
+
+def test_the_model_runs_as_in_inference():
+    class LoudInTraining(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = layers.Dense(3)
+
+        def call(self, inputs, training=True):
+            return self.head(inputs) * (1000.0 if training else 1.0)
+
+    model = LoudInTraining()
+    model(features())
+    compiled(model, SPARSE(from_logits=True))
+    assert keras_ce.diagnose(model, features(), ids(3)).findings == []
 
 
 def test_weights_of_rows_with_one_loss_each():
