@@ -7,6 +7,17 @@
 Without arguments it learns to find what a function or class of Python's own standard library does
 from its name and the names of its parameters. Writes three models, their numbers and pictures into
 a new folder, for `examples.search_answers`.
+
+Reached on the test questions, mean and standard deviation over seeds, with 2 busy cores:
+
+    questions                                     ranker           BM25   both added up    minutes
+    WikiQA (seeds 0-4)         MAP                0.649 +- 0.013   0.631  0.665 +- 0.025   1.4
+                               MRR                0.665 +- 0.014   0.642  0.683 +- 0.025
+    standard library (0-2,     MRR, 1 right and   0.905 +- 0.005   0.853  0.918 +- 0.004   1.5
+    Python 3.11.7)             9 other answers
+
+BM25 here has stems, and its parameters are chosen on the validation questions, as is its weight in
+the sum. With its package's defaults it reaches 0.592 (MAP, WikiQA).
 """
 
 import argparse
