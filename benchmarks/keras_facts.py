@@ -97,7 +97,7 @@ def temporary_megabytes(loss: Callable) -> str:
 
 def rows() -> list[tuple[int, str, Callable, Callable]]:
     """Number, what is measured, Keras's way and ours."""
-    wrong, ids = [[1e-12, 1.0, 0.0]], np.array([0])
+    wrong = [[1e-12, 1.0, 0.0]]
     times = np.arange(12, dtype="float32").reshape(2, 2, 3) / 5
     time_ids, row_weights = np.array([[0, 1], [2, 0]]), np.array([0.0, 1.0])
     groups = np.array([[2.0, 0, 0, 0, 1, 0]], "float32")

@@ -17,7 +17,6 @@ from keras import ops
 
 from keras_ce import losses
 
-
 BACKEND = keras.backend.backend()
 
 
