@@ -248,8 +248,9 @@ def test_half_precision_gives_float32_cosines():
         keras.config.set_dtype_policy("float32")
     ids = random_ids(2, 4)
     scores = call(ranker.trainer, ids, ids, np.zeros((2, 3)))
-    assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
+    vectors = [call(encoder, ids) for encoder in ranker[1:]]
+    assert {array.dtype for array in (scores, *vectors)} == {np.dtype("float32")}
 
 
 def test_layers_against_their_formulas():
