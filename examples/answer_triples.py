@@ -12,6 +12,7 @@ from examples.vocabulary import pad
 
 Encode = Callable[[Sequence[str]], list[list[int]]]
 
+
 class AnswerTriples(keras.utils.PyDataset):
     """Batches of question, right answer and wrong answer, of similar length.
 
