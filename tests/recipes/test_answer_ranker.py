@@ -19,7 +19,7 @@ SMALL = {"embedding_dim": 8, "units": 5}
 QUICK = {"run_eagerly": keras.backend.backend() != "jax"}
 VARIANTS = {
     "last": {},
-    "mean both ways": {"bidirectional": True, "pooling": "mean", "dropout": 0.5},
+    "mean": {"pooling": "mean", "dropout": 0.5},
     "words alone": {
         "units": 0,
         "word_sum": True,
@@ -49,8 +49,10 @@ def ranker(request):
 
 def call(model, *ids):
     arrays = [np.asarray(each, dtype="int32") for each in ids]
-    result = model(arrays if len(arrays) > 1 else arrays[0], training=False)
-    return keras.ops.convert_to_numpy(result)
+    inputs = arrays if len(arrays) > 1 else arrays[0]
+    # On JAX each call would compile its LSTM anew.
+    predict = model.predict_on_batch if keras.backend.backend() == "jax" else model
+    return keras.ops.convert_to_numpy(predict(inputs))
 
 
 def random_ids(rows, columns, seed=5):
@@ -62,29 +64,21 @@ def cosine(a, b):
     return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
 
 
-def test_the_loss_is_the_formula_of_the_study_notes(ranker):
+def test_scores_are_cosines_and_the_loss_is_the_formula_of_the_study_notes(ranker):
     question, right, wrong = (random_ids(6, size, size) for size in (4, 7, 5))
     of_question = call(ranker.question_encoder, question)
-    of_right, of_wrong = (call(ranker.answer_encoder, ids) for ids in (right, wrong))
-    difference = cosine(of_question, of_wrong) - cosine(of_question, of_right)
-    expected = np.maximum(0, 0.1 + difference)
-    assert (expected > 0).any()
+    of_answers = [call(ranker.answer_encoder, ids) for ids in (right, wrong)]
+    for vectors in (of_question, *of_answers):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    cosines = np.stack([cosine(of_question, vectors) for vectors in of_answers], axis=1)
+    assert np.abs(cosines[:, 0] - cosines[:, 1]).max() > 1e-3
     scores = call(ranker.trainer, question, right, wrong)
+    np.testing.assert_allclose(scores, cosines, atol=1e-6)
+
+    expected = np.maximum(0, 0.1 + cosines[:, 1] - cosines[:, 0])
+    assert (expected > 0).any()
     losses = keras_ce.losses.MarginRanking(0.1, reduction="none")(np.zeros(6, "int32"), scores)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(losses), expected, atol=2e-6)
-
-
-def test_scores_are_cosines_of_right_and_wrong(ranker):
-    question, right, wrong = (random_ids(6, size, size) for size in (4, 7, 5))
-    scores = call(ranker.trainer, question, right, wrong)
-    assert scores.shape == (6, 2)
-    of_question = call(ranker.question_encoder, question)
-    vectors = [call(ranker.answer_encoder, ids) for ids in (right, wrong)]
-    for column, of_answer in enumerate(vectors):
-        np.testing.assert_allclose(np.linalg.norm(of_answer, axis=1), 1, atol=1e-6)
-        expected = cosine(of_question, of_answer)
-        np.testing.assert_allclose(scores[:, column], expected, atol=1e-6)
-    assert np.abs(scores[:, 0] - scores[:, 1]).max() > 1e-3
 
 
 def test_padding_changes_nothing(ranker):
@@ -97,9 +91,8 @@ def test_padding_changes_nothing(ranker):
     # A short text in a batch of long ones has the vector that it has alone.
     batch = ids[0].copy()
     batch[2, 2:] = 0
-    for encoder in (ranker.question_encoder, ranker.answer_encoder):
-        alone = call(encoder, ids[0][2:3, :2])
-        np.testing.assert_allclose(call(encoder, batch)[2:3], alone, atol=1e-6)
+    alone = call(ranker.answer_encoder, ids[0][2:3, :2])
+    np.testing.assert_allclose(call(ranker.answer_encoder, batch)[2:3], alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["last", "everything"])
