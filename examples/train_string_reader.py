@@ -6,6 +6,12 @@
 Without arguments it reads strings of four handwritten digits, composed from those that
 scikit-learn brings; strings to test with are composed of other digits than strings to learn from.
 Writes a model, its numbers and its pictures into a new folder.
+
+Reached on the test pictures, seed 0, on 2 cores that had other work too:
+
+    pictures                      strings  characters  5 nearest neighbours  training
+    composed digits, 4,000        95.1 %   98.8 %      69.1 % of strings     267 s
+    captchas of 4 digits, 3,705   96.0 %   98.9 %      24.6 % of strings     512 s
 """
 
 import argparse
@@ -20,7 +26,8 @@ LOSSES = {
     "sigmoid": "each character of each position a question of its own",
     "softmax": "one softmax over all positions",
 }
-# The best found on validation pictures of captchas and of composed digits.
+# The best of four found on validation pictures of captchas: colours mixed up and attention over
+# places instead of a branch for each position read less.
 ARCHITECTURE = {"filters": (24, 48, 64, 96), "units": 64, "dropout": 0.3}
 
 
