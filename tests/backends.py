@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 BACKEND = keras.backend.backend()
 MODES = {
@@ -10,6 +11,17 @@ MODES = {
     "torch": ["eager"],
 }[BACKEND]
 COMPILED_MODES = [mode for mode in MODES if mode != "eager"]
+# For what is to be the same in every mode. JAX compiles each operation of an eager call for
+# itself: one function is faster.
+QUICK_MODE = "jit" if BACKEND == "jax" else "eager"
+
+# For `compile`: to compile takes longer than a few steps; on JAX it is the other way round.
+QUICK = {"run_eagerly": BACKEND != "jax"}
+
+# For what takes long and touches no tensor of a backend's own.
+default_backend_only = pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="the same on every backend: the default one stands for all"
+)
 
 
 def array(tensor):

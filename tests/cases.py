@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import backends
 import keras
 import numpy as np
 import references
@@ -119,6 +120,12 @@ class Case:
     @property
     def slopes(self) -> np.ndarray:
         return self._all_expected[1]
+
+
+@functools.cache
+def gradient_of(case, mode="eager"):
+    """`backends.gradient_of` of a case's function: one program for every test of one shape."""
+    return backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
 
 
 @functools.cache

@@ -9,8 +9,8 @@ import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, MODES
-from cases import BATCH, CASES, CLASSES, LOGITS_ONLY, SIGMOID, TIME
+from backends import BACKEND, COMPILED_MODES, MODES, QUICK, QUICK_MODE
+from cases import BATCH, CASES, CLASSES, LOGITS_ONLY, SHAPE, SIGMOID, TIME, gradient_of
 from keras import ops
 
 import keras_ce
@@ -32,6 +32,7 @@ def one_per(*features):
 # What the base classes do does not depend on a loss's formula: one case of a kind will do.
 each_loss = one_per("loss", "has_ids")
 each_input = one_per("loss", "takes_logits")
+each_kind = one_per("has_ids", "takes_logits")
 every_mode = pytest.mark.parametrize("mode", MODES)
 every_compiled_mode = pytest.mark.parametrize("mode", COMPILED_MODES)
 
@@ -58,41 +59,33 @@ def test_every_loss_has_a_case():
 
 
 @every_mode
-class TestAgainstTheReference:
-    @every_case
-    def test_value_and_gradient(self, case, mode):
-        values, slopes = backends.gradient(
-            lambda y_pred, y_true: case.function(y_true, y_pred),
-            case.y_pred,
-            case.y_true,
-            mode=mode,
-        )
-        assert values.dtype == "float32"
-        assert values.shape == case.shape
-        np.testing.assert_allclose(values, case.values, rtol=case.tolerance, atol=case.absolute)
-        assert close_gradient(slopes, case.slopes)
+@every_case
+def test_value_and_gradient(case, mode):
+    values, slopes = gradient_of(case, mode)(case.y_pred, case.y_true)
+    assert values.dtype == "float32"
+    assert values.shape == case.shape
+    np.testing.assert_allclose(values, case.values, rtol=case.tolerance, atol=case.absolute)
+    assert close_gradient(slopes, case.slopes)
 
-    @each_loss
-    def test_half_precision_predictions_are_computed_in_float32(self, case, mode):
-        run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
-        for dtype in ("float16", "bfloat16"):
-            rounded = backends.array(ops.cast(ops.convert_to_tensor(case.y_pred), dtype))
-            expected, expected_slopes = run(rounded, case.y_true)
-            values, slopes = run(case.y_pred, case.y_true, dtype=dtype)
-            assert values.dtype == "float32"
-            np.testing.assert_allclose(values, expected, rtol=1e-6)
-            np.testing.assert_allclose(slopes, expected_slopes, rtol=2**-8, atol=1e-3)
+
+# Each half precision is a program of its own: one eager and one compiled will do.
+@pytest.mark.parametrize(("mode", "dtype"), [("eager", "float16"), (MODES[-1], "bfloat16")])
+@each_loss
+def test_half_precision_predictions_are_computed_in_float32(case, mode, dtype):
+    run = gradient_of(case, mode)
+    rounded = backends.array(ops.cast(ops.convert_to_tensor(case.y_pred), dtype))
+    expected, expected_slopes = run(rounded, case.y_true)
+    values, slopes = run(case.y_pred, case.y_true, dtype=dtype)
+    assert values.dtype == "float32"
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    np.testing.assert_allclose(slopes, expected_slopes, rtol=2**-8, atol=1e-3)
 
 
 @every_case
 def test_float64_predictions_stay_float64(case):
     if BACKEND == "jax":
         pytest.skip("JAX has no float64 unless it is switched on")
-    values, slopes = backends.gradient(
-        lambda y_pred, y_true: case.function(y_true, y_pred),
-        case.y_pred.astype("float64"),
-        case.y_true,
-    )
+    values, slopes = gradient_of(case)(case.y_pred.astype("float64"), case.y_true)
     assert values.dtype == slopes.dtype == "float64"
     np.testing.assert_allclose(values, case.values, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(slopes, case.slopes, rtol=1e-10, atol=1e-12)
@@ -101,7 +94,8 @@ def test_float64_predictions_stay_float64(case):
 def logit_rows():
     """Rows whose losses go down to 1e-35 and up to 2e4, with ties and offsets."""
     generator = np.random.default_rng(7)
-    rows = [generator.normal(size=CLASSES) * scale for scale in (1e-3, 1, 30, 1e3, 5e3)]
+    scales = (1e-3, 0.1, 1, 3, 30, 100, 300, 1e3, 5e3)
+    rows = [generator.normal(size=CLASSES) * scale for scale in scales]
     for gap in (1.0, 5.0, 9.3, 18.0, 20.7, 40.0, 66.0, 79.9):
         row = generator.normal(size=CLASSES)
         row[2] = row.max() + gap
@@ -110,7 +104,7 @@ def logit_rows():
     return np.array(rows, "float32")
 
 
-@every_mode
+@pytest.mark.parametrize("mode", sorted({QUICK_MODE, MODES[-1]}))
 @pytest.mark.parametrize(
     "case",
     [case for case in CASES if case.takes_logits],
@@ -118,10 +112,12 @@ def logit_rows():
 )
 def test_tiny_and_huge_losses_from_logits(case, mode):
     rows = logit_rows()
-    run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
     for label_position in [(0, 0), (1, 2), (3, 1)]:
-        labels = np.stack([case.y_true[label_position]] * len(rows))
-        values, slopes = run(rows, labels)
+        labels = np.broadcast_to(case.y_true[label_position], case.y_true.shape)
+        # In batches of the shape that is compiled already.
+        pairs = [gradient_of(case, mode)(batch, labels) for batch in rows.reshape(-1, *SHAPE)]
+        values, slopes = map(np.concatenate, zip(*pairs, strict=True))
+        values, slopes = values.reshape(-1), slopes.reshape(-1, CLASSES)
         expected, expected_slopes = case.expected(label_position, rows)
         is_normal = expected > case.smallest
         np.testing.assert_allclose(
@@ -146,9 +142,7 @@ class TestInfiniteLogits:
             labels = (
                 np.array([label]) if case.has_ids else np.eye(CLASSES, dtype="float32")[[label]]
             )
-            values, slopes = backends.gradient(
-                lambda y_pred, y_true: case.function(y_true, y_pred), row[None], labels
-            )
+            values, slopes = gradient_of(case, QUICK_MODE)(row[None], labels)
             smoothing = case.arguments.get("label_smoothing", 0.1)
             prior = case.arguments.get("prior")
             weights = case.arguments.get("class_weight")
@@ -180,12 +174,14 @@ class TestProbabilities:
         )
         if case.loss == "GroupedSoftmaxCrossentropy":
             rows[rows == 0] = 1e-20  # a group of nothing but zeros is no distribution
+        scaled_sum = case.make(reduction="sum")
+        run_scaled = backends.gradient_of(
+            lambda y_pred, y_true: scaled_sum(y_true, y_pred, 1e7), QUICK_MODE
+        )
         for label_position in [(0, 0), (1, 2), (2, 1), (3, 2)]:
             labels = np.stack([case.y_true[label_position]] * len(rows))
             expected, expected_slopes = case.expected(label_position, rows)
-            values, slopes = backends.gradient(
-                lambda y_pred, y_true: case.function(y_true, y_pred), rows, labels
-            )
+            values, slopes = gradient_of(case, QUICK_MODE)(rows, labels)
             np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-30)
             # At the clamp itself the reference's central difference takes half of each side.
             is_inside = (rows > 1.001e-30) & (rows < 1)
@@ -195,9 +191,7 @@ class TestProbabilities:
             # p^q of a p near 1e-30 has the relative error of q log p.
             assert np.all(error[is_inside] <= 5e-6)
             assert np.all(slopes[is_below] == 0)
-            _, slopes = backends.gradient(
-                lambda y_pred, y_true: case.make(reduction="sum")(y_true, y_pred, 1e7), rows, labels
-            )
+            _, slopes = run_scaled(rows, labels)
             assert np.all(np.isfinite(slopes))
 
 
@@ -207,7 +201,7 @@ class TestProbabilities:
 @each_loss
 class TestLabels:
     def test_a_single_row_gives_a_scalar(self, case):
-        value = case.function(case.y_true[1, 1], case.y_pred[1, 1])
+        value = backends.quick(case.function)(case.y_true[1, 1], case.y_pred[1, 1])
         assert tuple(value.shape) == ()
         np.testing.assert_allclose(backends.array(value), case.values[1, 1], rtol=1e-5)
 
@@ -376,7 +370,7 @@ def with_one_invalid_position(case):
 
 
 def check_nan_without_gradient(case, mode):
-    run = backends.gradient_of(lambda y_pred, y_true: case.function(y_true, y_pred), mode)
+    run = gradient_of(case, mode)
     for labels, y_pred in with_one_invalid_position(case):
         values, slopes = run(y_pred, labels)
         assert np.all(np.isnan(values[:, 2]))
@@ -399,7 +393,8 @@ class TestInvalidValues:
     def test_are_nan_without_gradient_when_unchecked(self, case, unchecked):
         check_nan_without_gradient(case, "eager")
 
-    @every_mode
+    # As eager and as compiled as it gets.
+    @pytest.mark.parametrize("mode", sorted({"eager", MODES[-1]}))
     def test_row_11_exempt_positions_may_hold_anything(self, case, mode):
         loss = case.make(reduction="sum")
         weights = np.ones((BATCH, TIME), "float32")
@@ -482,7 +477,7 @@ class TestWeights:
     def test_row_5_row_weights_weigh_rows_when_batch_equals_time(self, case):
         rows = slice(0, TIME)
         weights = np.array([1.0, 0.0, 5.0], "float32")
-        value = case.make()(case.y_true[rows], case.y_pred[rows], weights)
+        value = backends.quick(case.make())(case.y_true[rows], case.y_pred[rows], weights)
         expected = (case.values[rows] * weights[:, None]).sum() / TIME**2
         np.testing.assert_allclose(backends.array(value), expected, rtol=1e-5)
 
@@ -608,26 +603,26 @@ def dense_model(case):
     return keras.Sequential([keras.Input((None, CLASSES)), *outputs])
 
 
-@each_input
-class TestTraining:
-    def test_fit_lowers_the_loss(self, case):
-        model = dense_model(case)
-        model.compile(keras.optimizers.Adam(0.05), loss=case.make())
-        before = model.evaluate(case.y_pred, case.y_true, verbose=0)
-        model.fit(case.y_pred, case.y_true, epochs=3, verbose=0)
-        after = model.evaluate(case.y_pred, case.y_true, verbose=0)
-        assert np.isfinite(before)
-        assert after < before
+@one_per("loss")
+def test_fit_lowers_the_loss(case):
+    model = dense_model(case)
+    model.compile(keras.optimizers.Adam(0.05), loss=case.make(), **QUICK)
+    # One batch per epoch: the loss of an epoch is the one before its step.
+    before, *_, after = model.fit(case.y_pred, case.y_true, epochs=4, verbose=0).history["loss"]
+    assert np.isfinite(before)
+    assert after < before
 
-    def test_fit_in_mixed_precision(self, case):
-        keras.config.set_dtype_policy("mixed_bfloat16")
-        try:
-            model = dense_model(case)
-            model.compile("sgd", loss=case.make())
-            history = model.fit(case.y_pred, case.y_true, epochs=1, verbose=0)
-        finally:
-            keras.config.set_dtype_policy("float32")
-        assert np.isfinite(history.history["loss"][0])
+
+@each_kind
+def test_fit_in_mixed_precision(case):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = dense_model(case)
+        model.compile("sgd", loss=case.make())
+        history = model.fit(case.y_pred, case.y_true, epochs=1, verbose=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(history.history["loss"][0])
 
 
 SECOND_DERIVATIVES = (

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import test_readme
+from backends import default_backend_only
 
 from benchmarks.diagnosis_mistakes import MISTAKES
 
@@ -16,6 +17,7 @@ def text() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
+@default_backend_only
 def test_python_code_prints_what_is_shown(text, tmp_path, monkeypatch):
     test_readme.test_python_code_prints_what_is_shown(text, tmp_path, monkeypatch)
 

@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ElementTree
 import keras
 import pydot
 import pytest
+from backends import default_backend_only
 
 import keras_ce
 
@@ -248,6 +249,7 @@ class TestWithoutGraphviz:
         assert graph.get("splines") == "curved"
 
 
+@default_backend_only
 def test_without_pydot_the_error_says_what_to_install(tmp_path):
     script = (
         "import sys\n"

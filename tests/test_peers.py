@@ -27,9 +27,6 @@ SOFT = _generator.dirichlet(np.ones(CLASSES), ROWS).astype("float32")
 BINARY = _generator.integers(0, 2, (ROWS, CLASSES)).astype("float32")
 WEIGHTS = [0.5, 2.0, 1.0, 5.0, 0.25, 2.0, 0.0]
 
-# JAX compiles each operation of an eager call for itself: one function is faster.
-MODE = "jit" if backends.BACKEND == "jax" else "eager"
-
 
 @pytest.fixture(scope="module")
 def functional():
@@ -70,7 +67,7 @@ def run(loss, y_pred, y_true, *arguments, **options):
         lambda y_pred, y_true: loss(y_true, y_pred, *arguments, **options),
         y_pred,
         y_true,
-        mode=MODE,
+        mode=backends.QUICK_MODE,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from backends import default_backend_only
 
 import recipes
 from examples import draw_diagrams, failures
@@ -26,6 +27,7 @@ def run_example(*arguments, **environment):
     )
 
 
+@default_backend_only
 def test_every_recipe_is_drawn(tmp_path):
     completed = run_example("--output", tmp_path / "diagrams")
     assert completed.returncode == 0, completed.stderr
@@ -46,6 +48,7 @@ def test_every_recipe_is_drawn(tmp_path):
         assert layer in classifier
 
 
+@default_backend_only
 def test_without_output_each_run_has_a_new_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     draw_diagrams.main([])
@@ -58,6 +61,7 @@ def test_without_output_each_run_has_a_new_folder(tmp_path, monkeypatch, capsys)
         assert folder in printed
 
 
+@default_backend_only
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
     precious = tmp_path / "text_classifier.png"
     precious.write_text("precious")

@@ -4,6 +4,7 @@ import collections
 import sys
 
 import pytest
+from backends import default_backend_only
 
 from examples.failures import UserError
 from examples.standard_library import (
@@ -96,6 +97,7 @@ def test_a_question_is_a_name_with_its_parameters_in_words(tmp_path):
     ]
 
 
+@default_backend_only
 def test_the_running_python_has_thousands_of_pairs():
     pairs = name_and_docstring_pairs()
     assert len(pairs) > 4000
@@ -109,6 +111,7 @@ def test_a_python_without_sources_names_the_way_out(tmp_path):
         list(walk_docstrings(tmp_path))
 
 
+@default_backend_only
 def test_the_running_python_has_seven_families():
     imported = set(sys.modules)
     texts, families = family_texts()

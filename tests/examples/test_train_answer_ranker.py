@@ -11,6 +11,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from backends import default_backend_only
 from test_train_text_classifier import run_example, write_csv
 
 from examples import ranking_baseline, search_answers, train_answer_ranker
@@ -130,6 +131,7 @@ def test_predictions_agree_with_metrics_and_with_the_saved_models(run, files):
     assert "hors" in models["trainer"].vocabulary
 
 
+@default_backend_only
 def test_the_same_seed_gives_the_same_result(files, tmp_path):
     for name in ("first", "second"):
         train(f"--train={files / 'train.csv'}", "--epochs=1", f"--output={tmp_path / name}")
@@ -138,6 +140,7 @@ def test_the_same_seed_gives_the_same_result(files, tmp_path):
     assert first == second
 
 
+@default_backend_only
 def test_pairs_without_wrong_answers_learn_from_the_batch(tmp_path):
     lines = [
         {"query": f"{thing}在哪里 {number}", "title": f"{thing}的地方 {number}", "l": 1}

@@ -11,6 +11,7 @@ import drawn_strings
 import keras
 import numpy as np
 import pytest
+from backends import default_backend_only
 
 from examples import digit_strings, read_strings, string_training, train_string_reader
 from examples.failures import UserError
@@ -127,6 +128,7 @@ def losses_made(monkeypatch):
     return made
 
 
+@default_backend_only
 def test_an_archive_names_as_texts_another_loss_and_the_same_seed_twice(tmp_path, losses_made):
     drawn = {f"{text}_{name}": image for name, text, image in drawn_strings.strings(60)}
     archive = drawn_strings.write_tar(tmp_path / "strings.tar", drawn)
@@ -147,6 +149,7 @@ def test_an_archive_names_as_texts_another_loss_and_the_same_seed_twice(tmp_path
     assert model.alphabet == "xyz"
 
 
+@default_backend_only
 def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys, losses_made):
     compose = digit_strings.digit_strings
     monkeypatch.setattr(digit_strings, "digit_strings", lambda: compose(64, 16, 20))
@@ -164,6 +167,7 @@ def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys
     assert f"{metrics['string_accuracy']:.4f}" in printed
 
 
+@default_backend_only
 def test_the_command_line_prints_one_line_and_loses_nothing(pictures, run):
     before = {path: path.read_bytes() for path in run.iterdir()}
     images, labels = pictures

@@ -12,6 +12,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from backends import default_backend_only
 
 import recipes.text_classifier
 from examples import classify_text, failures, run_folder, train_text_classifier
@@ -153,6 +154,7 @@ def test_the_same_seed_gives_the_same_result(texts, tmp_path):
     np.testing.assert_array_equal(logits["first"], logits["second"])
 
 
+@default_backend_only
 def test_chinese_characters_from_json_lines(tmp_path):
     lines = [
         json.dumps({"句子": f"{subject}{action}{number}", "类": label}, ensure_ascii=False)
@@ -264,6 +266,7 @@ def test_bad_training_input_is_one_line(tmp_path, monkeypatch, capsys, case):
     assert not (tmp_path / "runs").exists()
 
 
+@default_backend_only
 def test_the_command_line_prints_the_one_line(tmp_path):
     arguments, _ = bad_training(tmp_path, "missing column")
     completed = run_example("train_text_classifier", *arguments)

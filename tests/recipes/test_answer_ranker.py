@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from backends import QUICK
 
 import keras_ce
 from recipes.answer_ranker import AnswerRanker, LengthPivot, UnitLength, build_answer_ranker
@@ -15,8 +16,6 @@ from recipes.answer_ranker import AnswerRanker, LengthPivot, UnitLength, build_a
 PROJECT = pathlib.Path(__file__).parents[2]
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(18))]
 SMALL = {"embedding_dim": 8, "units": 5}
-# To compile takes longer than the few steps of these tests; on JAX it is the other way round.
-QUICK = {"run_eagerly": keras.backend.backend() != "jax"}
 VARIANTS = {
     "last": {},
     "mean": {"pooling": "mean", "dropout": 0.5},
