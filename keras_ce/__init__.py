@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from keras_ce import information, losses, metrics, plots
+from keras_ce import information, layers, losses, metrics, plots
 from keras_ce.diagrams import plot_model
 from keras_ce.losses._checks import set_value_checks
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "diagnose",
     "information",
+    "layers",
     "losses",
     "metrics",
     "plot_model",

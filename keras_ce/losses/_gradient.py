@@ -15,7 +15,7 @@ from keras import ops
 
 Tensor = Any
 Forward = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
-Backward = Callable[..., Tensor]
+Backward = Callable[..., Tensor | tuple[Tensor, ...]]
 
 CLASSES_WORTH_COMPILING = 1024
 """From here on, XLA saves more than it costs to compile once for each shape of a batch."""
@@ -34,7 +34,8 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
         forward: `forward(inputs, *constants)` returns the losses and a tuple of tensors that
             the gradient needs.
         backward: `backward(upstream, residuals, inputs, *constants)` returns the gradient with
-            respect to `inputs`. No gradient flows to the constants.
+            respect to `inputs`, or a tuple of it and those of the first constants. No gradient
+            flows to the others.
         inputs: tensor to differentiate with respect to.
         *constants: further tensors, such as labels.
 
@@ -50,7 +51,8 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, ...]:
             upstream = args[-1] if upstream is None else upstream
-            return backward(upstream, residuals, inputs, *constants), *(None,) * len(constants)
+            gradients = backward(upstream, residuals, inputs, *constants)
+            return _for_each(gradients, 1 + len(constants))
 
         return losses, gradient
 
@@ -78,6 +80,34 @@ def closed_form_of_rows(
             forward = tensorflow.function(forward, jit_compile=True, autograph=False)
             backward = tensorflow.function(backward, jit_compile=True, autograph=False)
     return closed_form(forward, backward, inputs, *constants)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of tensors, compiled by XLA where the backend knows it, eager calls included.
+
+    TensorFlow cannot differentiate the result: it says so.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        run = tensorflow.function(function, jit_compile=True, autograph=False)
+
+        def refuse(*_: Tensor) -> Any:
+            raise NotImplementedError(
+                "TensorFlow cannot differentiate this gradient once more. For second derivatives, "
+                "take `Dense` and `LabelSmoothedCrossentropy`, or JAX or torch as backend."
+            )
+
+        def run_unwatched(*tensors: Tensor) -> Any:
+            # A watched call would be differentiated at once.
+            return run(*tensorflow.nest.map_structure(tensorflow.stop_gradient, tensors)), refuse
+
+        return tensorflow.custom_gradient(run_unwatched)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
 
 
 def largest(rows: Tensor) -> Tensor:
@@ -131,10 +161,13 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
 
-    `rows` must be a tensor that nobody else needs: it may be overwritten.
+    A row without such an entry stays as it is. `rows` must be a tensor that nobody else needs: it
+    may be overwritten.
     """
     if keras.backend.backend() == "torch":
         number = ops.arange(ops.shape(rows)[0], dtype=ids.dtype)
+        given, ids = ids, ids.clip(0, rows.shape[-1] - 1)
+        values = ops.where((given == ids)[:, None], values, label_entry(rows, ids))
         # Autograd records this line only for second derivatives, and needs the old values then.
         put = rows.index_put if _records() else rows.index_put_
         return put((number, ids), ops.squeeze(values, -1))
@@ -143,7 +176,7 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
 
 
 def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n.
+    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n that has one.
 
     `rows` may be overwritten, as above.
     """
@@ -187,6 +220,21 @@ def top_exponential(parts: Tensor) -> Tensor | float:
     return largest(parts) if keras.backend.backend() == "torch" else 1.0
 
 
+def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """`rows @ kernel + bias` in one new tensor."""
+    product = rows @ kernel
+    if keras.backend.backend() == "torch" and not _records():
+        return product.add_(bias)
+    return product + bias
+
+
+def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
+    """`exp(rows - bound)`. `rows` may be overwritten, as above."""
+    if keras.backend.backend() == "torch" and not _records():
+        return rows.sub_(bound).exp_()
+    return ops.exp(rows - bound)
+
+
 def scaled(rows: Tensor, factors: Tensor) -> Tensor:
     """`rows * factors`. `rows` may be overwritten, as above."""
     if keras.backend.backend() == "torch" and not _records():
@@ -199,6 +247,20 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor) -> Tensor:
     if keras.backend.backend() == "torch" and not _records():
         return rows.addcmul_(factors, values, value=-1)
     return rows - factors * values
+
+
+def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
+    """`matrix` (D, C) with `columns` (D, width) from column `start` on. It may be overwritten."""
+    if keras.backend.backend() == "torch":
+        matrix[:, start : start + columns.shape[-1]] = columns
+        return matrix
+    return ops.slice_update(matrix, (0, start), columns)
+
+
+def _for_each(gradients: Tensor | tuple[Tensor, ...], number: int) -> tuple[Tensor, ...]:
+    """The gradients of the first tensors and None for the rest of them."""
+    given = gradients if isinstance(gradients, tuple) else (gradients,)
+    return *given, *(None,) * (number - len(given))
 
 
 def _records() -> bool:
@@ -270,7 +332,7 @@ def _torch_function() -> Any:
                         gradient[piece] = part
                 else:
                     gradient = backward(upstream, residuals, *tensors)
-                return None, gradient, *(None,) * (ctx.num_tensors - 1)
+                return None, *_for_each(gradient, ctx.num_tensors)
 
         _function = ClosedForm
     return _function

@@ -1,0 +1,5 @@
+"""Layers that compute a loss themselves."""
+
+from keras_ce.layers.linear_crossentropy import LinearCrossentropy
+
+__all__ = ["LinearCrossentropy"]
