@@ -501,7 +501,7 @@ class TestGradient:
 @strategies.composite
 def pairs(draw):
     """Two rows of one size, with zeros, of very different or almost the same numbers."""
-    size = draw(strategies.integers(1, 12))
+    size = draw(strategies.sampled_from([1, 2, 5, 12]))  # JAX compiles anew for every shape.
     entry = strategies.one_of(strategies.just(0.0), strategies.floats(1e-6, 1.0))
     p = np.array(draw(strategies.lists(entry, min_size=size, max_size=size)))
     hypothesis.assume(p.sum() > 0)

@@ -154,9 +154,10 @@ class TestValue:
 
     @hypothesis.settings(max_examples=30, deadline=None)
     @hypothesis.given(
-        count=strategies.integers(1, 40),
-        num_classes=strategies.integers(1, 6),
-        num_bins=strategies.integers(1, 40),
+        # JAX compiles anew for every shape.
+        count=strategies.sampled_from([1, 40]),
+        num_classes=strategies.sampled_from([1, 2, 6]),
+        num_bins=strategies.sampled_from([1, 15, 40]),
         scale=strategies.sampled_from([0.0, 0.1, 3.0, 1e4]),
         seed=strategies.integers(0, 2**31),
     )
