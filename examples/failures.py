@@ -1,6 +1,7 @@
 """What every example does with a mistake in its input: one clear line, and a non-zero status."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,11 @@ def positive_integer(text: str) -> int:
 def non_negative_integer(text: str) -> int:
     """Type of a command line option: 0, 1, 2, ..."""
     return _checked(text, int, lambda number: number >= 0, "a non-negative integer")
+
+
+def positive_number(text: str) -> float:
+    """Type of a command line option: a number above 0."""
+    return _checked(text, float, lambda number: 0 < number < math.inf, "a number above 0")
 
 
 def share(text: str) -> float:

@@ -1,6 +1,6 @@
-"""The docstrings of the running Python's own standard library, as a corpus of English text.
+"""The running Python's own standard library as a corpus: its docstrings, and its source files.
 
-The sources are read with `ast`: nothing is imported, nothing is downloaded.
+The sources are read with `ast` and `tokenize`: nothing is imported, nothing is downloaded.
 """
 
 import ast
@@ -9,6 +9,7 @@ import inspect
 import pathlib
 import re
 import sysconfig
+import tokenize
 import warnings
 from collections.abc import Iterator
 
@@ -37,6 +38,7 @@ FAMILY_OF_MODULE = {
     module: family for family, modules in _FAMILIES.items() for module in modules.split()
 }
 
+_STANDARD_LIBRARY = pathlib.Path(sysconfig.get_path("stdlib"))
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test"}
 
 
@@ -75,12 +77,8 @@ def walk_docstrings(folder: pathlib.Path | None = None) -> Iterator[Docstring]:
     Raises:
         UserError: If the folder holds no Python source with a docstring.
     """
-    folder = folder or pathlib.Path(sysconfig.get_path("stdlib"))
     found = False
-    for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(folder).with_suffix("").parts
-        if _SKIPPED_FOLDERS.intersection(parts):
-            continue
+    for path, parts in _source_files(folder):
         try:
             with warnings.catch_warnings():
                 # Old escapes such as "\d" warn while they are parsed.
@@ -93,10 +91,52 @@ def walk_docstrings(folder: pathlib.Path | None = None) -> Iterator[Docstring]:
             found = True
             yield docstring
     if not found:
-        raise UserError(
-            f"this Python has no sources of its standard library in {folder}; "
-            "give your own texts with --train FILE --test FILE"
-        )
+        raise _no_sources(folder)
+
+
+def source_texts(folder: pathlib.Path | None = None) -> dict[str, str]:
+    """The source files below a folder, code and comments and docstrings as they stand.
+
+    Args:
+        folder: As in `walk_docstrings`.
+
+    Returns:
+        The text of each file that is not empty, by its path in the folder, such as
+        `email/message.py`.
+
+    Raises:
+        UserError: If the folder holds no Python source.
+    """
+    texts = {}
+    for path, parts in _source_files(folder):
+        try:
+            with tokenize.open(path) as file:  # finds the encoding that the file declares
+                text = file.read()
+        except (SyntaxError, ValueError, OSError):
+            continue  # a source for another Python, kept as data
+        if text.strip():
+            texts["/".join(parts) + ".py"] = text
+    if not texts:
+        raise _no_sources(folder)
+    return texts
+
+
+def _source_files(
+    folder: pathlib.Path | None,
+) -> Iterator[tuple[pathlib.Path, tuple[str, ...]]]:
+    """Every source file with its path in the folder, without the ending, in the same order."""
+    folder = folder or _STANDARD_LIBRARY
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if not _SKIPPED_FOLDERS.intersection(parts):
+            yield path, parts
+
+
+def _no_sources(folder: pathlib.Path | None) -> UserError:
+    return UserError(
+        f"this Python has no sources of its standard library in {folder or _STANDARD_LIBRARY}; "
+        "give your own texts with --train FILE --test FILE"
+    )
 
 
 def _docstrings_of(node: ast.AST, module: str, enclosing: tuple[str, ...]) -> Iterator[Docstring]:

@@ -16,23 +16,25 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 _stem = functools.cache(snowballstemmer.stemmer("english").stemWord)
 
 _SPLITTERS: dict[str, Callable[[str], list[str]]] = {
+    "cased": re.compile(r"\w+").findall,
     "words": _WORDS.findall,
     "stems": lambda text: [_stem(word) for word in _WORDS.findall(text)],
     "characters": re.compile(r"\S").findall,
 }
-TOKEN_KINDS = tuple(_SPLITTERS)
+TOKEN_KINDS = ("words", "stems", "characters")
+"""Those for telling texts apart; `cased` is for writing them."""
 
 
 def split_tokens(text: str, kind: str) -> list[str]:
-    """The tokens of a text, in lower case.
+    """The tokens of a text, in lower case but for `cased`.
 
     Args:
         text: Any text.
         kind: `words` (a punctuation mark is a word), `stems` (words without their English endings,
-            so that "parsing" is "parse") or `characters` (for languages that put no spaces between
-            words).
+            so that "parsing" is "parse"), `characters` (for languages that put no spaces between
+            words) or `cased` (words as they are written, without punctuation marks).
     """
-    return _SPLITTERS[kind](text.lower())
+    return _SPLITTERS[kind](text if kind == "cased" else text.lower())
 
 
 def build_vocabulary(
@@ -42,7 +44,7 @@ def build_vocabulary(
 
     Args:
         texts: The training texts.
-        kind: `words`, `stems` or `characters`.
+        kind: As in `split_tokens`.
         size: The largest number of ids, the ids for padding and for unknown tokens included.
         minimum_count: Rarer tokens are unknown.
 
@@ -63,15 +65,16 @@ class TokenIds:
 
     Args:
         vocabulary: The token of each id, from `build_vocabulary`.
-        kind: `words`, `stems` or `characters`.
+        kind: As in `split_tokens`.
         longest: Tokens of a text beyond this number are dropped: they cost time and say little.
+            `None` keeps them all.
         buckets: Unknown tokens get this many ids of their own, after those of the vocabulary, by
             a hash: a name that training never showed is still the same name in two texts. With 0,
             all unknown tokens are one.
     """
 
     def __init__(
-        self, vocabulary: Sequence[str], kind: str, longest: int = 200, buckets: int = 0
+        self, vocabulary: Sequence[str], kind: str, longest: int | None = 200, buckets: int = 0
     ) -> None:
         self._kind = kind
         self._longest = longest

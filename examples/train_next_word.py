@@ -1,0 +1,191 @@
+"""Trains a model of the next word, and compares it with counted word triples.
+
+    python -m examples.train_next_word
+    python -m examples.train_next_word --train texts.txt
+
+Without arguments it learns from the source files of Python's own standard library: code, comments
+and docstrings, each word as it is written, without punctuation. Writes a model, its numbers and
+its pictures into a new folder.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+
+import numpy
+
+from examples import failures, next_word_texts, run_folder, vocabulary
+from examples.failures import UserError
+
+ARCHITECTURE = {
+    "embedding_dim": 128,
+    "units": 128,
+    "features_dim": 64,
+    "embedding_shortcut": True,
+}
+# A word that the training texts hold once only is unknown: that is how the model learns what
+# unknown words stand beside.
+MINIMUM_COUNT = 2
+PATIENCE = 2
+CONTINUATIONS = 3
+CONTINUATION_WORDS = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains and evaluates what the command line asks for."""
+    options = parse(arguments)
+    start = time.perf_counter()
+    texts = dict(
+        zip(("training", "validation", "test"), next_word_texts.read_texts(options), strict=True)
+    )
+    words = vocabulary.build_vocabulary(
+        texts["training"],
+        options.tokens,
+        size=options.vocabulary_size,
+        minimum_count=MINIMUM_COUNT,
+    )
+    token_ids = vocabulary.TokenIds(words, options.tokens, longest=None)
+    ids = {
+        name: [numpy.array(each, dtype="int64") for each in map(token_ids, of_name) if each]
+        for name, of_name in texts.items()
+    }
+    for name, of_name in ids.items():
+        if not of_name:
+            raise UserError(f"the {name} texts have no words; give others, or choose --tokens")
+    if len(words) == 2:
+        raise UserError("no word comes twice in the training texts; give more with --train")
+    folder = run_folder.create_run_folder(options.output, "next_word")
+
+    # Not at the top: TensorFlow writes lines of its own when it is imported, and a mistake in the
+    # command is to be answered by one line.
+    import keras
+
+    import keras_ce
+    from examples import (
+        classification_report,
+        next_word_baseline,
+        next_word_report,
+        next_word_training,
+        word_vectors,
+    )
+    from recipes.next_word import build_next_word
+
+    sizes = {name: sum(map(len, of_name)) for name, of_name in ids.items()}
+    print(f"words: {sizes}; vocabulary: {len(words)} of at most {options.vocabulary_size}")
+
+    embedding_dim = min(ARCHITECTURE["embedding_dim"], len(words) - 1)
+    keras.utils.set_random_seed(options.seed)
+    model = build_next_word(
+        len(words),
+        label_smoothing=options.label_smoothing,
+        word_vectors=word_vectors.vectors_of_words(
+            ids["training"], len(words), embedding_dim, options.seed
+        ),
+        word_counts=numpy.bincount(numpy.concatenate(ids["training"]), minlength=len(words)),
+        vocabulary=words,
+        token_kind=options.tokens,
+        **(ARCHITECTURE | {"embedding_dim": embedding_dim}),
+    )
+    history = next_word_training.train(
+        model,
+        ids["training"],
+        ids["validation"],
+        epochs=options.epochs,
+        words_per_epoch=options.words_per_epoch,
+        batch_size=options.batch_size,
+        sequence_length=options.sequence_length,
+        learning_rate=options.learning_rate,
+        patience=PATIENCE,
+        seed=options.seed,
+    )
+    model.predictor.save(folder / "model.keras")
+
+    scores = {
+        name: next_word_training.score_texts(model.predictor, ids[name], options.sequence_length)
+        for name in ("validation", "test")
+    }
+    baseline = next_word_baseline.score_trigrams(
+        ids["training"], ids["validation"], ids["test"], len(words)
+    )
+    metrics = next_word_report.measures(scores["test"])
+    metrics |= {
+        "baseline": baseline.metrics,
+        "combined": next_word_report.combined(
+            (scores["validation"].losses, baseline.validation),
+            (scores["test"].losses, baseline.test),
+        ),
+        "words": sizes,
+        "vocabulary_size": len(words),
+        "epochs": len(history["loss"]),
+        "seed": options.seed,
+        "backend": keras.backend.backend(),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    classification_report.write_metrics(folder, metrics)
+    next_word_report.write_predictions(folder, ids["test"], scores["test"], words)
+    next_word_report.draw_history(folder, history)
+    next_word_report.print_metrics(metrics)
+    for text in ids["test"][:CONTINUATIONS]:
+        begun = text[: next_word_report.CONTEXT_WORDS]
+        added = next_word_report.continuation(model.predictor, begun, CONTINUATION_WORDS)
+        print(" ".join(words[token] for token in begun), "...", *(words[each] for each in added))
+    print(f"model, numbers and pictures: {folder}")
+    try:
+        keras_ce.plot_model(model.trainer, folder / "model.png", show_shapes=True, dpi=96)
+    except (ImportError, OSError) as error:
+        raise UserError(f"only model.png could not be drawn: {error}") from None
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.train_next_word",
+        description="Train a model of the next word and compare it with counted word triples.",
+    )
+    file = "one text per line, also gzipped"
+    parser.add_argument("--train", metavar="FILE", help=f"texts: {file}")
+    parser.add_argument("--test", metavar="FILE", help="texts to test with; else a twentieth")
+    parser.add_argument("--validation", metavar="FILE", help="texts to stop by; else a twentieth")
+    parser.add_argument(
+        "--tokens",
+        choices=("cased", "words", "characters"),
+        default="cased",
+        help="%(default)s: words as they are written, without punctuation; words: in lower case, "
+        "with punctuation; characters for languages without spaces, such as Chinese",
+    )
+    positive = failures.positive_integer
+    parser.add_argument(
+        "--vocabulary-size",
+        type=positive,
+        default=50_000,
+        help="at most, %(default)s; words that come once only are unknown",
+    )
+    at_most = "at most, %(default)s; stops when validation does not improve"
+    parser.add_argument("--epochs", type=positive, default=6, help=at_most)
+    parser.add_argument(
+        "--words-per-epoch",
+        type=positive,
+        default=100_000,
+        help="%(default)s; the next epoch goes on where the last one ended",
+    )
+    parser.add_argument("--batch-size", type=positive, default=32, help="windows, %(default)s")
+    parser.add_argument(
+        "--sequence-length", type=positive, default=64, help="words in a window, %(default)s"
+    )
+    parser.add_argument(
+        "--learning-rate", type=failures.positive_number, default=4e-3, help="%(default)s"
+    )
+    parser.add_argument("--label-smoothing", type=failures.share, default=0.0, help="%(default)s")
+    parser.add_argument("--seed", type=failures.non_negative_integer, default=0, help="%(default)s")
+    parser.add_argument("--output", metavar="DIR", help="new folder; else runs/next_word-1")
+    options = parser.parse_args(arguments)
+    if options.vocabulary_size < 3:
+        parser.error(
+            "argument --vocabulary-size: expected at least 3, for padding, unknown words and one "
+            f"word, received {options.vocabulary_size}"
+        )
+    return options
+
+
+if __name__ == "__main__":
+    failures.run(main)

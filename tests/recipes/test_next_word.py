@@ -1,0 +1,155 @@
+"""`build_next_word`: losses and logits, padding, training, saving, arguments."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ce
+from recipes.next_word import NextWord, build_next_word
+
+VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(28))]
+SMALL = {"embedding_dim": 6, "units": 5, "vocabulary": VOCABULARY, "token_kind": "cased"}
+VARIANTS = {
+    "plain": {},
+    "everything": {
+        "features_dim": 6,
+        "embedding_shortcut": True,
+        "embedding_dropout": 0.2,
+        "dropout": 0.5,
+        "label_smoothing": 0.1,
+        "word_counts": list(range(30)),
+        "word_vectors": np.eye(30, 6),
+    },
+}
+
+
+@pytest.fixture(params=VARIANTS, scope="module")
+def model(request):
+    keras.utils.set_random_seed(3)
+    return build_next_word(30, **SMALL, **VARIANTS[request.param])
+
+
+def call(model, *ids):
+    arrays = [np.asarray(each, dtype="int32") for each in ids]
+    return np.asarray(model.predict_on_batch(arrays if len(arrays) > 1 else arrays[0]))
+
+
+def random_ids(rows=4, columns=7, seed=5):
+    return np.random.default_rng(seed).integers(1, 30, size=(rows, columns))
+
+
+def log_softmax(logits):
+    logits = logits.astype("float64")
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def test_losses_are_the_crossentropy_of_the_logits(model):
+    tokens, following = random_ids(seed=1), random_ids(seed=2)
+    logs = log_softmax(call(model.predictor, tokens))
+    assert logs.shape == (4, 7, 30)
+    smoothing = model.trainer.get_layer("next_word").label_smoothing
+    of_word = np.take_along_axis(logs, following[..., None], axis=-1)[..., 0]
+    expected = -(1 - smoothing) * of_word - smoothing * logs.mean(axis=-1)
+    np.testing.assert_allclose(call(model.trainer, tokens, following), expected, rtol=1e-5)
+
+
+def test_padding_changes_nothing(model):
+    tokens, following = random_ids(seed=1), random_ids(seed=2)
+    losses, logits = call(model.trainer, tokens, following), call(model.predictor, tokens)
+    wider = [np.pad(ids, ((0, 0), (0, 4))) for ids in (tokens, following)]
+    padded = call(model.trainer, *wider)
+    np.testing.assert_allclose(padded[:, :7], losses, rtol=1e-5)
+    np.testing.assert_array_equal(padded[:, 7:], 0)
+    np.testing.assert_allclose(call(model.predictor, wider[0])[:, :7], logits, atol=1e-5)
+
+
+def test_a_word_never_sees_what_comes_after_it(model):
+    tokens = random_ids()
+    logits = call(model.predictor, tokens)
+    changed = tokens.copy()
+    changed[:, 4] = 1 + changed[:, 4] % 29
+    differences = np.abs(call(model.predictor, changed) - logits).max(axis=(0, 2))
+    np.testing.assert_array_equal(differences[:4], 0)
+    assert (differences[4:] > 1e-5).all()
+
+
+def test_fitting_the_trainer_without_targets_trains_the_predictor():
+    keras.utils.set_random_seed(1)
+    model = build_next_word(30, **SMALL)
+    tokens, following = random_ids(8), random_ids(8, seed=2)
+    following[0, 3:] = 0
+    before = model.predictor.get_weights()
+    losses = call(model.trainer, tokens, following)
+    model.trainer.compile(keras.optimizers.Adam(0.05))
+    first, *_, last = model.trainer.fit(
+        (tokens, following), batch_size=8, epochs=12, verbose=0
+    ).history["loss"]
+    # The mean over the positions that are not padding.
+    assert first == pytest.approx(losses[following > 0].mean(), rel=1e-5)
+    assert last < 0.8 * first
+    after = model.predictor.get_weights()
+    assert all(np.any(a != b) for a, b in zip(before, after, strict=True))
+    assert model.predictor.get_layer("next_word") is model.trainer.get_layer("next_word")
+
+
+def test_word_counts_are_what_an_untrained_model_predicts():
+    counts = np.arange(30)
+    model = build_next_word(30, **SMALL, word_counts=counts)
+    head = model.predictor.get_layer("next_word")
+    head.kernel.assign(keras.ops.zeros_like(head.kernel))
+    found = np.exp(log_softmax(call(model.predictor, [[3, 4]])))[0]
+    np.testing.assert_allclose(found, [(counts + 1) / (counts + 1).sum()] * 2, rtol=1e-5)
+
+
+def test_word_vectors_are_where_the_embedding_begins():
+    vectors = np.random.default_rng(1).normal(size=(30, 6)).astype("float32")
+    model = build_next_word(30, **SMALL, word_vectors=vectors)
+    np.testing.assert_array_equal(model.predictor.get_layer("embedding").get_weights()[0], vectors)
+
+
+def test_both_models_survive_saving(model, tmp_path):
+    tokens, following = random_ids(seed=1), random_ids(seed=2)
+    for name, inputs in (("trainer", (tokens, following)), ("predictor", (tokens,))):
+        saved = getattr(model, name)
+        saved.save(tmp_path / f"{name}.keras")
+        loaded = keras.saving.load_model(tmp_path / f"{name}.keras", safe_mode=True)
+        np.testing.assert_allclose(call(loaded, *inputs), call(saved, *inputs), atol=1e-6)
+        assert loaded.vocabulary == tuple(VOCABULARY)
+        assert loaded.token_kind == "cased"
+
+
+def test_defaults():
+    model = build_next_word()
+    assert isinstance(model, NextWord)
+    assert [tuple(shape) for shape in model.trainer.input_shape] == [(None, None)] * 2
+    assert model.trainer.output_shape == (None, None)
+    assert model.predictor.output_shape == (None, None, 30_000)
+    assert isinstance(model.trainer.get_layer("next_word"), keras_ce.layers.LinearCrossentropy)
+    assert model.trainer.get_layer("embedding").output_dim == 128
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vocabulary_size": 1}, r"`vocabulary_size` must be an integer of at least 2"),
+        ({"embedding_dim": 0}, r"`embedding_dim` must be a positive integer"),
+        ({"units": 0}, r"`units` must be a positive integer"),
+        ({"features_dim": -1}, r"`features_dim` must be a non-negative integer"),
+        ({"embedding_shortcut": 1}, r"`embedding_shortcut` must be True or False"),
+        ({"dropout": 1.0}, r"`dropout` must be a number from 0 up to"),
+        ({"embedding_dropout": -0.1}, r"`embedding_dropout` must be a number from 0 up to"),
+        ({"label_smoothing": 1.5}, r"`label_smoothing` must be .*1\.5"),
+        ({"vocabulary": ["", "?"]}, r"`vocabulary` must be a sequence of 30000 strings"),
+        ({"vocabulary": "abc"}, r"`vocabulary` must be a sequence .*vocabulary='abc'"),
+        ({"word_vectors": np.ones((30_000, 127))}, r"= \(30000, 128\)\. .*\(30000, 127\)"),
+        ({"word_counts": [1, 2]}, r"`word_counts` must be a sequence of 30000 numbers"),
+        (
+            {"vocabulary_size": 2, "word_counts": [1, -1]},
+            r"`word_counts` must be .* >= 0.*\[1, -1\]",
+        ),
+    ],
+)
+def test_arguments_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_next_word(**arguments)
