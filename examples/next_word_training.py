@@ -44,7 +44,13 @@ class NextWordBatches(keras.utils.PyDataset):
         self._windows = windows(texts, sequence_length)
         self._batch_size = batch_size
         self._random = None if seed is None else numpy.random.default_rng(seed)
-        self._words_per_epoch = words_per_epoch
+        self._windows_per_epoch = len(self._windows)
+        if words_per_epoch is not None:
+            share = words_per_epoch / sum(map(len, texts))
+            # Whole batches: on JAX a batch of another size is compiled anew.
+            self._windows_per_epoch = (
+                math.ceil(share * len(self._windows) / batch_size) * batch_size
+            )
         self._waiting: list[int] = []
         self.on_epoch_end()
 
@@ -56,17 +62,12 @@ class NextWordBatches(keras.utils.PyDataset):
         self._batches = [numpy.asarray(chosen)[batch] for batch in batches]
 
     def _next_windows(self) -> list[int]:
-        if self._random is None or self._words_per_epoch is None:
+        if self._random is None or self._windows_per_epoch >= len(self._windows):
             return list(range(len(self._windows)))
-        chosen: list[int] = []
-        words = 0
-        while words < self._words_per_epoch:
-            if not self._waiting:
-                if len(chosen) >= len(self._windows):
-                    break  # fewer words than an epoch asks for
-                self._waiting = self._random.permutation(len(self._windows)).tolist()
-            chosen.append(self._waiting.pop())
-            words += len(self._windows[chosen[-1]]) - 1
+        while len(self._waiting) < self._windows_per_epoch:
+            self._waiting += self._random.permutation(len(self._windows)).tolist()
+        chosen = self._waiting[: self._windows_per_epoch]
+        del self._waiting[: self._windows_per_epoch]
         return chosen
 
     def __len__(self) -> int:

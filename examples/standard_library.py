@@ -39,6 +39,8 @@ FAMILY_OF_MODULE = {
 }
 
 _STANDARD_LIBRARY = pathlib.Path(sysconfig.get_path("stdlib"))
+# Tables of characters, a tenth of all words, many of them nearly alike: data, not text.
+_TABLES = "encodings"
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idle_test"}
 
 
@@ -101,14 +103,16 @@ def source_texts(folder: pathlib.Path | None = None) -> dict[str, str]:
         folder: As in `walk_docstrings`.
 
     Returns:
-        The text of each file that is not empty, by its path in the folder, such as
-        `email/message.py`.
+        The text of each file that is neither empty nor a table of characters, by its path in the
+        folder, such as `email/message.py`.
 
     Raises:
         UserError: If the folder holds no Python source.
     """
     texts = {}
     for path, parts in _source_files(folder):
+        if parts[0] == _TABLES:
+            continue
         try:
             with tokenize.open(path) as file:  # finds the encoding that the file declares
                 text = file.read()

@@ -161,11 +161,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="at most, %(default)s; words that come once only are unknown",
     )
     at_most = "at most, %(default)s; stops when validation does not improve"
-    parser.add_argument("--epochs", type=positive, default=6, help=at_most)
+    parser.add_argument("--epochs", type=positive, default=3, help=at_most)
     parser.add_argument(
         "--words-per-epoch",
         type=positive,
-        default=100_000,
+        default=200_000,
         help="%(default)s; the next epoch goes on where the last one ended",
     )
     parser.add_argument("--batch-size", type=positive, default=32, help="windows, %(default)s")
@@ -173,7 +173,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--sequence-length", type=positive, default=64, help="words in a window, %(default)s"
     )
     parser.add_argument(
-        "--learning-rate", type=failures.positive_number, default=4e-3, help="%(default)s"
+        "--learning-rate", type=failures.positive_number, default=1e-2, help="%(default)s"
     )
     parser.add_argument("--label-smoothing", type=failures.share, default=0.0, help="%(default)s")
     parser.add_argument("--seed", type=failures.non_negative_integer, default=0, help="%(default)s")

@@ -11,6 +11,7 @@ from examples.standard_library import (
     Docstring,
     family_texts,
     name_and_docstring_pairs,
+    source_texts,
     walk_docstrings,
 )
 
@@ -53,6 +54,21 @@ def test_walk_finds_modules_classes_and_functions(tmp_path):
     assert found[0].first_paragraph == "Reads mail."
     assert found[1].first_paragraph == "A box for letters."
     assert (found[0].family, found[4].family) == ("network", None)
+
+
+def test_source_texts_are_the_files_as_they_stand_without_tables_of_characters(tmp_path):
+    for name in ("email", "encodings", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "module.py").write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "latin.py").write_bytes(b"# coding: latin-1\n# Fran\xe7ais\n")
+    (tmp_path / "empty.py").write_text("\n", encoding="utf-8")
+    (tmp_path / "kept_as_data.py").write_bytes(b"\xff\xfe")
+    assert source_texts(tmp_path) == {
+        "email/module.py": SOURCE,
+        "latin.py": "# coding: latin-1\n# Français\n",
+    }
+    with pytest.raises(UserError, match="no sources of its standard library"):
+        source_texts(tmp_path / "test")
 
 
 PARAMETERS = '''

@@ -13,6 +13,7 @@ def test_tokens():
     assert split_tokens("Don't PANIC, ok_ay?", "words") == [
         *("don", "'", "t", "panic", ",", "ok_ay", "?")
     ]
+    assert split_tokens("Don't PANIC, ok_ay?", "cased") == ["Don", "t", "PANIC", "ok_ay"]
     assert split_tokens("我 爱AI。", "characters") == ["我", "爱", "a", "i", "。"]
 
 
@@ -28,6 +29,7 @@ def test_ids():
     assert ids("A b never A b") == [3, 2, 1, 3]
     assert ids("[unknown]") == [1, 1, 1]  # three tokens that training never showed
     assert ids("") == []
+    assert TokenIds(["", "[unknown]", "b"], "words", longest=None)("b " * 300) == [2] * 300
 
 
 def test_stems_put_the_forms_of_a_word_together():
