@@ -68,7 +68,7 @@ def test_source_texts_are_the_files_as_they_stand_without_tables_of_characters(t
         "latin.py": "# coding: latin-1\n# Français\n",
     }
     with pytest.raises(UserError, match="no sources of its standard library"):
-        source_texts(tmp_path / "test")
+        source_texts(tmp_path / "nothing here")
 
 
 PARAMETERS = '''
