@@ -16,6 +16,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
+from keras_ce.layers import LinearCrossentropy
 from keras_ce.losses import (
     LabelSmoothedCrossentropy, MarginRanking, WeightedSigmoidCrossentropy
 )
@@ -25,6 +26,7 @@ x = generator.normal(size=(16, 4)).astype("float32")
 ids = generator.integers(0, 3, 16)
 rows = generator.integers(0, 2, (16, 3)).astype("float32")
 weights = generator.uniform(0, 2, 16).astype("float32")
+strategies = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), tf.distribute.get_strategy()
 results = []
 for reduction in ("sum_over_batch_size", "sum", "mean"):
     losses = {
@@ -34,9 +36,7 @@ for reduction in ("sum_over_batch_size", "sum", "mean"):
     }
     y = {"softmax": ids, "sigmoid": rows, "ranking": ids}
     outcomes = []
-    for strategy in (
-        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), tf.distribute.get_strategy()
-    ):
+    for strategy in strategies:
         keras.utils.set_random_seed(0)
         with strategy.scope():
             inputs = keras.Input((4,))
@@ -52,6 +52,17 @@ for reduction in ("sum_over_batch_size", "sum", "mean"):
              [w.numpy().tolist() for w in model.weights]]
         )
     results.append([reduction, *outcomes])
+
+outcomes = []
+for strategy in strategies:
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        inputs, labels = keras.Input((4,)), keras.Input((), dtype="int32")
+        model = keras.Model([inputs, labels], LinearCrossentropy(3)(inputs, labels))
+        model.compile(keras.optimizers.SGD(0.1))
+    history = model.fit([x, ids], batch_size=8, epochs=2, shuffle=False, verbose=0).history
+    outcomes.append([history["loss"], [w.numpy().tolist() for w in model.weights]])
+results.append(["LinearCrossentropy", *outcomes])
 print("RESULT" + json.dumps(results))
 """
 
@@ -63,10 +74,9 @@ def test_row_14_two_replicas_give_the_loss_and_weights_of_one():
     )
     assert result.returncode == 0, result.stderr
     outcomes = json.loads(result.stdout.partition("RESULT")[2])
-    assert len(outcomes) == 3
-    for reduction, (two_losses, two_weights), (losses, weights) in outcomes:
-        assert len(losses) == 3
-        np.testing.assert_allclose(two_losses, losses, rtol=1e-5, err_msg=reduction)
-        assert len(weights) == 6
+    assert len(outcomes) == 4
+    for name, (two_losses, two_weights), (losses, weights) in outcomes:
+        np.testing.assert_allclose(two_losses, losses, rtol=1e-5, err_msg=name)
+        assert len(weights) == (2 if name == "LinearCrossentropy" else 6)
         for mine, theirs in zip(two_weights, weights, strict=True):
-            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6, err_msg=reduction)
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6, err_msg=name)

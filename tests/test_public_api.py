@@ -16,6 +16,7 @@ import pytest
 
 import keras_ce
 import keras_ce.information
+import keras_ce.layers
 import keras_ce.losses
 import keras_ce.metrics
 
@@ -118,7 +119,13 @@ class TestEveryLoss:
 
 
 def documented_objects() -> Iterator[tuple[str, object]]:
-    for module in (keras_ce, keras_ce.information, keras_ce.losses, keras_ce.metrics):
+    for module in (
+        keras_ce,
+        keras_ce.information,
+        keras_ce.layers,
+        keras_ce.losses,
+        keras_ce.metrics,
+    ):
         for name in public_names(module):
             found = getattr(module, name)
             if not inspect.ismodule(found):
@@ -129,7 +136,7 @@ def documented_objects() -> Iterator[tuple[str, object]]:
 def test_docstring_examples_are_true(name, documented, tmp_path, monkeypatch):
     assert documented.__doc__, f"{name} has no docstring"
     monkeypatch.chdir(tmp_path)
-    names = {**vars(keras_ce.losses), **vars(keras_ce.metrics)}
+    names = {**vars(keras_ce.layers), **vars(keras_ce.losses), **vars(keras_ce.metrics)}
     names |= {"keras": keras, "keras_ce": keras_ce, "np": np}
     example = doctest.DocTestParser().get_doctest(documented.__doc__, names, name, None, 0)
     if "\nExample" in inspect.cleandoc(documented.__doc__):
@@ -139,12 +146,19 @@ def test_docstring_examples_are_true(name, documented, tmp_path, monkeypatch):
     assert failed == 0, "".join(report)
 
 
-@pytest.mark.parametrize("name", public_names(keras_ce.metrics))
-def test_every_metric_is_registered_and_has_a_test_file(name):
-    metric = getattr(keras_ce.metrics, name)
-    assert keras.saving.get_registered_name(metric) == f"keras_ce>{name}"
-    assert metric.__module__ == f"keras_ce.metrics.{snake_case(name)}"
-    assert (PROJECT / "tests" / "metrics" / f"test_{snake_case(name)}.py").is_file()
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in ("layers", "metrics")
+        for name in public_names(getattr(keras_ce, kind))
+    ],
+)
+def test_every_layer_and_metric_is_registered_and_has_a_test_file(kind, name):
+    found = getattr(getattr(keras_ce, kind), name)
+    assert keras.saving.get_registered_name(found) == f"keras_ce>{name}"
+    assert found.__module__ == f"keras_ce.{kind}.{snake_case(name)}"
+    assert (PROJECT / "tests" / kind / f"test_{snake_case(name)}.py").is_file()
 
 
 def test_import_brings_nothing_but_keras():

@@ -8,7 +8,7 @@ from keras import ops
 from keras_ce.layers._linear_losses import losses_of_linear_logits
 from keras_ce.losses import _checks, _labels
 from keras_ce.losses._masks import aligned_weights
-from keras_ce.losses._values import exempt_to_zero, predictions, settle, unless_exempt
+from keras_ce.losses._values import exempt_to_zero, settle, unless_exempt
 
 Tensor = Any
 
@@ -62,8 +62,8 @@ class LinearCrossentropy(keras.layers.Layer):
     Example:
         >>> head = LinearCrossentropy(3, use_bias=False)
         >>> head.build((1, 2))
-        >>> head.set_weights([[[2.0, 0.5, 6.0], [0.1, 0.0, 3.0]]])
-        >>> float(head([[1.0, 0.0]], [2])[0])
+        >>> head.set_weights([np.array([[2.0, 0.5, 6.0], [0.1, 0.0, 3.0]])])
+        >>> float(head(np.array([[1.0, 0.0]]), np.array([2]))[0])
         0.02218...
 
     Reference:
@@ -118,7 +118,7 @@ class LinearCrossentropy(keras.layers.Layer):
         """See the class."""
         if labels is None:
             return self._logits(ops.cast(features, self.compute_dtype))
-        features, positions = predictions(features), list(features.shape)[:-1]
+        features, positions = ops.cast(features, self._loss_dtype()), list(features.shape)[:-1]
         if _labels.are_dense(labels, self._logits_spec(features), -1):
             raise ValueError(
                 "`labels` must be class ids. Received: dense rows of shape "
@@ -131,7 +131,9 @@ class LinearCrossentropy(keras.layers.Layer):
             is_counted = ops.not_equal(ids, self.ignore_class)
         if features_mask is not None:
             is_counted = is_counted & features_mask
-        weights = ops.where(is_counted, 1.0 if weights is None else weights, 0.0)
+        if weights is None:
+            weights = ops.ones_like(ids, dtype=features.dtype)
+        weights = ops.where(is_counted, weights, ops.zeros_like(weights))
         losses = self._position_losses(features, labels, ids, ops.equal(weights, 0))
         divisor = ops.sum(weights)
         total = ops.sum(losses * weights)
@@ -145,12 +147,11 @@ class LinearCrossentropy(keras.layers.Layer):
         is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
         _labels.raise_unless_ids(labels, is_invalid, self.num_classes, self.ignore_class)
         features = exempt_to_zero(features, is_exempt)
-        dtype = features.dtype
         bias = ops.zeros(self.num_classes) if self.bias is None else self.bias
         losses = losses_of_linear_logits(
             ops.reshape(features, (-1, features.shape[-1])),
-            ops.cast(self.kernel, dtype),
-            ops.cast(bias, dtype),
+            ops.cast(self.kernel, features.dtype),
+            ops.cast(bias, features.dtype),
             ops.reshape(ops.where(is_valid, ids, 0), (-1,)),
             label_smoothing=self.label_smoothing,
         )
@@ -159,6 +160,9 @@ class LinearCrossentropy(keras.layers.Layer):
     def _logits(self, features: Tensor) -> Tensor:
         logits = ops.matmul(features, ops.cast(self.kernel, features.dtype))
         return logits if self.bias is None else logits + ops.cast(self.bias, features.dtype)
+
+    def _loss_dtype(self) -> str:
+        return "float64" if self.variable_dtype == "float64" else "float32"
 
     def _logits_spec(self, features: Tensor) -> keras.KerasTensor:
         shape = (*features.shape[:-1], self.num_classes)
@@ -171,8 +175,7 @@ class LinearCrossentropy(keras.layers.Layer):
         spec = self._logits_spec(features)
         if labels is None:
             return spec
-        wide = "float64" if keras.backend.standardize_dtype(features.dtype) == "float64" else None
-        return keras.KerasTensor(spec.shape[:-1], dtype=wide or "float32")
+        return keras.KerasTensor(spec.shape[:-1], dtype=self._loss_dtype())
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor, by name."""

@@ -144,9 +144,12 @@ def largest_number(values: Tensor) -> float:
 
 
 def inner_product(rows: Tensor, values: Tensor) -> Tensor:
-    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0."""
+    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0.
+
+    `values` may be overwritten, as above.
+    """
     if keras.backend.backend() == "torch":
-        return (rows * values).nansum(-1, keepdim=True)
+        return scaled(values, rows).nansum(-1, keepdim=True)
     # No selection, as in `without_label_entry`. -infinity becomes a number that any label mass
     # worth the name, times a power of two, carries beyond the largest one.
     finite = ops.maximum(values, -largest_number(values))
@@ -193,31 +196,63 @@ def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
 def apart(column: Tensor, use: int) -> Tensor:
     """`column` (N, 1) for its `use`-th use, counted from 1, that shares nothing with the others.
 
-    XLA on JAX would write what two sums over a row have in common to a matrix, and read it twice.
+    XLA would write what two computations over the rows have in common to a matrix and read it
+    twice, which takes longer than to compute it twice.
     """
-    if keras.backend.backend() == "jax":
-        import jax
+    if keras.backend.backend() == "torch":
+        return column
+    # Always the column (where it is NaN, so are the rows), but XLA does not know.
+    return ops.where(ops.equal(column, column), column, float(use))
 
-        for _ in range(use):  # Two barriers alike would be taken for one.
-            column = jax.lax.optimization_barrier(column)
-    return column
+
+def again(parts: Tensor, compute: Callable[[], Tensor]) -> Tensor:
+    """`compute()`, which would give `parts`, unless it is cheaper to have kept them."""
+    return parts if keras.backend.backend() == "torch" else compute()
 
 
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
-    """Numbers (N, C) in the proportions of exp(rows), in a tensor that may be overwritten.
+    """`exp(rows - peak)` (N, C), in a tensor of its own."""
+    differences = rows - peak
+    if keras.backend.backend() == "torch" and not _records():
+        return differences.exp_()
+    return ops.exp(differences)
 
-    Args:
-        rows: numbers (N, C).
-        peak: the largest one of each row (N, 1).
+
+def if_any(
+    rows: Tensor, is_met: Tensor, compute: Callable[[], Tensor], otherwise: Tensor
+) -> Tensor:
+    """`compute()`, which may be left out for `otherwise` where `is_met` (N, 1) holds nowhere.
+
+    Worth a branch with many classes alone. Torch cannot trace one.
     """
-    if keras.backend.backend() == "torch":
-        return rows.softmax(-1)  # One operation; exp(rows - peak) takes two.
-    return ops.exp(rows - peak)
+    has_many_classes = (rows.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
+    if keras.backend.backend() == "torch" or not has_many_classes:
+        return compute()
+    return ops.cond(ops.any(is_met), compute, lambda: otherwise)
 
 
-def top_exponential(parts: Tensor) -> Tensor | float:
-    """The largest of the `exponentials` of each row."""
-    return largest(parts) if keras.backend.backend() == "torch" else 1.0
+def with_top_entry(
+    rows: Tensor, y_pred: Tensor, peak: Tensor, values: Tensor, compute: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """`rows` (N, C) with `compute(values)` where `y_pred` has its largest entry `peak` (N, 1).
+
+    `rows` may be overwritten, as above.
+    """
+    if keras.backend.backend() == "torch":  # Each operation on all classes is one pass more.
+        ids = y_pred.argmax(-1)
+        return with_label_entry(rows, ids, compute(label_entry(values, ids)))
+    return ops.where(ops.equal(y_pred, peak), compute(values), rows)
+
+
+def without_top_entries(parts: Tensor, rows: Tensor, peak: Tensor) -> Tensor:
+    """`parts` (N, C) with 0 wherever `rows` has its largest entry, `peak` (N, 1).
+
+    `parts` may be overwritten, as above.
+    """
+    if keras.backend.backend() == "torch" and not _records():
+        return parts.masked_fill_(rows == peak, 0.0)
+    # Again a product: the distance to the peak, driven beyond 1.
+    return parts * ops.minimum((peak - rows) * largest_number(rows), 1.0)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -15,18 +15,21 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_ce.losses._gradient import (
+    again,
     apart,
     closed_form_of_rows,
     exponentials,
+    if_any,
     inner_product,
     label_entry,
     largest,
     minus_product,
     scaled,
     top,
-    top_exponential,
     with_label_entry,
+    with_top_entry,
     without_label_entry,
+    without_top_entries,
 )
 from keras_ce.losses._values import last_axis_mean, last_axis_size, weighted
 
@@ -98,10 +101,10 @@ def losses_of_ids(
         peak = largest(y_pred)
         at_label = _log_ratio(label_entry(y_pred, ids), peak, from_logits)
         parts = _in_proportion(y_pred, peak, from_logits)
-        label, unit = label_entry(parts, ids), top_exponential(parts)
+        label = label_entry(parts, ids)
         rest = ops.sum(without_label_entry(parts, ids), -1, keepdims=True)
         total = rest + label
-        log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest / unit), ops.log(total / unit))
+        log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
         share, weights = rest / total, weights[:, None]
         losses, slope = term(log_total - at_label, share)
         losses = weighted(weights, losses)
@@ -197,25 +200,28 @@ def crossentropy_of_rows(
     """
 
     def forward(y_pred: Tensor, rows: Tensor, *is_counted: Tensor) -> Any:
-        peak, ids, rest = _top_and_rest(y_pred, from_logits)
+        peak = largest(y_pred)
+        rest = _rest(y_pred, peak, from_logits)
         mass = blend.mass(rows)
-        log_ratio = _log_ratio(y_pred, apart(peak, 2), from_logits)
+        log_ratio = _log_ratio(y_pred, apart(peak, 3), from_logits)
         losses = mass * ops.log1p(rest) - inner_product(blend.rows(rows), log_ratio)
-        return ops.squeeze(losses, -1), (peak, ids, rest, mass)
+        return ops.squeeze(losses, -1), (peak, rest, mass)
 
     def backward(
         upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor, *is_counted: Tensor
     ) -> Tensor:
-        peak, ids, rest, mass = residuals
+        peak, rest, mass = residuals
         rows, mass = blend.rows(counted(rows, *is_counted)), counted(mass, *is_counted)
         upstream = upstream[:, None]
-        parts = _in_proportion(y_pred, apart(peak, 3), from_logits)
-        slope = upstream * mass / (1 + rest) / label_entry(parts, ids)
-        gradient = minus_product(scaled(parts, slope), upstream, rows)
-        # p_top mass - q_top, without the difference of numbers close to each other.
-        at_top = label_entry(rows, ids)
-        at_top = upstream * ((mass - at_top) - at_top * rest) / (1 + rest)
-        gradient = with_label_entry(gradient, ids, at_top)
+        slope = upstream / (1 + rest)
+        parts = _in_proportion(y_pred, apart(peak, 4), from_logits)
+        gradient = minus_product(scaled(parts, slope * mass), upstream, rows)
+
+        def exactly(label: Tensor) -> Tensor:
+            """`p mass - q` at the largest p, without the difference of numbers close together."""
+            return slope * ((mass - label) - label * rest)
+
+        gradient = with_top_entry(gradient, y_pred, peak, rows, exactly)
         return gradient if from_logits else gradient / y_pred
 
     constants = (rows,) if is_counted is None else (rows, is_counted)
@@ -264,9 +270,22 @@ def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
     return exponentials(y_pred, peak) if from_logits else y_pred / peak
 
 
+def _rest(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
+    """The sum of all p over the largest of its row, minus 1: exact also where that is tiny."""
+    parts = _in_proportion(y_pred, apart(peak, 1), from_logits)
+    total = ops.sum(parts, -1, keepdims=True)
+    is_alone = total < 1.5  # no other one is as large
+
+    def exactly() -> Tensor:
+        below = again(parts, lambda: _in_proportion(y_pred, apart(peak, 2), from_logits))
+        below = without_top_entries(below, y_pred, peak)
+        return ops.where(is_alone, ops.sum(below, -1, keepdims=True), total - 1)
+
+    return if_any(y_pred, is_alone, exactly, otherwise=total - 1)
+
+
 def _top_and_rest(y_pred: Tensor, from_logits: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The largest entry of each row, where it stands, and the sum of p over it of all others."""
     peak, ids = top(y_pred)
     parts = _in_proportion(y_pred, apart(peak, 1), from_logits)
-    at_top = label_entry(parts, ids)
-    return peak, ids, ops.sum(without_label_entry(parts, ids), -1, keepdims=True) / at_top
+    return peak, ids, ops.sum(without_label_entry(parts, ids), -1, keepdims=True)

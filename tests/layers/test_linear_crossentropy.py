@@ -216,6 +216,23 @@ def test_mixed_precision_adds_up_in_float32(policy):
     np.testing.assert_allclose(array(losses), values, rtol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has no float64 unless it is switched on")
+def test_float64_is_kept():
+    head = layer(dtype="float64")
+    weights = UPSTREAM.astype("float64") + 1
+    losses = head(FEATURES.astype("float64"), IDS, weights)
+    values, _ = reference(FEATURES, KERNEL, BIAS, IDS)
+    np.testing.assert_allclose(array(losses), values, rtol=1e-12)
+    mean = np.average(values, weights=weights)
+    assert float(array(head.losses[0])) == pytest.approx(mean, rel=1e-12)
+
+
+def test_features_of_another_dtype_are_cast():
+    losses = layer()(FEATURES.astype("float64"), IDS)
+    assert keras.backend.standardize_dtype(losses.dtype) == "float32"
+    np.testing.assert_allclose(array(losses), array(layer()(FEATURES, IDS)))
+
+
 def test_float_labels_stay_exact_under_mixed_precision():
     head = LinearCrossentropy(3000, dtype="mixed_bfloat16")
     ids = np.array([2999, 257, 1001])  # bfloat16 has none of them
