@@ -6,6 +6,15 @@
 Without arguments it learns from the source files of Python's own standard library: code, comments
 and docstrings, each word as it is written, without punctuation. Writes a model, its numbers and
 its pictures into a new folder.
+
+Reached on the test texts, seed 0, Python 3.11.7, a vocabulary of 32,996 words:
+
+                 network   trigrams   both averaged
+    perplexity   282.2     267.0      190.4
+    accuracy      16.7 %    18.4 %
+
+In three epochs, not one whole pass over the texts, the network alone does not beat the trigrams,
+which count all of them. 8.5 % of the words are unknown, and count as one word.
 """
 
 import argparse
