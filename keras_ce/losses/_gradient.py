@@ -252,7 +252,8 @@ def without_top_entries(parts: Tensor, rows: Tensor, peak: Tensor) -> Tensor:
     if keras.backend.backend() == "torch" and not _records():
         return parts.masked_fill_(rows == peak, 0.0)
     # Again a product: the distance to the peak, driven beyond 1.
-    return parts * ops.minimum((peak - rows) * largest_number(rows), 1.0)
+    is_below = ops.minimum((peak - rows) * largest_number(rows), 1.0)
+    return parts * ops.stop_gradient(is_below)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
