@@ -8,12 +8,12 @@ not counted. Prints a Markdown table.
 """
 
 import argparse
-import time
 
 import keras
 import numpy as np
 
 import keras_ce
+from benchmarks.epoch_times import EpochTimes
 from examples import ranking_questions, train_answer_ranker, vocabulary
 from examples.answer_triples import AnswerTriples
 from examples.failures import positive_integer
@@ -24,22 +24,6 @@ MODELS = {
     "sum of words": train_answer_ranker.ARCHITECTURE,
     "LSTM (64)": {},
 }
-
-
-class EpochTimes(keras.callbacks.Callback):
-    """The seconds of each epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes the time."""
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Notes how long it took."""
-        self.seconds.append(time.perf_counter() - self._start)
 
 
 class PaddedToTheLongest(keras.utils.PyDataset):

@@ -1,0 +1,89 @@
+"""Texts per second in training a text classifier, grouped by length and padded to the longest.
+
+    python -m benchmarks.classifier_throughput
+    python -m benchmarks.classifier_throughput --train train_5500.label
+
+Trains the same models on the same texts, once with the batches of
+`examples.train_text_classifier`, once with every batch padded to the longest text of the whole
+set. The first epoch compiles and is not counted. Prints a Markdown table.
+"""
+
+import argparse
+
+import keras
+import numpy as np
+
+import keras_ce
+from benchmarks.epoch_times import EpochTimes
+from examples import labelled_texts, standard_library, train_text_classifier, vocabulary
+from examples.failures import positive_integer
+from examples.labelled_texts import LabelledTexts
+from examples.text_training import TextBatches, batches
+from recipes.text_classifier import build_text_classifier
+
+BATCH_SIZE = 64
+MODELS = {
+    "convolutions, the example's": train_text_classifier.ARCHITECTURE | {"units": 0},
+    "LSTM (64), the builder's default": {},
+}
+
+
+class PaddedToTheLongest(keras.utils.PyDataset):
+    """The same batches, every text as wide as the longest one."""
+
+    def __init__(self, texts: TextBatches) -> None:
+        super().__init__()
+        self._texts = texts
+        self._width = max(texts[index][0].shape[1] for index in range(len(texts)))
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._texts)
+
+    def __getitem__(self, index: int) -> tuple:
+        """One batch."""
+        ids, labels = self._texts[index]
+        return np.pad(ids, ((0, 0), (0, self._width - ids.shape[1]))), labels
+
+
+def main() -> None:
+    """Measures both ways of padding for each model."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.classifier_throughput")
+    parser.add_argument("--train", metavar="FILE", help="labelled texts; else Python's docstrings")
+    parser.add_argument("--epochs", type=positive_integer, default=2, help="counted ones")
+    options = parser.parse_args()
+    texts = LabelledTexts(*standard_library.family_texts())
+    if options.train:
+        texts = labelled_texts.read_labelled_texts(options.train)
+    tokens = vocabulary.build_vocabulary(texts.texts, "words", size=30_000)
+    print("| model | grouped by length | padded to the longest | times as fast |")
+    print("|---|---|---|---|")
+    for name, architecture in MODELS.items():
+        rates = []
+        for padded in (False, True):
+            keras.utils.set_random_seed(0)
+            model = build_text_classifier(
+                len(tokens),
+                len(texts.classes),
+                vocabulary=tokens,
+                class_names=texts.classes,
+                token_kind="words",
+                **architecture,
+            )
+            grouped = batches(model, texts, BATCH_SIZE, 0)
+            model.compile("adam", keras_ce.losses.LabelSmoothedCrossentropy(0.1, from_logits=True))
+            times = EpochTimes()
+            model.fit(
+                PaddedToTheLongest(grouped) if padded else grouped,
+                epochs=1 + options.epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=[times],
+            )
+            rates.append(len(texts) * options.epochs / sum(times.seconds[1:]))
+        fast, slow = rates
+        print(f"| {name} | {fast:.0f} texts/s | {slow:.0f} texts/s | {fast / slow:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
