@@ -69,7 +69,8 @@ def _passes(label_smoothing: float) -> tuple[Forward, Backward]:
             logits = _logits(features, kernel, bias, start, width)
             column, is_inside = _label_column(ids, start, width)
             at_label = ops.where(is_inside, label_entry(logits, column), at_label)
-            higher = ops.maximum(peak, largest(logits))
+            top = largest(logits)
+            higher = ops.where(top > peak, top, peak)  # On torch, maximum rounds to float32.
             parts = without_label_entry(exponentials_below(logits, higher), ids - start)
             rest = rest * ops.exp(peak - higher) + ops.sum(parts, -1, keepdims=True)
             return higher, rest, at_label
