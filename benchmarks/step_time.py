@@ -5,10 +5,10 @@
 Prints a Markdown table. A step is the value and the gradient of the mean loss of random float32
 logits, or, for an output layer with its loss ("head"), of random features, with the gradients of
 features and kernel. Every repeat runs all candidates once, so that whatever else the machine does
-meets all; the ratio is that of ours to the peer in the same repeat, with its quartiles. Memory is
-how far the resident memory of a process of its own rises in its first step, the compilation
-included, beyond the inputs and their gradient. The limit is the time to read the inputs and write
-the gradient once at the speed of a copy on all cores.
+meets all; the ratio is that of ours to the peer in the same repeat, with its quartiles. Memory,
+where the logits take 256 MB or more, is how far the resident memory of a process of its own rises
+in its first step beyond the inputs and their gradient, the compilation included. The limit is the
+time to read the inputs and write the gradient once at the speed of a copy on all cores.
 """
 
 import argparse
@@ -238,7 +238,8 @@ def print_memory(setting: Setting, task: str, who: str, mode: str) -> None:
 
 def memory(setting: Setting, task: str, who: str, mode: str) -> str:
     """What `print_memory` prints in a process of its own."""
-    if not sys.platform.startswith("linux"):
+    is_small = setting.positions * setting.classes < 2**26  # next to what starts once
+    if is_small or not sys.platform.startswith("linux"):
         return "-"
     sizes = [str(size) for size in (setting.positions, setting.classes, setting.width or 0)]
     command = [sys.executable, "-m", "benchmarks.step_time", "--memory-of", *sizes, task, who, mode]

@@ -17,7 +17,7 @@ Tensor = Any
 Forward = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 Backward = Callable[..., Tensor | tuple[Tensor, ...]]
 
-CLASSES_WORTH_COMPILING = 1024
+CLASSES_WORTH_COMPILING = 512
 """From here on, XLA saves more than it costs to compile once for each shape of a batch."""
 
 ELEMENTS_OF_A_PIECE = 2**20
@@ -201,8 +201,8 @@ def apart(column: Tensor, use: int) -> Tensor:
     """
     if keras.backend.backend() == "torch":
         return column
-    # Always the column (where it is NaN, so are the rows), but XLA does not know.
-    return ops.where(ops.equal(column, column), column, float(use))
+    # Always the column, but XLA does not know.
+    return ops.maximum(column, largest_number(column) * (use / 16 - 1))
 
 
 def again(parts: Tensor, compute: Callable[[], Tensor]) -> Tensor:

@@ -99,9 +99,11 @@ def losses_of_ids(
 
     def forward(y_pred: Tensor, ids: Tensor, weights: Tensor) -> Any:
         peak = largest(y_pred)
-        at_label = _log_ratio(label_entry(y_pred, ids), peak, from_logits)
+        at_label = label_entry(y_pred, ids)
+        # Not an entry of the parts: what is used twice, XLA writes to a matrix first.
+        label = _in_proportion(at_label, peak, from_logits)
+        at_label = _log_ratio(at_label, peak, from_logits)
         parts = _in_proportion(y_pred, peak, from_logits)
-        label = label_entry(parts, ids)
         rest = ops.sum(without_label_entry(parts, ids), -1, keepdims=True)
         total = rest + label
         log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
