@@ -104,11 +104,12 @@ def test_an_invalid_row_is_nan_and_teaches_nothing(mode):
 class TestPiecesOfTorch:
     def test_forward_and_backward_see_three_rows_at_a_time(self, monkeypatch):
         seen = []
-        softmax = _gradient.exponentials
+        exponentials = _gradient.exponentials
 
         def watched(rows, peak):
-            seen.append(rows.shape[0])
-            return softmax(rows, peak)
+            if rows.shape[-1] == CLASSES:  # not those of the labels alone
+                seen.append(rows.shape[0])
+            return exponentials(rows, peak)
 
         monkeypatch.setattr("keras_ce.losses._softmax.exponentials", watched)
         loss = LabelSmoothedCrossentropy(from_logits=True)
