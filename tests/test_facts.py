@@ -20,11 +20,6 @@ def test_row_23_ids_need_no_matrix_of_their_own():
         step = jax.jit(jax.value_and_grad(loss, argnums=1))
         return step.lower(ids, logits).compile().memory_analysis().temp_size_in_bytes
 
-    # One matrix, the exponentials, serves value and gradient.
-    ours = temporary_bytes(LabelSmoothedCrossentropy(0, from_logits=True))
-    assert ours <= 1.01 * logits.nbytes
-    rows = keras.ops.one_hot(ids, 30_000)
-    with_matrix = temporary_bytes(
-        lambda ids, logits: LabelSmoothedCrossentropy(0, from_logits=True)(rows, logits)
-    )
-    assert with_matrix > ours  # what the measure would show
+    # What the measure shows where there is a matrix: Keras keeps at least one.
+    assert temporary_bytes(keras.losses.SparseCategoricalCrossentropy(True)) >= logits.nbytes
+    assert temporary_bytes(LabelSmoothedCrossentropy(0, from_logits=True)) < logits.nbytes / 100

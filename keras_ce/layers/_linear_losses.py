@@ -18,9 +18,11 @@ from keras_ce.losses._gradient import (
     ELEMENTS_OF_A_PIECE,
     Backward,
     Forward,
-    affine,
     closed_form,
     compiled,
+)
+from keras_ce.losses._row_operations import (
+    affine,
     exponentials_below,
     label_entry,
     largest,

@@ -7,8 +7,8 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_ce.losses import _checks, _labels
-from keras_ce.losses._gradient import largest, smallest
 from keras_ce.losses._loss import LossOptions, PositionLoss
+from keras_ce.losses._row_operations import largest, smallest
 from keras_ce.losses._softmax import Blend, losses_of_ids, losses_of_rows
 from keras_ce.losses._values import (
     PROBABILITY_TOLERANCE,

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_ce.losses._gradient import (
+from keras_ce.losses._gradient import closed_form_of_rows
+from keras_ce.losses._row_operations import (
     again,
     apart,
-    closed_form_of_rows,
     exponentials,
     if_any,
     inner_product,

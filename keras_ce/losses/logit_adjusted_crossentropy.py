@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_ce.losses import _checks
 from keras_ce.losses._exclusive import SoftmaxLoss
-from keras_ce.losses._gradient import closed_form, largest
+from keras_ce.losses._gradient import closed_form
 from keras_ce.losses._loss import LossOptions
+from keras_ce.losses._row_operations import largest
 from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
 
 Tensor = Any

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from keras_ce.losses import _checks, _labels
-from keras_ce.losses._gradient import label_entry
 from keras_ce.losses._loss import LossOptions, PositionLoss
+from keras_ce.losses._row_operations import label_entry
 from keras_ce.losses._values import exempt_to_zero, settle, tensor, unless_exempt
 
 Tensor = Any

@@ -5,8 +5,9 @@ from typing import Any, Unpack, final
 import keras
 from keras import ops
 
-from keras_ce.losses._gradient import closed_form, largest
+from keras_ce.losses._gradient import closed_form
 from keras_ce.losses._loss import LossOptions
+from keras_ce.losses._row_operations import largest
 from keras_ce.losses._sigmoid import SigmoidLoss
 
 Tensor = Any

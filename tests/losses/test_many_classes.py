@@ -9,6 +9,7 @@ from keras_ce.losses import (
     LabelSmoothedCrossentropy,
     SymmetricCrossentropy,
     _gradient,
+    _row_operations,
 )
 
 NUMBER, CLASSES = 40, 1030  # the last piece of rows is a small one
@@ -104,7 +105,7 @@ def test_an_invalid_row_is_nan_and_teaches_nothing(mode):
 class TestPiecesOfTorch:
     def test_forward_and_backward_see_three_rows_at_a_time(self, monkeypatch):
         seen = []
-        exponentials = _gradient.exponentials
+        exponentials = _row_operations.exponentials
 
         def watched(rows, peak):
             if rows.shape[-1] == CLASSES:  # not those of the labels alone
@@ -134,7 +135,7 @@ class TestPiecesOfTorch:
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch has an operation for one entry per row")
 def test_ids_beyond_what_a_float_holds(monkeypatch):
-    monkeypatch.setattr(_gradient, "LAST_EXACT_FLOAT", CLASSES - 1)
+    monkeypatch.setattr(_row_operations, "LAST_EXACT_FLOAT", CLASSES - 1)
     values, slopes = crossentropy(np.eye(CLASSES)[IDS])
     loss = LabelSmoothedCrossentropy(0, from_logits=True, reduction="none")
     value, slope = gradient(lambda y_pred, y_true: loss(y_true, y_pred), LOGITS, IDS)
