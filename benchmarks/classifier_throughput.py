@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 import keras_ce
-from benchmarks.epoch_times import EpochTimes
+from benchmarks import throughput
 from examples import labelled_texts, standard_library, train_text_classifier, vocabulary
 from examples.failures import positive_integer
 from examples.labelled_texts import LabelledTexts
@@ -56,33 +56,23 @@ def main() -> None:
     if options.train:
         texts = labelled_texts.read_labelled_texts(options.train)
     tokens = vocabulary.build_vocabulary(texts.texts, "words", size=30_000)
-    print("| model | grouped by length | padded to the longest | times as fast |")
-    print("|---|---|---|---|")
-    for name, architecture in MODELS.items():
-        rates = []
-        for padded in (False, True):
-            keras.utils.set_random_seed(0)
-            model = build_text_classifier(
-                len(tokens),
-                len(texts.classes),
-                vocabulary=tokens,
-                class_names=texts.classes,
-                token_kind="words",
-                **architecture,
-            )
-            grouped = batches(model, texts, BATCH_SIZE, 0)
-            model.compile("adam", keras_ce.losses.LabelSmoothedCrossentropy(0.1, from_logits=True))
-            times = EpochTimes()
-            model.fit(
-                PaddedToTheLongest(grouped) if padded else grouped,
-                epochs=1 + options.epochs,
-                shuffle=False,
-                verbose=0,
-                callbacks=[times],
-            )
-            rates.append(len(texts) * options.epochs / sum(times.seconds[1:]))
-        fast, slow = rates
-        print(f"| {name} | {fast:.0f} texts/s | {slow:.0f} texts/s | {fast / slow:.2f} |")
+
+    def texts_per_second(architecture: dict, padded: bool) -> float:
+        keras.utils.set_random_seed(0)
+        model = build_text_classifier(
+            len(tokens),
+            len(texts.classes),
+            vocabulary=tokens,
+            class_names=texts.classes,
+            token_kind="words",
+            **architecture,
+        )
+        grouped = batches(model, texts, BATCH_SIZE, 0)
+        model.compile("adam", keras_ce.losses.LabelSmoothedCrossentropy(0.1, from_logits=True))
+        given = PaddedToTheLongest(grouped) if padded else grouped
+        return len(texts) * throughput.epochs_per_second(model, given, options.epochs)
+
+    throughput.print_comparison(MODELS, texts_per_second, "texts/s")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import keras_ce
-from benchmarks.epoch_times import EpochTimes
+from benchmarks import throughput
 from examples import ranking_questions, train_answer_ranker, vocabulary
 from examples.answer_triples import AnswerTriples
 from examples.failures import positive_integer
@@ -55,28 +55,18 @@ def main() -> None:
     questions = ranking_questions.read_questions(options.train)
     texts = [text for each in questions for text in (each.text, *each.candidates)]
     tokens = vocabulary.build_vocabulary(texts, "stems", size=30_000, minimum_count=2)
-    print("| model | grouped by length | padded to the longest | times as fast |")
-    print("|---|---|---|---|")
-    for name, architecture in MODELS.items():
-        rates = []
-        for padded in (False, True):
-            keras.utils.set_random_seed(0)
-            ranker = build_answer_ranker(len(tokens), **architecture)
-            triples = AnswerTriples(
-                questions, lambda texts: list(map(TokenIds(tokens, "stems"), texts)), 64, 0
-            )
-            ranker.trainer.compile("adam", keras_ce.losses.MarginRanking(0.3))
-            times = EpochTimes()
-            ranker.trainer.fit(
-                PaddedToTheLongest(triples) if padded else triples,
-                epochs=1 + options.epochs,
-                shuffle=False,
-                verbose=0,
-                callbacks=[times],
-            )
-            rates.append(len(triples) * options.epochs / sum(times.seconds[1:]))
-        grouped, whole = rates
-        print(f"| {name} | {grouped:.1f} steps/s | {whole:.1f} steps/s | {grouped / whole:.2f} |")
+
+    def steps_per_second(architecture: dict, padded: bool) -> float:
+        keras.utils.set_random_seed(0)
+        trainer = build_answer_ranker(len(tokens), **architecture).trainer
+        trainer.compile("adam", keras_ce.losses.MarginRanking(0.3))
+        triples = AnswerTriples(
+            questions, lambda texts: list(map(TokenIds(tokens, "stems"), texts)), 64, 0
+        )
+        given = PaddedToTheLongest(triples) if padded else triples
+        return len(triples) * throughput.epochs_per_second(trainer, given, options.epochs)
+
+    throughput.print_comparison(MODELS, steps_per_second, "steps/s")
 
 
 if __name__ == "__main__":

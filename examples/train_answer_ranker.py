@@ -27,7 +27,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from examples import before_training, failures, ranking_sources, run_folder, vocabulary
-from examples.failures import UserError
 
 LARGEST_VOCABULARY = 30_000
 UNKNOWN_BUCKETS = 5_000
@@ -65,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    import keras_ce
     from examples import classification_report, ranker_training, ranking_baseline, ranking_report
     from examples.ranking_scores import score_ranking
     from recipes.answer_ranker import build_answer_ranker
@@ -134,12 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ranking_report.print_metrics(metrics)
     print(f"models, numbers and pictures: {folder}")
     print(f'try it: python -m examples.search_answers {folder} "a question"')
-    try:
-        for name, model in ranker._asdict().items():
-            file = "model.png" if name == "trainer" else f"{name}.png"
-            keras_ce.plot_model(model, folder / file, show_shapes=True, dpi=96)
-    except (ImportError, OSError) as error:
-        raise UserError(f"only the diagrams could not be drawn: {error}") from None
+    diagrams = {
+        "model.png": ranker.trainer,
+        "question_encoder.png": ranker.question_encoder,
+        "answer_encoder.png": ranker.answer_encoder,
+    }
+    run_folder.draw_diagrams(folder, diagrams)
 
 
 def word_weights(texts: Sequence[str], tokens: Sequence[str], kind: str) -> list[float]:

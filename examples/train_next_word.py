@@ -69,7 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    import keras_ce
     from examples import (
         classification_report,
         next_word_baseline,
@@ -139,10 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         added = next_word_report.continuation(model.predictor, begun, CONTINUATION_WORDS)
         print(" ".join(words[token] for token in begun), "...", *(words[each] for each in added))
     print(f"model, numbers and pictures: {folder}")
-    try:
-        keras_ce.plot_model(model.trainer, folder / "model.png", show_shapes=True, dpi=96)
-    except (ImportError, OSError) as error:
-        raise UserError(f"only model.png could not be drawn: {error}") from None
+    run_folder.draw_diagrams(folder, {"model.png": model.trainer})
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -19,7 +19,6 @@ import time
 from collections.abc import Sequence
 
 from examples import before_training, failures, image_sources, run_folder
-from examples.failures import UserError
 
 LOSSES = {
     "grouped": "one softmax for each position",
@@ -46,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    import keras_ce
     from examples import (
         classification_report,
         string_baseline,
@@ -114,10 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     string_report.print_metrics(metrics)
     print(f"model, numbers and pictures: {folder}")
     print(f"try it: python -m examples.read_strings {folder / 'model.keras'} PICTURE")
-    try:
-        keras_ce.plot_model(model, folder / "model.png", show_shapes=True, dpi=96)
-    except (ImportError, OSError) as error:
-        raise UserError(f"only model.png could not be drawn: {error}") from None
+    run_folder.draw_diagrams(folder, {"model.png": model})
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -19,7 +19,6 @@ import time
 from collections.abc import Sequence
 
 from examples import before_training, failures, run_folder, text_sources, vocabulary
-from examples.failures import UserError
 from examples.labelled_texts import LabelledTexts
 
 LARGEST_VOCABULARY = 20_000
@@ -50,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    import keras_ce
     from examples import (
         classification_report,
         length_groups,
@@ -126,10 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     classification_report.print_metrics(metrics)
     print(f"model, numbers and pictures: {folder}")
     print(f'try it: python -m examples.classify_text {folder / "model.keras"} "a text"')
-    try:
-        keras_ce.plot_model(model, folder / "model.png", show_shapes=True, dpi=96)
-    except (ImportError, OSError) as error:
-        raise UserError(f"only model.png could not be drawn: {error}") from None
+    run_folder.draw_diagrams(folder, {"model.png": model})
 
 
 def class_weights(data: LabelledTexts) -> list[float]:

@@ -24,7 +24,7 @@ class LinearCrossentropy(keras.layers.Layer):
                                   reduction="mean_with_sample_weight")
 
     on the logits of `Dense(num_classes)`, at one matrix product more and a few megabytes in place
-    of several times positions x classes numbers. With few classes the two do equally well.
+    of several times positions x classes numbers.
 
     `head(features)` gives the logits, for inference. `head(features, labels)` gives the loss of
     each position and adds their mean by `add_loss`, so that a model whose inputs are features and

@@ -272,6 +272,27 @@ def test_a_model_of_unknown_dimensions_is_fitted_without_loss_and_targets():
     assert (guesses == labels)[tokens > 0].mean() > 0.9
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_sample_weights_are_an_input_of_a_fitted_model(policy):
+    features = keras.Input((WIDTH,))
+    labels, weights = keras.Input((), dtype="int32"), keras.Input(())
+    head = LinearCrossentropy(CLASSES, dtype=policy)
+    inner = keras.layers.Dense(WIDTH, dtype=policy, kernel_initializer="identity")(features)
+    trainer = keras.Model([features, labels, weights], head(inner, labels, weights))
+    head.set_weights([KERNEL, BIAS])
+    trainer.compile(keras.optimizers.SGD(0.1))
+    data = [FEATURES, IDS, UPSTREAM]
+
+    half = array(ops.cast(FEATURES, policy.removeprefix("mixed_"))).astype("float64")
+    share = UPSTREAM / UPSTREAM.sum()
+    losses, (_, kernel_gradient, bias_gradient) = reference(half, KERNEL, BIAS, IDS, 0.0, share)
+    assert trainer.evaluate(data, verbose=0) == pytest.approx(np.sum(losses * share), rel=1e-5)
+    trainer.fit(data, batch_size=NUMBER, verbose=0)
+    kernel, bias = head.get_weights()
+    np.testing.assert_allclose(KERNEL - kernel, 0.1 * kernel_gradient, atol=1e-6)
+    np.testing.assert_allclose(BIAS - bias, 0.1 * bias_gradient, atol=1e-6)
+
+
 def test_a_saved_model_gives_the_same(tmp_path):
     trainer, predictor = sequence_models(label_smoothing=0.1, ignore_class=3)
     tokens = GENERATOR.integers(1, 11, (4, 6))
