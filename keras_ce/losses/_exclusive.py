@@ -49,10 +49,10 @@ class SoftmaxLoss(PositionLoss):
         """Losses (N,) of logits or probabilities (N, C) against class ids (N,)."""
 
     @abc.abstractmethod
-    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
         """Losses (N,) of logits or probabilities (N, C) against label rows (N, C).
 
-        Where `is_counted` (N,) is not None, the rows that do not count may hold anything.
+        Unless all rows `are_valid`, the loss of those that are not is NaN, without gradient.
         """
 
     def position_losses(
@@ -110,12 +110,12 @@ class TermLoss(SoftmaxLoss):
         mass = weights_of_ids(self.weights(y_pred.shape[-1]), ids, y_pred)
         return losses_of_ids(y_pred, ids, mass, self.term, from_logits=self.from_logits)
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
         """See the base class."""
         return losses_of_rows(
             y_pred,
             rows,
-            is_counted,
+            are_valid,
             self.term,
             blend=Blend(self.weights(y_pred.shape[-1])),
             from_logits=self.from_logits,
@@ -137,7 +137,7 @@ def checked_losses(
     is_dense: bool,
     from_logits: bool,
     ignore_class: int | None = None,
-    row_losses: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    row_losses: Callable[[Tensor, Tensor, bool], Tensor],
     id_losses: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Judge labels and predictions, in eager execution by raising, and compute the losses.
@@ -149,7 +149,7 @@ def checked_losses(
         is_dense: whether `y_true` holds label rows.
         from_logits: whether `y_pred` holds logits.
         ignore_class: the class id of positions to ignore.
-        row_losses: losses (N,) of predictions (N, C), label rows (N, C) and which rows (N,) count.
+        row_losses: losses (N,) of predictions (N, C), label rows (N, C) and whether all are valid.
         id_losses: losses (N,) of predictions (N, C) and class ids (N,).
 
     Returns:
@@ -161,7 +161,6 @@ def checked_losses(
     is_ignored = None
     if is_dense:
         labels = ops.cast(tensor("y_true", y_true), y_pred.dtype)
-        # NaN and infinity survive in the sum: cheaper than a look at each entry.
         is_valid = (smallest(labels) >= 0) & ops.isfinite(ops.sum(labels, -1))
     else:
         labels = _labels.class_ids(y_true, len(y_pred.shape) - 1)
@@ -171,28 +170,28 @@ def checked_losses(
             is_exempt = either(is_exempt, is_ignored)
     y_pred = exempt_to_zero(y_pred, is_exempt)
     is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
-    labels_are_valid = False
+    is_distribution = None
     if is_dense:
-        labels_are_valid = _labels.raise_unless_rows(labels, is_invalid)
+        # Compiled, nothing is looked at here: the losses judge the rows on their way.
+        are_valid = _labels.raise_unless_rows(labels, is_invalid) and is_exempt is None
     else:
         _labels.raise_unless_ids(y_true, is_invalid, num_classes, ignore_class)
     if not from_logits:
         y_pred, is_distribution = probabilities(y_pred, is_exempt)
-        is_valid = is_valid & is_distribution
 
-    is_counted = unless_exempt(is_valid, is_exempt)
     flat = ops.reshape(y_pred, (-1, num_classes))
     if is_dense:
-        everything_counts = labels_are_valid and is_exempt is None and from_logits
-        losses = row_losses(
-            flat,
-            ops.reshape(labels, (-1, num_classes)),
-            None if everything_counts else ops.reshape(is_counted, (-1,)),
-        )
+        losses = row_losses(flat, ops.reshape(labels, (-1, num_classes)), are_valid)
     else:
+        is_counted = unless_exempt(is_valid, is_exempt)
         labels = ops.where(is_counted, labels, ops.zeros_like(labels))
         losses = id_losses(flat, ops.reshape(labels, (-1,)))
-    return ops.reshape(losses, ops.shape(y_pred)[:-1]), is_valid, is_ignored
+    losses = ops.reshape(losses, ops.shape(y_pred)[:-1])
+    if is_dense:
+        is_valid = ops.logical_not(ops.isnan(losses))
+    if is_distribution is not None:
+        is_valid = is_valid & is_distribution
+    return losses, is_valid, is_ignored
 
 
 def probabilities(y_pred: Tensor, is_exempt: Tensor | None) -> tuple[Tensor, Tensor]:

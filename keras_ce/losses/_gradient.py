@@ -6,6 +6,7 @@ not work under `torch.func` and reruns the forward pass on any exception, so tor
 backend runs.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ CLASSES_WORTH_COMPILING = 512
 
 ELEMENTS_OF_A_PIECE = 2**20
 """4 MB in float32."""
+
+ELEMENTS_OF_A_COMPILED_PIECE = 2**18
+"""1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 
 
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
@@ -60,20 +64,28 @@ def closed_form_of_rows(
 ) -> Tensor:
     """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
 
-    Which allows to do better with many classes. TensorFlow's graphs compile the computation by
-    XLA, which needs no memory between its operations. On torch, rows go piece by piece through
-    the processor's cache, and only the gradient has the size of the logits.
+    Which allows to do better with many classes: rows go piece by piece through the processor's
+    cache, and only the gradient has the size of the logits. TensorFlow's graphs compile the
+    computation by XLA for it.
     """
     backend = keras.backend.backend()
+    has_many_classes = (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
     if backend == "torch":
         return _torch_function().apply((forward, backward, True), inputs, *constants)[0]
-    if backend == "tensorflow":
+    if backend == "jax" and has_many_classes:
+        import jax
+
+        # Outside of jit, each call would be compiled anew; on several devices, a piece would have
+        # to be fetched from one of them.
+        is_on_one = jax.default_backend() == "cpu" and jax.device_count() == 1
+        if is_on_one and isinstance(inputs, jax.core.Tracer):
+            forward = _piece_by_piece(forward)
+    if backend == "tensorflow" and has_many_classes:
         import tensorflow
 
-        has_many_classes = (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
         # Eager, each call would be compiled anew.
-        if has_many_classes and not tensorflow.executing_eagerly():
-            forward = tensorflow.function(forward, jit_compile=True, autograph=False)
+        if not tensorflow.executing_eagerly():
+            forward = _compiled_by_tensorflow(forward)
             backward = tensorflow.function(backward, jit_compile=True, autograph=False)
     return closed_form(forward, backward, inputs, *constants)
 
@@ -104,6 +116,70 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return jax.jit(function)
     return function
+
+
+def _compiled_by_tensorflow(forward: Forward) -> Forward:
+    """`forward`, compiled by XLA and by pieces of rows, where second derivatives see it whole."""
+    import tensorflow
+
+    whole = tensorflow.function(forward, jit_compile=True, autograph=False)
+    if tensorflow.config.list_physical_devices("GPU"):
+        return whole
+    in_pieces = tensorflow.function(_piece_by_piece(forward), jit_compile=True, autograph=False)
+
+    def run(*tensors: Tensor) -> Any:
+        def derivative(*upstream: Tensor) -> list[Tensor | None]:
+            numbers = [item for item in tensors if item.dtype.is_floating]
+            with tensorflow.GradientTape() as tape:
+                tape.watch(numbers)
+                losses, residuals = whole(*tensors)
+            pairs = zip((losses, *residuals), upstream, strict=True)
+            results, upstream = zip(*((a, b) for a, b in pairs if a.dtype.is_floating), strict=True)
+            slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
+            return [next(slopes) if item.dtype.is_floating else None for item in tensors]
+
+        return in_pieces(*map(tensorflow.stop_gradient, tensors)), derivative
+
+    return tensorflow.custom_gradient(run)
+
+
+def _piece_by_piece(forward: Forward) -> Forward:
+    """`forward`, by pieces of rows where it gives a few numbers for each, to be compiled by XLA.
+
+    XLA writes out whatever it adds up over a row. What has the size of a piece stays in the cache.
+    """
+
+    def in_pieces(*tensors: Tensor) -> Any:
+        # For the shapes: XLA leaves out what has no entries.
+        losses, residuals = forward(*(values[:0] for values in tensors))
+        gives_numbers = all(math.prod(item.shape[1:]) == 1 for item in (losses, *residuals))
+        number, width = ops.shape(tensors[0])[0], tensors[0].shape[-1]
+        most = max(1, ELEMENTS_OF_A_COMPILED_PIECE // width)
+        if not gives_numbers or (isinstance(number, int) and number <= most):
+            return forward(*tensors)
+        step = most if isinstance(number, int) else ops.minimum(most, number)
+
+        def with_piece(piece: Any, results: list[Tensor]) -> list[Tensor]:
+            start = ops.minimum(piece * most, number - step)  # The last two may overlap.
+            losses, residuals = forward(*(_slice_of_rows(item, start, step) for item in tensors))
+            return [
+                ops.slice_update(item, (start, *[0] * (len(item.shape) - 1)), part)
+                for item, part in zip(results, (losses, *residuals), strict=True)
+            ]
+
+        results = [
+            ops.zeros((number, *item.shape[1:]), item.dtype) for item in (losses, *residuals)
+        ]
+        pieces = (number + most - 1) // most
+        losses, *residuals = ops.fori_loop(0, pieces, with_piece, results)
+        return losses, tuple(residuals)
+
+    return in_pieces
+
+
+def _slice_of_rows(values: Tensor, start: Any, number: Any) -> Tensor:
+    others = values.shape[1:]
+    return ops.slice(values, (start, *[0] * len(others)), (number, *others))
 
 
 def _for_each(gradients: Tensor | tuple[Tensor, ...], number: int) -> tuple[Tensor, ...]:

@@ -1,22 +1,15 @@
 """Operations on rows of classes, in the way that is fast on each backend.
 
-Each operation of torch writes a new matrix unless told to change one in place. XLA writes to a
-matrix what two operations share, and adds up what was selected slowly.
+Each operation of torch writes a new matrix unless told to change one in place.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_ce.losses._gradient import CLASSES_WORTH_COMPILING
-
 Tensor = Any
-
-LAST_EXACT_FLOAT = 2**24
-"""Integers up to here are float32 numbers."""
 
 
 def largest(rows: Tensor) -> Tensor:
@@ -36,15 +29,12 @@ def smallest(rows: Tensor) -> Tensor:
 def top(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
     if keras.backend.backend() == "torch":
-        ids = rows.argmax(-1)
-        return label_entry(rows, ids), ops.cast(ids, "int32")
-    peak = largest(rows)
-    # ops.argmax makes four more passes to tell -0.0 from 0.0, and XLA takes long for it. Here the
-    # distance to the peak, driven beyond all bounds, leaves the first class at the peak on top.
-    far_below = (rows - peak) * largest_number(rows)
-    classes = ops.arange(ops.shape(rows)[-1], dtype=rows.dtype)
-    first = -ops.max(far_below - classes, -1)
-    return peak, ops.cast(ops.where(ops.isfinite(first), first, 0.0), "int32")
+        ids = ops.cast(rows.argmax(-1), "int32")
+    else:  # ops.argmax makes four more passes, to tell -0.0 from 0.0.
+        last = ops.shape(rows)[-1] - 1
+        ids = ops.min(ops.where(ops.equal(rows, largest(rows)), ops.arange(last + 1), last), -1)
+    # The entry itself: the derivative of a maximum is shared by all that are as large.
+    return label_entry(rows, ids), ids
 
 
 def largest_number(values: Tensor) -> float:
@@ -59,10 +49,7 @@ def inner_product(rows: Tensor, values: Tensor) -> Tensor:
     """
     if keras.backend.backend() == "torch":
         return scaled(values, rows).nansum(-1, keepdim=True)
-    # No selection, as in `without_label_entry`. -infinity becomes a number that any label mass
-    # worth the name, times a power of two, carries beyond the largest one.
-    finite = ops.maximum(values, -largest_number(values))
-    return ops.sum(rows * 2.0**64 * finite, -1, keepdims=True) / 2.0**64
+    return ops.sum(ops.where(ops.equal(rows, 0), 0.0, rows * values), -1, keepdims=True)
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
@@ -92,31 +79,7 @@ def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
 
     `rows` may be overwritten, as above.
     """
-    if keras.backend.backend() == "torch":
-        return with_label_entry(rows, ids, ops.zeros_like(rows[:, :1]))
-    if (rows.shape[-1] or 0) > LAST_EXACT_FLOAT:
-        return with_label_entry(rows, ids, ops.zeros_like(rows[:, :1]))
-    # A product, not a selection: XLA on JAX adds up the rows of a selection three times slower.
-    classes = ops.arange(ops.shape(rows)[-1], dtype=rows.dtype)
-    distance = ops.absolute(classes - ops.cast(ids, rows.dtype)[:, None])
-    return rows * ops.minimum(distance, 1.0)
-
-
-def apart(column: Tensor, use: int) -> Tensor:
-    """`column` (N, 1) for its `use`-th use, counted from 1, that shares nothing with the others.
-
-    XLA would write what two computations over the rows have in common to a matrix and read it
-    twice, which takes longer than to compute it twice.
-    """
-    if keras.backend.backend() == "torch":
-        return column
-    # Always the column, but XLA does not know.
-    return ops.maximum(column, largest_number(column) * (use / 16 - 1))
-
-
-def again(parts: Tensor, compute: Callable[[], Tensor]) -> Tensor:
-    """`compute()`, which would give `parts`, unless it is cheaper to have kept them."""
-    return parts if keras.backend.backend() == "torch" else compute()
+    return with_label_entry(rows, ids, ops.zeros_like(rows[:, :1]))
 
 
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
@@ -125,44 +88,6 @@ def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
         parts = rows.softmax(-1)  # One operation; a difference and exp are two, and slower.
         return parts.div_(parts.amax(-1, keepdim=True))
     return ops.exp(rows - peak)
-
-
-def if_any(
-    rows: Tensor, is_met: Tensor, compute: Callable[[], Tensor], otherwise: Tensor
-) -> Tensor:
-    """`compute()`, which may be left out for `otherwise` where `is_met` (N, 1) holds nowhere.
-
-    Worth a branch with many classes alone. Torch cannot trace one.
-    """
-    has_many_classes = (rows.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
-    if keras.backend.backend() == "torch" or not has_many_classes:
-        return compute()
-    return ops.cond(ops.any(is_met), compute, lambda: otherwise)
-
-
-def with_top_entry(
-    rows: Tensor, y_pred: Tensor, peak: Tensor, values: Tensor, compute: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """`rows` (N, C) with `compute(values)` where `y_pred` has its largest entry `peak` (N, 1).
-
-    `rows` may be overwritten, as above.
-    """
-    if keras.backend.backend() == "torch":  # Each operation on all classes is one pass more.
-        ids = y_pred.argmax(-1)
-        return with_label_entry(rows, ids, compute(label_entry(values, ids)))
-    return ops.where(ops.equal(y_pred, peak), compute(values), rows)
-
-
-def without_top_entries(parts: Tensor, rows: Tensor, peak: Tensor) -> Tensor:
-    """`parts` (N, C) with 0 wherever `rows` has its largest entry, `peak` (N, 1).
-
-    `parts` may be overwritten, as above.
-    """
-    if keras.backend.backend() == "torch" and not _records():
-        return parts.masked_fill_(rows == peak, 0.0)
-    # Again a product: the distance to the peak, driven beyond 1.
-    is_below = ops.minimum((peak - rows) * largest_number(rows), 1.0)
-    return parts * ops.stop_gradient(is_below)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -16,10 +16,7 @@ from keras import ops
 
 from keras_ce.losses._gradient import closed_form_of_rows
 from keras_ce.losses._row_operations import (
-    again,
-    apart,
     exponentials,
-    if_any,
     inner_product,
     label_entry,
     largest,
@@ -27,9 +24,7 @@ from keras_ce.losses._row_operations import (
     scaled,
     top,
     with_label_entry,
-    with_top_entry,
     without_label_entry,
-    without_top_entries,
 )
 from keras_ce.losses._values import last_axis_mean, last_axis_size, weighted
 
@@ -56,9 +51,12 @@ class Blend(NamedTuple):
             return scaled_rows + self.shift_mass / last_axis_size(rows)
         return scaled_rows
 
-    def mass(self, rows: Tensor) -> Tensor:
-        """The sum of each blended row, (N, 1)."""
-        return ops.sum(self._scaled(rows), -1, keepdims=True) + self.shift_mass
+    def mass(self, rows: Tensor, are_valid: bool) -> Tensor:
+        """The sum of each blended row, (N, 1); NaN where a row may be invalid and is."""
+        if not are_valid:
+            rows = ops.where(rows >= 0, rows, float("nan"))
+        mass = ops.sum(self._scaled(rows), -1, keepdims=True) + self.shift_mass
+        return mass if are_valid else ops.where(ops.isfinite(mass), mass, float("nan"))
 
     def _scaled(self, rows: Tensor) -> Tensor:
         if isinstance(self.scale, list):
@@ -67,6 +65,12 @@ class Blend(NamedTuple):
 
 
 AS_THEY_ARE = Blend()
+
+
+def are_label_rows(rows: Tensor) -> Tensor:
+    """Which rows (..., C) hold finite numbers >= 0 only, (..., 1)."""
+    # One sum that NaN and infinity survive: cheaper than a look at each entry.
+    return ops.isfinite(ops.sum(ops.where(rows >= 0, rows, float("nan")), -1, keepdims=True))
 
 
 def nats(information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +115,7 @@ def losses_of_ids(
         losses, slope = term(log_total - at_label, share)
         losses = weighted(weights, losses)
         if uniform_share:
-            average = last_axis_mean(_log_ratio(y_pred, apart(peak, 1), from_logits))
+            average = last_axis_mean(_log_ratio(y_pred, peak, from_logits))
             losses = losses + uniform_share * (log_total - average)
         return ops.squeeze(losses, -1), (peak, share, label / total, total, weights * slope)
 
@@ -122,7 +126,7 @@ def losses_of_ids(
         upstream = upstream[:, None]
         each = uniform_share / last_axis_size(y_pred)
         gradient = scaled(
-            _in_proportion(y_pred, apart(peak, 2), from_logits),
+            _in_proportion(y_pred, peak, from_logits),
             upstream * (slope + uniform_share) / total,
         )
         if uniform_share:
@@ -137,7 +141,7 @@ def losses_of_ids(
 def losses_of_rows(
     y_pred: Tensor,
     rows: Tensor,
-    is_counted: Tensor | None,
+    are_valid: bool,
     term: Term,
     *,
     blend: Blend = AS_THEY_ARE,
@@ -148,7 +152,8 @@ def losses_of_rows(
     Args:
         y_pred: logits or clamped probabilities (N, C).
         rows: label rows (N, C).
-        is_counted: None, or which rows (N,) count: the others may hold anything.
+        are_valid: whether all rows are known to hold finite numbers >= 0. Else those that do not
+            have the loss NaN and no gradient.
         term: from -log p and 1 - p, the loss and its derivative by -log p.
         blend: what becomes of the label rows first.
         from_logits: whether `y_pred` holds logits.
@@ -157,33 +162,34 @@ def losses_of_rows(
         Losses (N,).
     """
 
-    def forward(y_pred: Tensor, rows: Tensor, *is_counted: Tensor) -> Any:
+    def forward(y_pred: Tensor, rows: Tensor) -> Any:
         peak, ids, rest = _top_and_rest(y_pred, from_logits)
         log_ratio = _log_ratio(y_pred, peak, from_logits)
         p = with_label_entry(ops.exp(log_ratio) / (1 + rest), ids, 1 / (1 + rest))
         complement = with_label_entry(1 - p, ids, rest / (1 + rest))
         losses, slopes = term(ops.log1p(rest) - log_ratio, complement)
-        rows = blend.rows(rows)
-        return ops.sum(weighted(rows, losses), -1), (p, complement, weighted(rows, slopes))
+        mass = blend.rows(rows)
+        losses, slopes = ops.sum(weighted(mass, losses), -1), weighted(mass, slopes)
+        if not are_valid:
+            is_valid = are_label_rows(rows)
+            losses = ops.where(is_valid[:, 0], losses, float("nan"))
+            slopes = ops.where(is_valid, slopes, 0.0)
+        return losses, (p, complement, slopes)
 
-    def backward(
-        upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor, *is_counted: Tensor
-    ) -> Tensor:
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
         p, complement, slopes = residuals
-        slopes = counted(slopes, *is_counted)
         # p_j sum(slopes) - slopes_j, without the difference where one class has all the mass.
         others = ops.sum(slopes, -1, keepdims=True) - slopes
         gradient = upstream[:, None] * (p * others - slopes * complement)
         return gradient if from_logits else gradient / y_pred
 
-    constants = (rows,) if is_counted is None else (rows, is_counted)
-    return closed_form_of_rows(forward, backward, y_pred, *constants)
+    return closed_form_of_rows(forward, backward, y_pred, rows)
 
 
 def crossentropy_of_rows(
     y_pred: Tensor,
     rows: Tensor,
-    is_counted: Tensor | None = None,
+    are_valid: bool = True,
     *,
     blend: Blend = AS_THEY_ARE,
     from_logits: bool,
@@ -193,7 +199,8 @@ def crossentropy_of_rows(
     Args:
         y_pred: logits or clamped probabilities (N, C).
         rows: label rows (N, C).
-        is_counted: None, or which rows (N,) count: the others may hold anything.
+        are_valid: whether all rows are known to hold finite numbers >= 0. Else those that do not
+            have the loss NaN and no gradient.
         blend: what becomes of the label rows first, such as smoothing.
         from_logits: whether `y_pred` holds logits.
 
@@ -201,33 +208,29 @@ def crossentropy_of_rows(
         Losses (N,).
     """
 
-    def forward(y_pred: Tensor, rows: Tensor, *is_counted: Tensor) -> Any:
-        peak = largest(y_pred)
-        rest = _rest(y_pred, peak, from_logits)
-        mass = blend.mass(rows)
-        log_ratio = _log_ratio(y_pred, apart(peak, 3), from_logits)
+    def forward(y_pred: Tensor, rows: Tensor) -> Any:
+        peak, ids, rest = _top_and_rest(y_pred, from_logits)
+        mass = blend.mass(rows, are_valid)
+        log_ratio = _log_ratio(y_pred, peak, from_logits)
         losses = mass * ops.log1p(rest) - inner_product(blend.rows(rows), log_ratio)
-        return ops.squeeze(losses, -1), (peak, rest, mass)
+        return ops.squeeze(losses, -1), (peak, ids, rest, mass)
 
-    def backward(
-        upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor, *is_counted: Tensor
-    ) -> Tensor:
-        peak, rest, mass = residuals
-        rows, mass = blend.rows(counted(rows, *is_counted)), counted(mass, *is_counted)
-        upstream = upstream[:, None]
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
+        peak, ids, rest, mass = residuals
+        rows, upstream = blend.rows(rows), upstream[:, None]
+        if not are_valid:
+            is_valid = ops.isfinite(mass)
+            rows, mass = ops.where(is_valid, rows, 0.0), ops.where(is_valid, mass, 0.0)
         slope = upstream / (1 + rest)
-        parts = _in_proportion(y_pred, apart(peak, 4), from_logits)
+        parts = _in_proportion(y_pred, peak, from_logits)
         gradient = minus_product(scaled(parts, slope * mass), upstream, rows)
-
-        def exactly(label: Tensor) -> Tensor:
-            """`p mass - q` at the largest p, without the difference of numbers close together."""
-            return slope * ((mass - label) - label * rest)
-
-        gradient = with_top_entry(gradient, y_pred, peak, rows, exactly)
+        # `p mass - q` at the largest p, without the difference of numbers close together.
+        label = label_entry(rows, ids)
+        at_top = slope * ((mass - label) - label * rest)
+        gradient = with_label_entry(gradient, ids, at_top)
         return gradient if from_logits else gradient / y_pred
 
-    constants = (rows,) if is_counted is None else (rows, is_counted)
-    return closed_form_of_rows(forward, backward, y_pred, *constants)
+    return closed_form_of_rows(forward, backward, y_pred, rows)
 
 
 def mean_under_prediction(y_pred: Tensor, costs: Tensor, *, from_logits: bool) -> Tensor:
@@ -257,11 +260,6 @@ def mean_under_prediction(y_pred: Tensor, costs: Tensor, *, from_logits: bool) -
     return closed_form_of_rows(forward, backward, y_pred, costs)
 
 
-def counted(rows: Tensor, is_counted: Tensor | None = None) -> Tensor:
-    """Rows (N, C) with zeros in those that do not count."""
-    return rows if is_counted is None else ops.where(is_counted[:, None], rows, 0.0)
-
-
 def _log_ratio(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
     """Each log p minus the largest one of its row."""
     return y_pred - peak if from_logits else ops.log(y_pred / peak)
@@ -272,22 +270,8 @@ def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
     return exponentials(y_pred, peak) if from_logits else y_pred / peak
 
 
-def _rest(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
-    """The sum of all p over the largest of its row, minus 1: exact also where that is tiny."""
-    parts = _in_proportion(y_pred, apart(peak, 1), from_logits)
-    total = ops.sum(parts, -1, keepdims=True)
-    is_alone = total < 1.5  # no other one is as large
-
-    def exactly() -> Tensor:
-        below = again(parts, lambda: _in_proportion(y_pred, apart(peak, 2), from_logits))
-        below = without_top_entries(below, y_pred, peak)
-        return ops.where(is_alone, ops.sum(below, -1, keepdims=True), total - 1)
-
-    return if_any(y_pred, is_alone, exactly, otherwise=total - 1)
-
-
 def _top_and_rest(y_pred: Tensor, from_logits: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The largest entry of each row, where it stands, and the sum of p over it of all others."""
     peak, ids = top(y_pred)
-    parts = _in_proportion(y_pred, apart(peak, 1), from_logits)
+    parts = _in_proportion(y_pred, peak, from_logits)
     return peak, ids, ops.sum(without_label_entry(parts, ids), -1, keepdims=True)

@@ -125,11 +125,11 @@ class GroupedSoftmaxCrossentropy(PositionLoss):
             y_pred, ids, mass, uniform_share=self.label_smoothing, from_logits=self.from_logits
         )
 
-    def _row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+    def _row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
         share = self.label_smoothing
         blend = Blend(1 - share, shift_mass=share) if share else AS_THEY_ARE
         return crossentropy_of_rows(
-            y_pred, rows, is_counted, blend=blend, from_logits=self.from_logits
+            y_pred, rows, are_valid, blend=blend, from_logits=self.from_logits
         )
 
 

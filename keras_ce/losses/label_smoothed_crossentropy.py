@@ -84,19 +84,19 @@ class LabelSmoothedCrossentropy(SoftmaxLoss):
         smoothing = self.label_smoothing
         if smoothing and (self.prior is not None or self.class_weight is not None):
             rows = ops.one_hot(ids, y_pred.shape[-1], dtype=y_pred.dtype)
-            return self.row_losses(y_pred, rows, None)
+            return self.row_losses(y_pred, rows, are_valid=True)
         weights = _checks.class_weight_list(self.class_weight, y_pred.shape[-1])
         mass = (1 - smoothing) * weights_of_ids(weights, ids, y_pred)
         return losses_of_ids(
             y_pred, ids, mass, uniform_share=smoothing, from_logits=self.from_logits
         )
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
         """See the base class."""
         return crossentropy_of_rows(
             y_pred,
             rows,
-            is_counted,
+            are_valid,
             blend=self._blend(y_pred.shape[-1]),
             from_logits=self.from_logits,
         )

@@ -78,9 +78,9 @@ class LogitAdjustedCrossentropy(SoftmaxLoss):
         mass = ops.ones_like(y_pred[:, 0])
         return losses_of_ids(self._adjusted(y_pred), ids, mass, from_logits=True)
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
         """See the base class."""
-        return crossentropy_of_rows(self._adjusted(y_pred), rows, is_counted, from_logits=True)
+        return crossentropy_of_rows(self._adjusted(y_pred), rows, are_valid, from_logits=True)
 
     def _adjusted(self, logits: Tensor) -> Tensor:
         prior = _checks.per_class("class_prior", self.class_prior, logits.shape[-1])

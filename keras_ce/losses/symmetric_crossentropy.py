@@ -10,7 +10,7 @@ from keras_ce.losses import _checks
 from keras_ce.losses._exclusive import SoftmaxLoss
 from keras_ce.losses._loss import LossOptions
 from keras_ce.losses._softmax import (
-    counted,
+    Blend,
     crossentropy_of_rows,
     losses_of_ids,
     mean_under_prediction,
@@ -92,12 +92,14 @@ class SymmetricCrossentropy(SoftmaxLoss):
         mass = ops.ones_like(y_pred[:, 0])
         return losses_of_ids(y_pred, ids, mass, term, from_logits=self.from_logits)
 
-    def row_losses(self, y_pred: Tensor, rows: Tensor, is_counted: Tensor | None) -> Tensor:
+    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
         """See the base class."""
-        rows = counted(rows, is_counted)
-        is_cut = rows < math.exp(LOG_OF_ZERO)
-        costs = ops.where(is_cut, -LOG_OF_ZERO, -ops.log(ops.where(is_cut, 1.0, rows)))
-        forward = crossentropy_of_rows(y_pred, self.alpha * rows, from_logits=self.from_logits)
+        forward = crossentropy_of_rows(
+            y_pred, rows, are_valid, blend=Blend(self.alpha), from_logits=self.from_logits
+        )
+        # What is no number is cut too, so that no gradient comes of it.
+        is_kept = (rows >= math.exp(LOG_OF_ZERO)) & ops.isfinite(rows)
+        costs = ops.where(is_kept, -ops.log(ops.where(is_kept, rows, 1.0)), -LOG_OF_ZERO)
         reverse = mean_under_prediction(y_pred, self.beta * costs, from_logits=self.from_logits)
         return forward + reverse
 
