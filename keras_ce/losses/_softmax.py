@@ -104,11 +104,9 @@ def losses_of_ids(
     def forward(y_pred: Tensor, ids: Tensor, weights: Tensor) -> Any:
         peak = largest(y_pred)
         at_label = label_entry(y_pred, ids)
-        # Not an entry of the parts: what is used twice, XLA writes to a matrix first.
         label = _in_proportion(at_label, peak, from_logits)
         at_label = _log_ratio(at_label, peak, from_logits)
-        parts = _in_proportion(y_pred, peak, from_logits)
-        rest = ops.sum(without_label_entry(parts, ids), -1, keepdims=True)
+        rest = _sum_without(y_pred, peak, ids, from_logits)
         total = rest + label
         log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
         share, weights = rest / total, weights[:, None]
@@ -273,5 +271,11 @@ def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
 def _top_and_rest(y_pred: Tensor, from_logits: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The largest entry of each row, where it stands, and the sum of p over it of all others."""
     peak, ids = top(y_pred)
+    return peak, ids, _sum_without(y_pred, peak, ids, from_logits)
+
+
+def _sum_without(y_pred: Tensor, peak: Tensor, ids: Tensor, from_logits: bool) -> Tensor:
+    """The sum of p over the largest one, of all classes but `ids`, (N, 1)."""
+    # A function of its own, so that torch can take the memory again at once.
     parts = _in_proportion(y_pred, peak, from_logits)
-    return peak, ids, ops.sum(without_label_entry(parts, ids), -1, keepdims=True)
+    return ops.sum(without_label_entry(parts, ids), -1, keepdims=True)
