@@ -11,6 +11,9 @@ from keras import ops
 
 Tensor = Any
 
+CLASSES_WORTH_A_SOFTMAX = 64
+"""From here on, one softmax of torch takes less time than a difference and exp; below, far more."""
+
 
 def largest(rows: Tensor) -> Tensor:
     """The largest entry of each row: (..., C) to (..., 1)."""
@@ -30,11 +33,11 @@ def top(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
     if keras.backend.backend() == "torch":
         ids = ops.cast(rows.argmax(-1), "int32")
-    else:  # ops.argmax makes four more passes, to tell -0.0 from 0.0.
-        last = ops.shape(rows)[-1] - 1
-        ids = ops.min(ops.where(ops.equal(rows, largest(rows)), ops.arange(last + 1), last), -1)
-    # The entry itself: the derivative of a maximum is shared by all that are as large.
-    return label_entry(rows, ids), ids
+        return label_entry(rows, ids), ids
+    peak = largest(rows)
+    # Not ops.argmax, which makes four more passes to tell -0.0 from 0.0.
+    last = ops.shape(rows)[-1] - 1
+    return peak, ops.min(ops.where(ops.equal(rows, peak), ops.arange(last + 1), last), -1)
 
 
 def largest_number(values: Tensor) -> float:
@@ -82,10 +85,22 @@ def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     return with_label_entry(rows, ids, ops.zeros_like(rows[:, :1]))
 
 
+def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` (N, C) minus 1 at entry `ids[n]` of each row n. They may be overwritten, as above."""
+    if keras.backend.backend() == "torch":
+        number = ops.arange(ops.shape(rows)[0], dtype=ids.dtype)
+        put = rows.index_put if _records() else rows.index_put_
+        return put((number, ids), -ops.ones_like(rows[:, 0]), accumulate=True)
+    classes = ops.arange(ops.shape(rows)[-1], dtype=ids.dtype)
+    return rows - ops.cast(classes == ops.expand_dims(ids, -1), rows.dtype)
+
+
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
     """`exp(rows - peak)` (N, C), in a tensor of its own; `peak` is the largest of all C entries."""
-    if keras.backend.backend() == "torch" and rows.shape[-1] > 1 and not _records():
-        parts = rows.softmax(-1)  # One operation; a difference and exp are two, and slower.
+    if keras.backend.backend() == "torch" and not _records():
+        if rows.shape[-1] < CLASSES_WORTH_A_SOFTMAX:
+            return (rows - peak).exp_()
+        parts = rows.softmax(-1)
         return parts.div_(parts.amax(-1, keepdim=True))
     return ops.exp(rows - peak)
 

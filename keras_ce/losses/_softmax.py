@@ -20,6 +20,7 @@ from keras_ce.losses._row_operations import (
     inner_product,
     label_entry,
     largest,
+    minus_one_at,
     minus_product,
     scaled,
     top,
@@ -207,7 +208,10 @@ def crossentropy_of_rows(
     """
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        peak, ids, rest = _top_and_rest(y_pred, from_logits)
+        peak, ids = top(y_pred)
+        # All but the top class, whose part is 1. Without a selection: the derivative of a maximum
+        # is shared by all that are as large, and that of their parts has to make up for it.
+        rest = _sum(minus_one_at(_in_proportion(y_pred, peak, from_logits), ids))
         mass = blend.mass(rows, are_valid)
         log_ratio = _log_ratio(y_pred, peak, from_logits)
         losses = mass * ops.log1p(rest) - inner_product(blend.rows(rows), log_ratio)
@@ -223,8 +227,9 @@ def crossentropy_of_rows(
         parts = _in_proportion(y_pred, peak, from_logits)
         gradient = minus_product(scaled(parts, slope * mass), upstream, rows)
         # `p mass - q` at the largest p, without the difference of numbers close together.
-        label = label_entry(rows, ids)
-        at_top = slope * ((mass - label) - label * rest)
+        label, one = label_entry(rows, ids), label_entry(y_pred, ids)
+        one = _in_proportion(one, peak, from_logits)
+        at_top = slope * ((one * mass - label) - label * rest)
         gradient = with_label_entry(gradient, ids, at_top)
         return gradient if from_logits else gradient / y_pred
 
@@ -276,6 +281,8 @@ def _top_and_rest(y_pred: Tensor, from_logits: bool) -> tuple[Tensor, Tensor, Te
 
 def _sum_without(y_pred: Tensor, peak: Tensor, ids: Tensor, from_logits: bool) -> Tensor:
     """The sum of p over the largest one, of all classes but `ids`, (N, 1)."""
-    # A function of its own, so that torch can take the memory again at once.
-    parts = _in_proportion(y_pred, peak, from_logits)
-    return ops.sum(without_label_entry(parts, ids), -1, keepdims=True)
+    return _sum(without_label_entry(_in_proportion(y_pred, peak, from_logits), ids))
+
+
+def _sum(rows: Tensor) -> Tensor:
+    return ops.sum(rows, -1, keepdims=True)

@@ -210,3 +210,12 @@ def test_row_6_class_weights_on_two_outputs_over_time_and_in_validation():
     ).history
     assert np.isfinite(history["loss"][0])
     assert np.isfinite(history["val_loss"][0])
+
+
+@pytest.mark.parametrize("mass", [0.0, 1e-30, 1e-6])
+@pytest.mark.parametrize("mode", backends.MODES)
+def test_any_mass_on_a_class_at_minus_infinity_is_an_infinite_loss(mass, mode):
+    loss = LabelSmoothedCrossentropy(0, from_logits=True, reduction="none")
+    rows, logits = np.array([[1.0, mass]], "float32"), np.array([[0.0, -np.inf]], "float32")
+    (value,) = backends.call(loss, rows, logits, mode=mode)
+    assert value == (np.inf if mass else 0)
