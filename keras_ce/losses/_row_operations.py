@@ -11,6 +11,9 @@ from keras import ops
 
 Tensor = Any
 
+BLOCK = 128
+"""Classes of which the largest logit is found at once."""
+
 CLASSES_WORTH_A_SOFTMAX = 64
 """From here on, one softmax of torch takes less time than a difference and exp; below, far more."""
 
@@ -32,12 +35,30 @@ def smallest(rows: Tensor) -> Tensor:
 def top(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
     if keras.backend.backend() == "torch":
-        ids = ops.cast(rows.argmax(-1), "int32")
+        ids = ops.cast(_argmax(rows), "int32")
         return label_entry(rows, ids), ids
     peak = largest(rows)
     # Not ops.argmax, which makes four more passes to tell -0.0 from 0.0.
     last = ops.shape(rows)[-1] - 1
     return peak, ops.min(ops.where(ops.equal(rows, peak), ops.arange(last + 1), last), -1)
+
+
+def _argmax(rows: Tensor) -> Tensor:
+    """On torch, where each row (N, C) has its first largest entry, (N,).
+
+    torch's argmax takes as long as a softmax; the largest entry alone, a tenth. So: the largest
+    entry of each block first, then its place in the best block.
+    """
+    num_classes = rows.shape[-1]
+    if num_classes < 2 * BLOCK:
+        return rows.argmax(-1)
+    whole = num_classes // BLOCK * BLOCK
+    best = rows[:, :whole].unflatten(-1, (-1, BLOCK)).amax(-1)
+    if whole < num_classes:
+        best = ops.concatenate([best, rows[:, whole:].amax(-1, keepdim=True)], -1)
+    inside = ops.arange(BLOCK, dtype="int64")
+    columns = (best.argmax(-1, keepdim=True) * BLOCK + inside).clip(max=num_classes - 1)
+    return columns.gather(-1, rows.gather(-1, columns).argmax(-1, keepdim=True))[:, 0]
 
 
 def largest_number(values: Tensor) -> float:
