@@ -71,14 +71,18 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def run(files):
-    """A finished run on the generated questions."""
+def train_on(files, output):
     train(
         *(f"--{name}={files / name}.csv" for name in ("train", "validation", "test")),
         *("--epochs=12", "--batch-size=10", "--seed=3", "--hardest-among=2"),
-        f"--output={files / 'run'}",
+        f"--output={output}",
     )
+
+
+@pytest.fixture(scope="module")
+def run(files):
+    """A finished run on the generated questions."""
+    train_on(files, files / "run")
     return files / "run"
 
 
@@ -132,10 +136,9 @@ def test_predictions_agree_with_metrics_and_with_the_saved_models(run, files):
 
 
 @default_backend_only
-def test_the_same_seed_gives_the_same_result(files, tmp_path):
-    for name in ("first", "second"):
-        train(f"--train={files / 'train.csv'}", "--epochs=1", f"--output={tmp_path / name}")
-    first, second = (metrics_of(tmp_path / name) for name in ("first", "second"))
+def test_the_same_seed_gives_the_same_result(files, run, tmp_path):
+    train_on(files, tmp_path / "again")
+    first, second = metrics_of(run), metrics_of(tmp_path / "again")
     first.pop("seconds"), second.pop("seconds")
     assert first == second
 
