@@ -167,8 +167,8 @@ def losses_of_rows(
         p = with_label_entry(ops.exp(log_ratio) / (1 + rest), ids, 1 / (1 + rest))
         complement = with_label_entry(1 - p, ids, rest / (1 + rest))
         losses, slopes = term(ops.log1p(rest) - log_ratio, complement)
-        mass = blend.rows(rows)
-        losses, slopes = ops.sum(weighted(mass, losses), -1), weighted(mass, slopes)
+        blended = blend.rows(rows)
+        losses, slopes = ops.sum(weighted(blended, losses), -1), weighted(blended, slopes)
         if not are_valid:
             is_valid = are_label_rows(rows)
             losses = ops.where(is_valid[:, 0], losses, float("nan"))

@@ -82,12 +82,13 @@ def test_pieces_and_compiled_kernels_change_nothing(loss, monkeypatch):
     np.testing.assert_allclose(found[1], slope, atol=1e-6)
 
 
+@pytest.mark.parametrize("invalid", [-1, np.nan, np.inf])
 @pytest.mark.parametrize("mode", MODES)
-def test_an_invalid_row_is_nan_and_teaches_nothing(mode):
+def test_an_invalid_row_is_nan_and_teaches_nothing(mode, invalid):
     from keras_ce import set_value_checks
 
     rows = ROWS.copy()
-    rows[4, 9] = np.nan
+    rows[4, 9] = invalid
     loss = LabelSmoothedCrossentropy(0.1, from_logits=True, reduction="none")
     logits = np.where(np.isinf(LOGITS), 0, LOGITS)
     set_value_checks(False)
