@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import hypothesis
 import keras
@@ -204,7 +202,7 @@ class TestBatches:
         labels, logits = predictions()
         probabilities = softmax(logits)
         metric = ExpectedCalibrationError()
-        for start, stop in [(0, 1), (1, 33), (33, 40), (40, 500)]:
+        for start, stop in [(0, 1), (1, 250), (250, 251), (251, 500)]:
             metric.update_state(labels[start:stop], probabilities[start:stop])
         expected = reference(labels, probabilities)
         assert value(metric) == pytest.approx(expected, rel=1e-5)
@@ -413,30 +411,3 @@ class TestInTraining:
         kept = tokens > 0
         expected = reference(labels[kept], softmax(table)[tokens[kept]])
         assert results["calibration"] == pytest.approx(expected, rel=1e-5)
-
-    def test_saved_model_and_new_process(self, tmp_path):
-        labels, logits = predictions(count=64, num_classes=3)
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
-        model.compile(
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[ExpectedCalibrationError(4, from_logits=True, name="calibration")],
-        )
-        expected = model.evaluate(logits, labels, return_dict=True, verbose=0)["calibration"]
-        assert expected > 0.01
-        model.save(tmp_path / "model.keras")
-        np.savez(tmp_path / "data.npz", labels=labels, logits=logits)
-        script = (
-            "import sys, keras, numpy as np, keras_ce\n"
-            "folder = sys.argv[1]\n"
-            "model = keras.saving.load_model(folder + '/model.keras', safe_mode=True)\n"
-            "data = np.load(folder + '/data.npz')\n"
-            "result = model.evaluate(data['logits'], data['labels'], return_dict=True, verbose=0)\n"
-            "print(result['calibration'])\n"
-        )
-        printed = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        assert float(printed.split()[-1]) == pytest.approx(expected, rel=1e-6)
