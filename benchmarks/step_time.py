@@ -3,13 +3,13 @@
     KERAS_BACKEND=jax python -m benchmarks.step_time
 
 Prints a Markdown table. A step is the value and the gradient of the mean loss of random float32
-logits, half of them confident of their label as late in a training, or, for an output layer with
-its loss ("head"), of random features, with the gradients of features and kernel. Every repeat runs
-all candidates once, so that whatever else the machine does meets all; the ratio is that of ours to
-the peer in the same repeat, with its quartiles. Memory, where the logits take 256 MB or more, is
-how far the resident memory of a process of its own rises in its first step beyond the inputs and
-their gradient, the compilation included. The limit is the time to read the inputs and write the
-gradient once at the speed of a copy on all cores.
+logits, half of them confident of their label as late in a training; or, for an output layer with
+its loss ("head"), of random features and a kernel that gives them logits of variance 1, with the
+gradients of both. Every repeat runs all candidates once, so that whatever else the machine does
+meets all; the ratio is that of ours to the peer in the same repeat, with its quartiles. Memory,
+where the logits take 256 MB or more, is how far the resident memory of a process of its own rises
+in its first step beyond the inputs and their gradient, the compilation included. The limit is the
+time to read the inputs and write the gradient once at the speed of a copy on all cores.
 """
 
 import argparse
@@ -179,6 +179,8 @@ class Setting(NamedTuple):
         numbers = [generator.standard_normal(shape, dtype="float32") for shape in shapes]
         if self.width is None:
             numbers[0][np.arange(0, self.positions, 2), ids[::2]] += 20
+        else:
+            numbers[1] /= np.sqrt(np.float32(self.width))
         return [labels, *map(ops.convert_to_tensor, numbers)]
 
     def shape(self) -> str:

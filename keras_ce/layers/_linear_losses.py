@@ -28,7 +28,6 @@ from keras_ce.losses._row_operations import (
     largest,
     largest_number,
     minus_product,
-    scaled,
     with_columns,
     with_label_entry,
     without_label_entry,
@@ -98,30 +97,31 @@ def _passes(label_smoothing: float) -> tuple[Forward, Backward]:
         ids: Tensor,
     ) -> tuple[Tensor, ...]:
         peak, rest, label = residuals
-        upstream, total = upstream[:, None], rest + label
+        total = rest + label
+        # `gradient` below is that of the logits over `slope`, which is multiplied to what has D
+        # columns and not to what has C.
+        slope = upstream[:, None] / total
         each = label_smoothing / last_axis_size(kernel)
-        slope = upstream / total
         # As p - q would be, without the difference of numbers close to each other.
-        at_label = label_smoothing * label - (1 - label_smoothing) * rest
-        at_label = slope * at_label - upstream * each
+        at_label = label_smoothing * label - (1 - label_smoothing) * rest - each * total
+        transposed = ops.transpose(slope * features)
+        slopes = ops.transpose(slope)
 
         def step(start: Any, width: int, carry: Any) -> Any:
             of_features, of_kernel, of_bias = carry
-            logits = _logits(features, kernel, bias, start, width)
-            gradient = scaled(exponentials_below(logits, peak), slope)
+            gradient = exponentials_below(_logits(features, kernel, bias, start, width), peak)
             if label_smoothing:
-                gradient = minus_product(gradient, upstream, each)
+                gradient = minus_product(gradient, total, each)
             gradient = with_label_entry(gradient, ids - start, at_label)
             columns = ops.slice(kernel, (0, start), (kernel.shape[0], width))
             of_features = of_features + gradient @ ops.transpose(columns)
-            piece = ops.transpose(features) @ gradient
-            of_kernel = with_columns(of_kernel, start, piece)
-            of_bias = with_columns(of_bias, start, ops.sum(gradient, 0, keepdims=True))
+            of_kernel = with_columns(of_kernel, start, transposed @ gradient)
+            of_bias = with_columns(of_bias, start, slopes @ gradient)
             return of_features, of_kernel, of_bias
 
         start = ops.zeros_like(features), ops.zeros_like(kernel), ops.zeros_like(bias[None])
         of_features, of_kernel, of_bias = _over_pieces(step, features, kernel, start)
-        return of_features, of_kernel, of_bias[0]
+        return slope * of_features, of_kernel, of_bias[0]
 
     return compiled(forward), compiled(backward)
 
