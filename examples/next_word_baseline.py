@@ -36,12 +36,13 @@ class _ContextCounts:
         kept = numpy.where(place >= 0, self.counts[place] - discount, 0.0)
         return numpy.where(is_known, (kept + discount * kinds * lower) / total, lower)
 
-    def followers(self, context: int) -> numpy.ndarray:
-        """The words that have followed a context."""
-        place = int(_found(self._contexts, numpy.array([context]))[0])
-        if place < 0:
-            return numpy.empty(0, dtype="int64")
-        return self.keys[self._starts[place] : self._starts[place + 1]] % self._size
+    def followers(self, contexts: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The words that have followed each context: the index of the context, and the word."""
+        place = _found(self._contexts, contexts)
+        counts = numpy.where(place >= 0, numpy.diff(self._starts)[place], 0)
+        index = numpy.repeat(numpy.arange(len(contexts)), counts)
+        nth = numpy.arange(len(index)) - (numpy.cumsum(counts) - counts)[index]
+        return index, self.keys[self._starts[place][index] + nth] % self._size
 
 
 def _found(ranked: numpy.ndarray, values: numpy.ndarray) -> numpy.ndarray:
@@ -79,7 +80,6 @@ class TrigramModel:
         self._words[0] = 0
         self._words /= counts.sum()
         self._ranked_words = numpy.argsort(-self._words, kind="stable")
-        self._best: dict[tuple[int, int], numpy.ndarray] = {}
 
     def probabilities(
         self, older: numpy.ndarray, last: numpy.ndarray, word: numpy.ndarray
@@ -89,26 +89,46 @@ class TrigramModel:
         contexts = older * self._size + last
         return self._triples.smoothed(contexts, word, of_pair, self._discount)
 
-    def best_words(self, older: int, last: int, number: int) -> numpy.ndarray:
-        """The most probable words after two words, the best first."""
-        # What has not followed both words is ranked as after the last one alone.
-        context = older * self._size + last
-        seen = self._triples.followers(context)
-        candidates = numpy.union1d(seen, self._best_after(last, number))
-        each = numpy.ones_like(candidates)
-        scores = self.probabilities(older * each, last * each, candidates)
-        return candidates[numpy.argsort(-scores, kind="stable")[:number]]
+    def best_words(self, older: numpy.ndarray, last: numpy.ndarray, number: int) -> numpy.ndarray:
+        """The most probable words after each two words (pairs, number), the best first.
 
-    def _best_after(self, last: int, number: int) -> numpy.ndarray:
-        if (last, number) not in self._best:
-            seen = self._pairs.followers(last)
-            candidates = numpy.union1d(seen, self._ranked_words[:number])
-            of_word = self._words[candidates]
-            contexts = numpy.full_like(candidates, last)
-            scores = self._pairs.smoothed(contexts, candidates, of_word, self._discount)
-            ranked = numpy.argsort(-scores, kind="stable")[:number]
-            self._best[last, number] = candidates[ranked]
-        return self._best[last, number]
+        Where there are fewer words, 0 stands for what is missing.
+        """
+        # What has not followed both words is ranked as after the last one alone, and what has not
+        # followed that, as by itself.
+        lasts, place = numpy.unique(last, return_inverse=True)
+        anywhere = numpy.tile(self._ranked_words[:number], (len(lasts), 1))
+        index, words = _candidates(self._pairs.followers(lasts), anywhere, self._size)
+        scores = self._pairs.smoothed(lasts[index], words, self._words[words], self._discount)
+        after_last = _best(index, words, scores, (len(lasts), number))
+
+        seen = self._triples.followers(older * self._size + last)
+        index, words = _candidates(seen, after_last[place.ravel()], self._size)
+        scores = self.probabilities(older[index], last[index], words)
+        return _best(index, words, scores, (len(last), number))
+
+
+def _candidates(
+    seen: tuple[numpy.ndarray, numpy.ndarray], others: numpy.ndarray, size: int
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The words seen and the others (rows, number) of each row, once each, as row and word."""
+    rows = numpy.repeat(numpy.arange(len(others)), others.shape[1])
+    keys = [row * size + word for row, word in (seen, (rows, others.ravel()))]
+    index, words = numpy.divmod(numpy.unique(numpy.concatenate(keys)), size)
+    return index, words
+
+
+def _best(
+    index: numpy.ndarray, words: numpy.ndarray, scores: numpy.ndarray, shape: tuple[int, int]
+) -> numpy.ndarray:
+    """The words of each row with the highest scores, the smaller id first among equals."""
+    order = numpy.lexsort((words, -scores, index))
+    index, words = index[order], words[order]
+    rank = numpy.arange(len(index)) - numpy.searchsorted(index, index)
+    best = numpy.zeros(shape, dtype="int64")
+    is_best = rank < shape[1]
+    best[index[is_best], rank[is_best]] = words[is_best]
+    return best
 
 
 def contexts_and_words(
@@ -152,9 +172,7 @@ def score_trigrams(
     older, last, word = contexts_and_words(test)
     of_test = models[chosen].probabilities(older, last, word)
     contexts, index = numpy.unique(numpy.stack([older, last]), axis=1, return_inverse=True)
-    best = [models[chosen].best_words(*map(int, context), 5) for context in contexts.T]
-    # A vocabulary of fewer than five words has fewer best ones: padding, which is never right.
-    best = numpy.array([numpy.pad(each, (0, 5 - len(each))) for each in best])
+    best = models[chosen].best_words(*contexts, 5)  # Padding, if any, is never right.
     is_right = best[index.ravel()] == word[:, None]
     nll = float(-numpy.log(of_test).mean())
     metrics = {

@@ -214,7 +214,9 @@ def score_texts(
             next_tokens, logits, 0.0, from_logits=True
         )
         largest, best = ops.top_k(logits, number)
-        probabilities = ops.exp(largest - ops.logsumexp(logits, axis=-1, keepdims=True))
+        # The loss is what a logit lacks of the logarithm of the sum.
+        right = ops.take_along_axis(logits, next_tokens[..., None], axis=-1)
+        probabilities = ops.exp(largest - (losses[..., None] + right))
         arrays = [ops.convert_to_numpy(each) for each in (losses, best, probabilities)]
         for row, index in enumerate(chosen):
             length = len(pieces[index]) - 1

@@ -214,12 +214,13 @@ def test_trigrams_against_the_definition(counted):
     texts, expected = counted
     model = next_word_baseline.TrigramModel(texts, 14, 0.7)
     every = np.arange(14)
-    for older, last in ((1, 1), (1, 2), (2, 1), (11, 3), (12, 1), (1, 12), (13, 13)):
+    contexts = [(1, 1), (1, 2), (2, 1), (11, 3), (12, 1), (1, 12), (13, 13)]
+    best_words = model.best_words(*np.array(contexts).T, 5)
+    for (older, last), best in zip(contexts, best_words, strict=True):
         of_words = expected(older, last)
         assert sum(of_words) == pytest.approx(1)
         found = model.probabilities(np.full(14, older), np.full(14, last), every)
         np.testing.assert_allclose(found, of_words, rtol=1e-12)
-        best = model.best_words(older, last, 5)
         ranked = sorted(of_words, reverse=True)[:5]
         np.testing.assert_allclose([of_words[word] for word in best], ranked, rtol=1e-12)
 
