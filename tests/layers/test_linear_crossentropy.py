@@ -99,6 +99,17 @@ def test_tiny_losses_are_exact():
     assert slopes[2][3] == pytest.approx(np.exp(-40.0), rel=1e-5)
 
 
+def test_logits_hundreds_apart():
+    # Whose exponentials float32 cannot hold.
+    kernel = 60 * KERNEL
+    losses, slopes = loss_and_gradients(layer(kernel), FEATURES, IDS, UPSTREAM)
+    values, expected = reference(FEATURES, kernel, BIAS, IDS)
+    assert values.max() > 300
+    np.testing.assert_allclose(losses, values * UPSTREAM, rtol=1e-5, atol=1e-30)
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
+
+
 def test_a_class_at_minus_infinity_is_out_of_reach():
     bias = BIAS.copy()
     bias[:8] = -np.inf  # all of the first piece
