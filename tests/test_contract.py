@@ -68,8 +68,10 @@ def test_value_and_gradient(case, mode):
     assert close_gradient(slopes, case.slopes)
 
 
-# Each half precision is a program of its own: one eager and one compiled will do.
-@pytest.mark.parametrize(("mode", "dtype"), [("eager", "float16"), (MODES[-1], "bfloat16")])
+# Each half precision is a program of its own: one quick and one compiled will do.
+@pytest.mark.parametrize(
+    ("mode", "dtype"), [(backends.QUICK_MODE, "float16"), (MODES[-1], "bfloat16")]
+)
 @each_loss
 def test_half_precision_predictions_are_computed_in_float32(case, mode, dtype):
     run = gradient_of(case, mode)
@@ -664,7 +666,7 @@ def test_second_derivatives(case):
             slope = jax.grad(lambda point: case.function(label, point).sum())(point)
             return (slope**2).sum() / 2
 
-        result = np.asarray(jax.grad(size)(jax.numpy.asarray(row)))
+        result = np.asarray(jax.jit(jax.grad(size))(jax.numpy.asarray(row)))
     else:
         import torch
 
