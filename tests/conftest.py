@@ -1,4 +1,3 @@
-import gc
 import os
 import pathlib
 
@@ -8,9 +7,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 PROJECT = pathlib.Path(__file__).parents[1]
 
-# Most of the time on JAX, and a fifth on TensorFlow, goes to compiling small programs. Compiling
-# without optimizing takes half of that; `XLA_FLAGS= python -m pytest` compiles as for users, which
-# is what .ci/run does once more for everything that promises digits.
+# Most of the time on JAX, and some on TensorFlow, goes to compiling small programs; without
+# optimizing it takes half as long. `XLA_FLAGS= python -m pytest` compiles as for users, which is
+# what .ci/run does once more for everything that promises digits.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
@@ -18,13 +17,6 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROJECT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-
-
-def pytest_collection_finish() -> None:
-    """Lets the garbage collector pass over what stays, and come less often to what tests leave."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

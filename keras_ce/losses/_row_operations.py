@@ -67,11 +67,6 @@ def largest_number(values: Tensor) -> float:
     return float(np.finfo(keras.backend.standardize_dtype(values.dtype)).max)
 
 
-def smallest_number(values: Tensor) -> float:
-    """The smallest positive number of a tensor's dtype that is not subnormal."""
-    return float(np.finfo(keras.backend.standardize_dtype(values.dtype)).tiny)
-
-
 def inner_product(rows: Tensor, values: Tensor) -> Tensor:
     """The sum of the products of each row, (N, 1), where 0 times -infinity is 0.
 
@@ -146,7 +141,7 @@ def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
         import torch
 
         # Subnormal numbers, ten times as slow, are 0 under XLA and in TensorFlow as well.
-        lowest = math.log(smallest_number(rows))
+        lowest = math.log(torch.finfo(rows.dtype).tiny)
         return torch.threshold_(rows.sub_(bound), lowest, -math.inf).exp_()
     return ops.exp(rows - bound)
 

@@ -147,7 +147,7 @@ class TestValue:
         generator = np.random.default_rng(seed)
         weights = generator.integers(0, 3, 20) * generator.random(20)
         hypothesis.assume(weights.sum() > 0)
-        labels = flat(ids, sizes) if are_flat or sum(sizes) == len(sizes) else ids
+        labels = flat(ids, sizes) if are_flat else ids
         expected = reference(ids, scores, sizes, mode, weights)
         result = measured(labels, scores, sizes, mode, weights)
         assert result == pytest.approx(expected, rel=1e-5, abs=1e-7)
