@@ -20,8 +20,8 @@ from examples import (
     word_vectors,
 )
 from examples.failures import UserError
-from examples.next_word_training import NextWordBatches, windows
-from recipes.next_word import TokenModel
+from examples.next_word_training import NextWordBatches, score_texts, windows
+from recipes.next_word import TokenModel, build_next_word
 
 RESULTS = ["history.png", "metrics.json", "model.keras", "model.png", "predictions.csv"]
 SUBJECTS = ["The dog", "My cat", "A horse", "Our cow", "Nobody"]
@@ -223,6 +223,25 @@ def test_trigrams_against_the_definition(counted):
         np.testing.assert_allclose(found, of_words, rtol=1e-12)
         ranked = sorted(of_words, reverse=True)[:5]
         np.testing.assert_allclose([of_words[word] for word in best], ranked, rtol=1e-12)
+
+
+def test_scores_against_softmax():
+    predictor = build_next_word(14, embedding_dim=3, units=4).predictor
+    predictor.set_weights([8 * weights for weights in predictor.get_weights()])
+    texts = [np.random.default_rng(seed).integers(1, 14, 3 + 4 * seed) for seed in range(3)]
+    scores = score_texts(predictor, texts, sequence_length=5, number=4)
+    rows = []
+    for window in windows(texts, 5):
+        logits = predictor.predict_on_batch(window[None, :-1])[0].astype("float64")
+        rows.extend(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True))
+    rows = np.array(rows)
+    np.testing.assert_array_equal(scores.words, np.concatenate(texts))
+    right = rows[np.arange(len(rows)), scores.words]
+    np.testing.assert_allclose(scores.losses, -np.log(right), rtol=1e-4, atol=1e-5)
+    ranked = np.argsort(-rows, axis=-1)[:, :4]
+    np.testing.assert_array_equal(scores.best, ranked)
+    expected = np.take_along_axis(rows, ranked, axis=-1)
+    np.testing.assert_allclose(scores.probabilities, expected, rtol=1e-4)
 
 
 def test_the_baseline_is_chosen_on_validation_and_scored_on_test(counted):
