@@ -111,19 +111,3 @@ def quick(loss):
         return compiled(y_true, y_pred)
 
     return run
-
-
-def compile_slopes(patch):
-    """On JAX, has the gradients that plots draw compiled, for the same reason."""
-    if BACKEND != "jax":
-        return
-    import jax
-
-    from keras_ce.diagnosis import _gradient
-
-    eager = _gradient.values_and_gradient
-
-    def run(function, y_pred):
-        return jax.jit(lambda y_pred: eager(function, y_pred))(y_pred)
-
-    patch.setattr(_gradient, "values_and_gradient", run)

@@ -7,7 +7,6 @@ import doctest
 import io
 import sys
 
-import backends
 import keras
 import matplotlib.figure
 import numpy as np
@@ -39,13 +38,6 @@ PANELS = {
     "squared_error_and_crossentropy": 2,
     "training_history": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_slopes():
-    with pytest.MonkeyPatch.context() as patch:
-        backends.compile_slopes(patch)
-        yield
 
 
 def lines(panel):

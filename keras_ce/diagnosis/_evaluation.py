@@ -1,14 +1,13 @@
 """The loss and its gradient at each position of an output."""
 
 import dataclasses
-import functools
 import time
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_ce.diagnosis._gradient import values_and_gradient
+from keras_ce.diagnosis._gradient import with_gradient
 from keras_ce.diagnosis._losses import LossKind, of_each_position
 from keras_ce.diagnosis._run import MOST_SECONDS
 from keras_ce.diagnosis._sample import first_line
@@ -46,6 +45,11 @@ class Pair:
 def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -> None:
     """Fill in values, chance and gradient of each pair, or why there are none."""
     each_position = of_each_position(loss)
+
+    def losses(y_pred: Any, y_true: Any, counts: Any) -> Any:
+        return each_position(y_true, y_pred, sample_weight=counts)
+
+    losses_and_gradient = with_gradient(losses)
     start = 0.0
     for number, (pair, tensor) in enumerate(zip(pairs, tensors, strict=False)):
         if number == 1:
@@ -57,13 +61,12 @@ def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -
         try:
             # Ours look away where nothing counts, Keras's do not.
             counts = _counted(pair) if kind.is_ours else None
-            losses = functools.partial(each_position, pair.y_true, sample_weight=counts)
-            values, gradient = values_and_gradient(losses, tensor)
+            values, gradient = losses_and_gradient(tensor, pair.y_true, counts)
             pair.values = to_numpy(values)
             pair.gradient = None if gradient is None else to_numpy(gradient)
             chance = _of_chance(kind, tensor)
             if chance is not None:
-                pair.chance = to_numpy(losses(chance))
+                pair.chance = to_numpy(losses_and_gradient(chance, pair.y_true, counts)[0])
         except Exception as error:  # whatever a loss may raise is a finding
             pair.failure = first_line(error)
             return

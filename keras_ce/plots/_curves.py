@@ -29,8 +29,9 @@ def values_and_slopes(
         The sum of the losses, and its derivative by the entry, both (points,), float64.
     """
     # Only here: it brings much with it that nobody needs who draws no gradient.
-    from keras_ce.diagnosis._gradient import values_and_gradient
+    from keras_ce.diagnosis._gradient import with_gradient
 
+    with_slopes = with_gradient(function)
     index = (entry,) if isinstance(entry, int) else tuple(entry)
     everywhere: Any = (slice(None), *index)
     rows = np.repeat(np.asarray(scores, "float32")[None], len(logits), axis=0)
@@ -38,14 +39,14 @@ def values_and_slopes(
     # Scores of one position are a row of a batch. A matrix, as in-batch losses take it, is a batch
     # by itself.
     if rows.ndim == 2:
-        values, slopes = _computed(values_and_gradient, function, rows)
+        values, slopes = _computed(with_slopes, rows)
         return values, slopes[everywhere]
-    pairs = [_computed(values_and_gradient, function, matrix) for matrix in rows]
+    pairs = [_computed(with_slopes, matrix) for matrix in rows]
     return np.array([value.sum() for value, _ in pairs]), np.array([g[index] for _, g in pairs])
 
 
-def _computed(values_and_gradient: Any, function: Any, scores: Any) -> tuple[Any, Any]:
-    values, slopes = values_and_gradient(function, ops.convert_to_tensor(scores))
+def _computed(with_slopes: Any, scores: Any) -> tuple[Any, Any]:
+    values, slopes = with_slopes(ops.convert_to_tensor(scores))
     if slopes is None:
         slopes = np.zeros_like(scores)
     values, slopes = (

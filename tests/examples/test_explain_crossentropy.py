@@ -28,7 +28,6 @@ PICTURES = ["clipping", "information", "label_smoothing", "second_softmax", "squ
 def compiled_losses():
     """On JAX, an eager loss compiles operation by operation."""
     with pytest.MonkeyPatch.context() as patch:
-        backends.compile_slopes(patch)
         for name in vars(notes_computed):
             if name.endswith("_crossentropy"):
                 patch.setattr(notes_computed, name, backends.quick(getattr(notes_computed, name)))
