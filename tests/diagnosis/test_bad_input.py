@@ -63,6 +63,26 @@ def test_a_loss_that_is_given_comes_before_the_compiled_one():
     assert codes(model, features(), ids(3), loss=LOGITS) == []
 
 
+def test_what_a_loss_says_of_its_labels_is_passed_on():
+    # MarginRanking takes an index of any size; only its own check of the values knows better.
+    labels = ids(3)
+    labels[5] = 3
+    model = compiled(network("sequential", layers.Dense(3)), keras_ce.losses.MarginRanking())
+    (finding,) = keras_ce.diagnose(model, features(), labels).findings
+    assert finding.code == "loss-fails"
+    assert "Received: 3 at position (5,)" in finding.message
+
+
+def test_a_loss_that_asks_its_labels_for_their_values():
+    # It cannot be compiled.
+    def loss(y_true, y_pred):
+        last = int(keras.ops.max(y_true))
+        assert last == 2
+        return LOGITS(y_true, y_pred)
+
+    assert codes(network("sequential", layers.Dense(3)), features(), ids(3), loss=loss) == []
+
+
 @pytest.mark.parametrize("loss", [3.0, "no such loss"])
 def test_no_loss_at_all(loss):
     model = network("sequential", layers.Dense(3))
