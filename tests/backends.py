@@ -1,5 +1,8 @@
 """Runs a function on the backend of this process, with its gradient, eager or compiled."""
 
+import functools
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ COMPILED_MODES = [mode for mode in MODES if mode != "eager"]
 # For what is to be the same in every mode. JAX compiles each operation of an eager call for
 # itself: one function is faster.
 QUICK_MODE = "jit" if BACKEND == "jax" else "eager"
+QUICK_MODES = COMPILED_MODES if BACKEND == "jax" else MODES
 
 # For `compile`: to compile takes longer than a few steps; on JAX it is the other way round.
 QUICK = {"run_eagerly": BACKEND != "jax"}
@@ -92,6 +96,38 @@ def _compiled(function, mode):
     import tensorflow as tf
 
     return tf.function(function, jit_compile=mode == "xla", autograph=True)
+
+
+def update(metric, y_true, y_pred, sample_weight=None):
+    """`metric.update_state(...)`, compiled on JAX: nothing raises at invalid values there."""
+    batch = [
+        np.asarray(item) if isinstance(item, list) else item
+        for item in (y_true, y_pred, sample_weight)
+    ]
+    if BACKEND != "jax":
+        metric.update_state(*batch)
+        return
+    step = _compiled_update(type(metric), json.dumps(metric.get_config()))
+    values = step([variable.value for variable in metric.variables], *batch)
+    for variable, value in zip(metric.variables, values, strict=True):
+        variable.assign(value)
+
+
+@functools.cache
+def _compiled_update(metric_class, config):
+    import jax
+
+    return jax.jit(metric_class.from_config(json.loads(config)).stateless_update_state)
+
+
+def options_and_rows():
+    """Options of `compile`, and a number of rows for batches of 32, the last a short one."""
+    # torch.compile needs a C++ compiler, which Keras does not ask for by itself either.
+    compiled = [] if BACKEND == "torch" else [({"jit_compile": True}, 100)]
+    if BACKEND == "jax":
+        # Without jit_compile a step is eager, and compiles its operations for each size of batch.
+        return [({"run_eagerly": True}, 64), *compiled]
+    return [({"run_eagerly": True}, 100), ({"jit_compile": False}, 100), *compiled]
 
 
 def quick(loss):

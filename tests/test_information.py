@@ -110,7 +110,7 @@ class TestStudyNotes:
             assert result == pytest.approx(notes["exact"], rel=1e-6)
 
 
-@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("mode", backends.QUICK_MODES)
 @pytest.mark.parametrize("dtype", FLOATS)
 class TestValue:
     def test_self_information(self, mode, dtype):
@@ -381,7 +381,7 @@ class TestNoDistribution:
             keras_ce.set_value_checks(True)
 
 
-@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("mode", backends.QUICK_MODES)
 class TestGradient:
     def test_formulas(self, mode):
         p, q = (
@@ -469,7 +469,7 @@ class TestGradient:
                 assert slope[1].any()
 
     def test_one_row_at_a_time(self, mode):
-        if mode != "eager":
+        if mode != backends.QUICK_MODE:
             pytest.skip("a transformation of its own")
         p, q = rows((3, 4), seed=1), rows((3, 4), seed=2)
         if backends.BACKEND == "jax":
