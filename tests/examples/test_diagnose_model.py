@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from backends import default_backend_only
 from keras import layers
 
 import keras_ce
@@ -54,6 +55,7 @@ def test_a_healthy_model(folder, capsys, data):
     assert capsys.readouterr().out == "nothing found in 30 rows\n"
 
 
+@default_backend_only
 def test_an_error_is_shown_and_ends_with_status_1(folder):
     completed = subprocess.run(
         [

@@ -112,7 +112,7 @@ def test_a_run_leaves_its_results_and_learns(run):
             assert (run / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
-def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts):
+def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):
     with open(run / "predictions.csv", newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
@@ -122,9 +122,8 @@ def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts):
         assert [(row["text"], row["label"]) for row in rows] == [
             (row["text"], row["label"]) for row in csv.DictReader(file)
         ]
-    completed = run_example("classify_text", run / "model.keras", *[row["text"] for row in rows])
-    assert completed.returncode == 0, completed.stderr
-    for row, line in zip(rows, completed.stdout.splitlines(), strict=True):
+    classify_text.main([str(run / "model.keras"), *[row["text"] for row in rows]])
+    for row, line in zip(rows, capsys.readouterr().out.splitlines(), strict=True):
         name, probability, text = line.split(maxsplit=2)
         assert (name, text) == (row["predicted"], row["text"])
         assert float(probability) == pytest.approx(float(row["probability"]), abs=2e-3)
