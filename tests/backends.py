@@ -37,18 +37,18 @@ def array(tensor):
     return np.asarray(tensor)
 
 
-def call(function, *inputs, mode="eager"):
+def call(function, *inputs, mode=QUICK_MODE):
     """`function(*tensors)` of arrays, as NumPy array."""
     tensors = [keras.ops.convert_to_tensor(item) for item in inputs]
     return array(_compiled(function, mode)(*tensors))
 
 
-def gradient(function, y_pred, *others, mode="eager", dtype=None):
+def gradient(function, y_pred, *others, mode=QUICK_MODE, dtype=None):
     """Value of `function(y_pred, *others)` and the gradient of its sum with respect to y_pred."""
     return gradient_of(function, mode)(y_pred, *others, dtype=dtype)
 
 
-def gradient_of(function, mode="eager"):
+def gradient_of(function, mode=QUICK_MODE):
     """The same as a function to call again: compiled once for all inputs of one shape."""
     if BACKEND == "tensorflow":
         import tensorflow as tf

@@ -5,6 +5,7 @@ Inputs count as the exact binary numbers that they are. The gradient is a centra
 """
 
 import decimal
+import functools
 from decimal import Decimal
 
 DIGITS = 60
@@ -16,9 +17,14 @@ def exact(value):
     return Decimal(float(value))
 
 
+# A difference moves one entry of a row: most is asked for again and again. All in DIGITS.
+exp = functools.lru_cache(maxsize=1000)(Decimal.exp)
+ln = functools.lru_cache(maxsize=1000)(Decimal.ln)
+
+
 def softmax(logits):
     """Probabilities of exact logits, -inf allowed."""
-    powers = [z.exp() if z.is_finite() else Decimal(0) for z in logits]
+    powers = [exp(z) if z.is_finite() else Decimal(0) for z in logits]
     return [power / sum(powers) for power in powers]
 
 
@@ -30,7 +36,7 @@ def distribution(row, from_logits):
 
 
 def nats(p):
-    return -p.ln() if p > 0 else Decimal("inf")
+    return -ln(p) if p > 0 else Decimal("inf")
 
 
 def label_row(label, num_classes):
@@ -69,8 +75,8 @@ def weighted_sigmoid_crossentropy(
             continue
         y = exact(y) * (1 - e) + e / 2
         if from_logits:
-            p = 1 / (1 + (-x).exp())
-            q = 1 / (1 + x.exp())
+            p = 1 / (1 + exp(-x))
+            q = 1 / (1 + exp(x))
         else:
             p, q = max(x, SMALLEST), max(1 - x, SMALLEST)
         total += exact(w_c) * y * nats(p) if y else 0
@@ -90,6 +96,7 @@ def margin_ranking(label, row, margin=0.1):
     return sum(hinges) / max(len(hinges), 1)
 
 
+@functools.lru_cache(maxsize=1000)
 def power(base, exponent):
     return Decimal(1) if exponent == 0 else base**exponent if base > 0 else Decimal(0)
 
@@ -125,14 +132,14 @@ def generalized_crossentropy(label, row, q=0.7, from_logits=False):
 def symmetric_crossentropy(label, row, alpha=0.1, beta=1.0, from_logits=False):
     p, y = distribution(row, from_logits), label_row(label, len(row))
     forward = sum(y_c * nats(p_c) for y_c, p_c in zip(y, p, strict=True) if y_c)
-    logs = [max(y_c.ln(), Decimal(-4)) if y_c else Decimal(-4) for y_c in y]
+    logs = [max(ln(y_c), Decimal(-4)) if y_c else Decimal(-4) for y_c in y]
     reverse = -sum(p_c * log for p_c, log in zip(p, logs, strict=True))
     return (exact(alpha) * forward if alpha else 0) + exact(beta) * reverse
 
 
 def logit_adjusted_crossentropy(label, row, class_prior, strength=1.0):
     prior = [exact(item) / sum(exact(item) for item in class_prior) for item in class_prior]
-    shifted = [z + exact(strength) * pi.ln() for z, pi in zip(row, prior, strict=True)]
+    shifted = [z + exact(strength) * ln(pi) for z, pi in zip(row, prior, strict=True)]
     return label_smoothed_crossentropy(label, shifted, 0.0, from_logits=True)
 
 
@@ -153,8 +160,8 @@ def asymmetric_sigmoid_crossentropy(
     total = Decimal(0)
     for y, x in zip(label, row, strict=True):
         y = exact(y)
-        p = 1 / (1 + (-x).exp()) if from_logits else max(x, SMALLEST)
-        complement = 1 / (1 + x.exp()) if from_logits else 1 - x
+        p = 1 / (1 + exp(-x)) if from_logits else max(x, SMALLEST)
+        complement = 1 / (1 + exp(x)) if from_logits else 1 - x
         m = max(p - exact(clip), Decimal(0))
         remainder = complement + exact(clip) if m else Decimal(1)
         if not from_logits:
@@ -165,8 +172,8 @@ def asymmetric_sigmoid_crossentropy(
 
 
 def multi_label_softmax_crossentropy(label, row):
-    absent = sum((1 - exact(y)) * s.exp() for y, s in zip(label, row, strict=True))
-    present = sum(exact(y) * (-s).exp() for y, s in zip(label, row, strict=True))
+    absent = sum((1 - exact(y)) * exp(s) for y, s in zip(label, row, strict=True))
+    present = sum(exact(y) * exp(-s) for y, s in zip(label, row, strict=True))
     return (1 + absent).ln() + (1 + present).ln()
 
 

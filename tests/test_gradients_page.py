@@ -252,7 +252,6 @@ class TestTheFormula:
             lambda scores, y: function(y, scores, **arguments, **logit_option),
             scores,
             y,
-            mode=backends.QUICK_MODE,
         )
         assert_equal_gradients(gradient, formula, dtype)
 
@@ -263,7 +262,6 @@ class TestTheFormula:
             lambda scores, y: definition(scores, y, **arguments),
             scores,
             y,
-            mode=backends.QUICK_MODE,
         )
         # The plain definitions lose some digits that the losses keep.
         assert_equal_gradients(gradient / 4, formula / 4, dtype)
@@ -284,9 +282,7 @@ def test_from_probabilities(loss, definition, labels, arguments):
         scores, scale = np.log(exact), exact
     formula = FORMULAS[f"gradient_{function_name(loss)}"](y.astype("float64"), scores, **arguments)
     function = getattr(keras_ce.losses, function_name(loss))
-    _, gradient = backends.gradient(
-        lambda p, y: function(y, p, **arguments), p, y, mode=backends.QUICK_MODE
-    )
+    _, gradient = backends.gradient(lambda p, y: function(y, p, **arguments), p, y)
     assert_equal_gradients(gradient, formula / scale, "float32")
 
 

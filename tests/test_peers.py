@@ -67,7 +67,6 @@ def run(loss, y_pred, y_true, *arguments, **options):
         lambda y_pred, y_true: loss(y_true, y_pred, *arguments, **options),
         y_pred,
         y_true,
-        mode=backends.QUICK_MODE,
     )
 
 

@@ -51,7 +51,10 @@ def test_each_loss_has_its_gradient(name):
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_label_smoothing_reaches_each_loss(name):
     logits, labels = logits_and_labels()
-    values = [backends.array(make_loss(name, 2, 3, share)(labels, logits)) for share in (0, 0.3)]
+    values = [
+        backends.array(backends.quick(make_loss(name, 2, 3, share))(labels, logits))
+        for share in (0, 0.3)
+    ]
     assert abs(values[0] - values[1]) > 1e-3
 
 

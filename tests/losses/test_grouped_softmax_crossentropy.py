@@ -57,7 +57,7 @@ def test_row_18_sizes_must_sum_to_the_last_dimension(sizes):
             grouped_softmax_crossentropy(labels, LOGITS, sizes)
 
 
-@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("mode", backends.QUICK_MODES)
 def test_row_10_one_softmax_over_two_groups_is_a_wrong_number(mode):
     """Keras: 2.146 instead of 0.678, without a word."""
     logits = np.array([[2.0, 0.0, 0.0, 1.0, 0.0]], "float32")  # a group of 2 and one of 3
