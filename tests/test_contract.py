@@ -1,9 +1,6 @@
 """Every promise of the contract, over every loss of the catalogue, on the backend that runs."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import backends
 import keras
@@ -562,36 +559,6 @@ class TestForm:
             case.make(smothing=1)
         with pytest.raises(ValueError, match="reduction"):
             case.make(reduction="average")
-
-
-def test_saved_models_load_in_a_new_process(tmp_path):
-    expected = []
-    for index, name in enumerate(LOSSES):
-        case = next(case for case in CASES if case.loss == name and case.takes_logits)
-        model = keras.Sequential([keras.Input((TIME, CLASSES)), keras.layers.Dense(CLASSES)])
-        model.compile("sgd", loss=case.make(dtype="float32", name=f"my_{name}"))
-        expected.append(model.evaluate(case.y_pred, case.y_true, verbose=0))
-        model.save(tmp_path / f"{index}.keras")
-        np.savez(tmp_path / f"{index}.npz", x=case.y_pred, y=case.y_true)
-    script = (
-        "import sys, keras, numpy, keras_ce\n"
-        "for index in range(int(sys.argv[2])):\n"
-        "    model = keras.saving.load_model(f'{sys.argv[1]}/{index}.keras')\n"
-        "    data = numpy.load(f'{sys.argv[1]}/{index}.npz')\n"
-        "    value = model.evaluate(data['x'], data['y'], verbose=0)\n"
-        "    print('LOSS', model.loss.name, repr(float(value)))\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script, tmp_path, str(len(LOSSES))],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=pathlib.Path(__file__).parents[1],
-    )
-    assert result.returncode == 0, result.stderr
-    lines = [line.split() for line in result.stdout.splitlines() if line.startswith("LOSS")]
-    assert [name for _, name, _ in lines] == [f"my_{name}" for name in LOSSES]
-    assert [float(value) for _, _, value in lines] == pytest.approx(expected, rel=1e-6)
 
 
 # --- training ---

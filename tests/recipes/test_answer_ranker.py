@@ -1,10 +1,5 @@
 """`build_answer_ranker`: the study notes' formula, padding, shared weights, saving, arguments."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,7 +8,6 @@ from backends import QUICK
 import keras_ce
 from recipes.answer_ranker import AnswerRanker, LengthPivot, UnitLength, build_answer_ranker
 
-PROJECT = pathlib.Path(__file__).parents[2]
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(18))]
 SMALL = {"embedding_dim": 8, "units": 5}
 VARIANTS = {
@@ -179,45 +173,6 @@ def test_in_batch_training_compares_every_question_with_every_answer():
     ranker.trainer.compile("adam", keras_ce.losses.InBatchCrossentropy(0.1), **QUICK)
     history = ranker.trainer.fit([question, right], np.arange(5), epochs=4, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
-
-
-def test_a_new_process_loads_the_files(tmp_path):
-    ranker = build_answer_ranker(30, **{**SMALL, **VARIANTS["words alone"]})
-    ids = [np.pad(random_ids(3, 5, seed), ((0, 0), (0, 2))) for seed in (1, 2, 3)]
-    np.savez(
-        tmp_path / "expected.npz",
-        ids=ids,
-        trainer=call(ranker.trainer, *ids),
-        question_encoder=call(ranker.question_encoder, ids[0]),
-        answer_encoder=call(ranker.answer_encoder, ids[0]),
-    )
-    for name, model in ranker._asdict().items():
-        model.save(tmp_path / f"{name}.keras")
-    script = """
-import sys
-import keras, numpy as np, recipes
-folder = sys.argv[1]
-expected = np.load(f"{folder}/expected.npz")
-ids = expected["ids"].astype("int32")
-for name in ("trainer", "question_encoder", "answer_encoder"):
-    model = keras.saving.load_model(f"{folder}/{name}.keras", safe_mode=True)
-    found = keras.ops.convert_to_numpy(model([*ids] if name == "trainer" else ids[0]))
-    np.testing.assert_allclose(found, expected[name], atol=1e-6)
-    print(name, model.vocabulary[2:4], model.token_kind)
-"""
-    completed = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        cwd=PROJECT,
-        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stdout.splitlines() == [
-        f"{name} ('word0', 'word1') stems"
-        for name in ("trainer", "question_encoder", "answer_encoder")
-    ]
 
 
 def test_defaults_are_those_of_the_study_notes():

@@ -62,7 +62,6 @@ def test_a_picture_does_not_change_those_beside_it(model):
 
 
 def test_saved_and_loaded(model, tmp_path):
-    """In a process that imports nothing else: tests/examples/test_train_string_reader.py."""
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert isinstance(loaded, StringReader)

@@ -1,10 +1,5 @@
 """`build_text_classifier`: padding, saving, training, arguments."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -17,7 +12,6 @@ from recipes.text_classifier import (
     build_text_classifier,
 )
 
-PROJECT = pathlib.Path(__file__).parents[2]
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(28))]
 SMALL = {"embedding_dim": 8, "units": 5, "convolution_filters": 6}
 VARIANTS = {
@@ -102,37 +96,6 @@ def test_a_training_step_keeps_everything_finite(name):
     changed = [np.any(a != b) for a, b in zip(before, after, strict=True)]
     tables = [weights.dtype.kind == "i" for weights in before]
     assert changed == [not is_table for is_table in tables]
-
-
-def test_a_new_process_loads_the_files(tmp_path):
-    ids = np.pad(random_ids(3, 5), ((0, 0), (0, 2)))
-    for name in ("last", "everything"):
-        model = build_text_classifier(30, 3, **SMALL, **VARIANTS[name])
-        np.savez(tmp_path / f"{name}.npz", ids=ids, logits=logits(model, ids))
-        model.save(tmp_path / f"{name}.keras")
-    script = """
-import sys
-import keras, numpy as np, recipes
-for name in ("last", "everything"):
-    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras", safe_mode=True)
-    expected = np.load(f"{sys.argv[1]}/{name}.npz")
-    found = model.predict_on_batch(expected["ids"].astype("int32"))
-    np.testing.assert_allclose(found, expected["logits"], atol=1e-6)
-    print(model.vocabulary[2:4], model.class_names, repr(model.token_kind))
-"""
-    completed = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        cwd=PROJECT,
-        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stdout.splitlines() == [
-        "() () ''",
-        "('word0', 'word1') ('a', 'b', 'c') 'words'",
-    ]
 
 
 def test_defaults_are_those_of_the_study_notes():
