@@ -68,7 +68,7 @@ def train(command_line):
 def small_network():
     """The command line as it is, a network that trains in seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        small = {"embedding_dim": 16, "convolution_widths": (2,)}
+        small = {"embedding_dim": 16, "convolution_widths": (2,), "bidirectional": False}
         patch.setattr(
             train_text_classifier,
             "ARCHITECTURE",
