@@ -73,3 +73,31 @@ def test_a_graph_of_torch_can_be_used_twice(case):
     total.backward(retain_graph=True)
     total.backward()
     np.testing.assert_allclose(y_pred.grad.numpy(), 2 * case.slopes, atol=2e-6)
+
+
+INVALID = [
+    ("label_smoothed_crossentropy", [0, 9], [[0.2, 0.8], [0.3, 0.7]]),
+    ("label_smoothed_crossentropy", [0, 1], [[0.2, 0.8], [0.3, 1.7]]),
+    ("weighted_sigmoid_crossentropy", [[0.0, 1.0], [0.0, 1.0]], [[0.2, 0.8], [0.3, 1.7]]),
+]
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow has no gradient of a function")
+@pytest.mark.parametrize(("name", "labels", "scores"), INVALID)
+def test_row_3_invalid_values_inside_a_bare_gradient(name, labels, scores):
+    """JAX still has the numbers for the message; torch has none, and gives NaN and 0."""
+    loss = getattr(keras_ce.losses, name)
+    labels, scores = np.array(labels), np.array(scores, "float32")
+    if BACKEND == "jax":
+        import jax
+
+        with pytest.raises(ValueError, match=r"must hold .*Received: .*at position \(1,"):
+            jax.grad(lambda scores: jax.numpy.sum(loss(labels, scores)))(scores)
+        return
+    import torch
+
+    total = lambda scores: torch.nansum(loss(torch.tensor(labels), scores))  # noqa: E731
+    slopes = torch.func.grad(total)(torch.tensor(scores))
+    assert np.isfinite(slopes.numpy()).all()
+    assert (slopes[1] == 0).all()
+    assert (slopes[0] != 0).any()

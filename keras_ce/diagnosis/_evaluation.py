@@ -4,6 +4,7 @@ import dataclasses
 import time
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -47,7 +48,8 @@ def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -
     each_position = of_each_position(loss)
 
     def losses(y_pred: Any, y_true: Any, counts: Any) -> Any:
-        return each_position(y_true, y_pred, sample_weight=counts)
+        with keras.StatelessScope():  # a loss may have variables, such as a seed
+            return each_position(y_true, y_pred, sample_weight=counts)
 
     losses_and_gradient = with_gradient(losses)
     start = 0.0

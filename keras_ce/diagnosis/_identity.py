@@ -47,6 +47,7 @@ def _candidates() -> Iterator[Any]:
 
 def _values(loss: Any, y_true: Any, y_pred: Any) -> Any:
     try:
-        return np.asarray(to_numpy(of_each_position(loss)(y_true, y_pred)), "float64")
+        with keras.StatelessScope():
+            return np.asarray(to_numpy(of_each_position(loss)(y_true, y_pred)), "float64")
     except Exception:  # labels that do not fit: then it is not that one
         return None

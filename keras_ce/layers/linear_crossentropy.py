@@ -36,6 +36,9 @@ class LinearCrossentropy(keras.layers.Layer):
         predictor = keras.Model(features, head(features))
         trainer.compile("adam")
 
+    Call it once in each model, as here: on JAX, Keras forgets what a layer has added to the loss
+    when the same model calls that layer again.
+
     Args:
         num_classes: the number of classes C, at least 1.
         label_smoothing: the share e of the label's mass that all classes get equally, 0 to 1.
@@ -86,7 +89,7 @@ class LinearCrossentropy(keras.layers.Layer):
         self.label_smoothing = _checks.number(
             "label_smoothing", label_smoothing, minimum=0, maximum=1
         )
-        self.ignore_class = _checks.optional_integer("ignore_class", ignore_class)
+        self.ignore_class = _checks.optional_class_id("ignore_class", ignore_class)
         self.use_bias = _checks.flag("use_bias", use_bias)
         self.supports_masking = True
 

@@ -114,9 +114,14 @@ def integer_list(name: str, value: Sequence[int], *, minimum: int) -> list[int]:
     return [integer(f"{name}[{index}]", item, minimum=minimum) for index, item in enumerate(value)]
 
 
-def optional_integer(name: str, value: int | None) -> int | None:
-    """Return a validated integer, or None."""
-    return None if value is None else integer(name, value)
+def optional_class_id(name: str, value: int | None) -> int | None:
+    """Return a validated class id, possibly negative, or None. -2**31 stands for no id at all."""
+    if value is not None and abs(integer(name, value)) >= 2**31:
+        raise ValueError(
+            f"`{name}` must lie between -2**31 and 2**31, both excluded. Received: "
+            f"{name}={value!r}. Mark the labels to ignore by another number, such as -1."
+        )
+    return None if value is None else int(value)
 
 
 def number_or_list(name: str, value: Any, *, above: float) -> float | list[float]:
@@ -197,6 +202,16 @@ def per_class(name: str, values: list[float], num_classes: int | None) -> list[f
     return values
 
 
+def require_axis(axis: int, y_pred: Tensor) -> None:
+    """Check that predictions have a class axis of this number."""
+    rank = len(y_pred.shape)
+    if not -rank <= axis < rank:
+        raise ValueError(
+            f"`axis` must be an axis of `y_pred`. Received: axis={axis} for "
+            f"y_pred.shape={shape_text(y_pred)}."
+        )
+
+
 # --- values of labels and predictions ---
 
 
@@ -214,8 +229,12 @@ def raise_where(is_invalid: Tensor, message: Callable[[tuple[int, ...]], str]) -
     except Exception:  # each backend has an exception of its own for "no value while tracing"
         return False
     if found:
-        first = np.argwhere(ops.convert_to_numpy(is_invalid))[0]
-        raise ValueError(message(tuple(int(index) for index in first)))
+        try:
+            first = np.argwhere(to_numpy(is_invalid))[0]
+            text = message(tuple(int(index) for index in first))
+        except Exception:  # torch.func knows that there is one, and not which
+            return False
+        raise ValueError(text)
     return True
 
 
@@ -239,6 +258,7 @@ def entry(values: Any, position: tuple[int, ...]) -> Any:
 def to_numpy(values: Any) -> np.ndarray[Any, Any]:
     """An array or tensor of any dtype as NumPy array."""
     if ops.is_tensor(values):
+        values = ops.stop_gradient(values)  # JAX hands out no numbers while it differentiates.
         if keras.backend.standardize_dtype(values.dtype) == "bfloat16":
             values = ops.cast(values, "float32")  # NumPy has no bfloat16 of its own.
         return np.asarray(ops.convert_to_numpy(values))

@@ -36,7 +36,7 @@ class SoftmaxLoss(PositionLoss):
     ) -> None:
         super().__init__(**options)
         self.from_logits = _checks.flag("from_logits", from_logits)
-        self.ignore_class = _checks.optional_integer("ignore_class", ignore_class)
+        self.ignore_class = _checks.optional_class_id("ignore_class", ignore_class)
         self.axis = _checks.integer("axis", axis)
 
     @property
@@ -60,11 +60,7 @@ class SoftmaxLoss(PositionLoss):
     ) -> tuple[Tensor, Tensor | None]:
         """See the base class."""
         rank = len(y_pred.shape)
-        if not -rank <= self.axis < rank:
-            raise ValueError(
-                f"`axis` must be an axis of `y_pred`. Received: axis={self.axis} for "
-                f"y_pred.shape={_checks.shape_text(y_pred)}."
-            )
+        _checks.require_axis(self.axis, y_pred)
         is_dense = _labels.are_dense(y_true, y_pred, self.axis)
         if is_dense and self.ignore_class is not None:
             raise ValueError(

@@ -83,6 +83,7 @@ class PositionLoss(keras.losses.Loss, abc.ABC):
                     f"axis. Received: y_pred.shape={_checks.shape_text(y_pred)}, class axis "
                     f"{self.class_axis}. Add the axis, or call the function of the same name."
                 )
+            _checks.require_axis(self.class_axis, y_pred)
             del positions[self.class_axis]
 
             is_counted = keras_mask(given, positions)  # of the tensor that has it

@@ -4,6 +4,7 @@ import random
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 import keras_ce
@@ -47,6 +48,31 @@ def assert_equal_states(first, second):
     assert len(first) == len(second)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class NoisyLoss(keras.losses.Loss):
+    """Draws from a seed of its own, as label noise does."""
+
+    def __init__(self):
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(3)
+
+    def call(self, y_true, y_pred):
+        noise = 0.01 * keras.random.normal(ops.shape(y_pred), seed=self.seeds)
+        return keras.losses.sparse_categorical_crossentropy(
+            y_true, y_pred + noise, from_logits=True
+        )
+
+
+@pytest.mark.parametrize("is_function", [False, True])
+def test_variables_of_a_loss_stay(is_function):
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(3)])
+    loss = NoisyLoss()
+    model.compile("sgd", loss.__call__ if is_function else loss)
+    before = np.array(ops.convert_to_numpy(loss.seeds.state.value))
+    keras_ce.diagnose(model, features(), ids(3))
+    np.testing.assert_array_equal(ops.convert_to_numpy(loss.seeds.state.value), before)
+    model.fit(features(), ids(3), verbose=0)
 
 
 def test_variables_data_and_random_state_stay():

@@ -44,6 +44,8 @@ def make(cls, **options):
     [
         ({"ignore_class": 1.5}, "`ignore_class` must be an integer. Received: ignore_class=1.5."),
         ({"ignore_class": True}, "`ignore_class` must be an integer. Received: ignore_class=True."),
+        ({"ignore_class": -(2**31)}, r"`ignore_class` must lie between -2\*\*31 and .*another"),
+        ({"ignore_class": 2**31}, "Received: ignore_class=2147483648."),
         ({"axis": None}, "`axis` must be an integer. Received: axis=None."),
         ({"axis": "-1"}, "`axis` must be an integer. Received: axis='-1'."),
         ({"from_logits": 1}, "`from_logits` must be True or False. Received: from_logits=1."),
@@ -91,6 +93,15 @@ def test_row_22_any_class_axis(cls):
                 np.moveaxis(slopes, axis, -1), expected_slopes, rtol=1e-5, atol=1e-6
             )
         np.testing.assert_allclose(backends.array(loss(IDS, y_pred, weights)), total, rtol=1e-5)
+
+
+@every_loss
+@pytest.mark.parametrize("axis", [3, -4])
+def test_row_18_an_axis_that_is_none(cls, axis):
+    expected = rf"`axis` must be an axis of `y_pred`\. Received: axis={axis} for y_pred.shape="
+    for run in (make(cls, axis=axis), make(cls, axis=axis).call):
+        with pytest.raises(ValueError, match=expected):
+            run(IDS, LOGITS)
 
 
 def test_row_22_keras_knows_no_other_axis_for_ids():
