@@ -231,10 +231,9 @@ def raise_where(is_invalid: Tensor, message: Callable[[tuple[int, ...]], str]) -
     if found:
         try:
             first = np.argwhere(to_numpy(is_invalid))[0]
-            text = message(tuple(int(index) for index in first))
-        except Exception:  # torch.func knows that there is one, and not which
+        except RuntimeError:  # torch.func knows that there is one, and not which
             return False
-        raise ValueError(text)
+        raise ValueError(message(tuple(int(index) for index in first)))
     return True
 
 
