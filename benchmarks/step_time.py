@@ -1,19 +1,27 @@
 """Time and memory of one step, ours and each peer in turn, on the backend of this process.
 
     KERAS_BACKEND=jax python -m benchmarks.step_time
+    KERAS_BACKEND=jax python -m benchmarks.step_time --ratios --sizes 64x10 2048x1000
 
 Prints a Markdown table. A step is the value and the gradient of the mean loss of random float32
-logits, half of them confident of their label as late in a training; or, for an output layer with
-its loss ("head"), of random features and a kernel that gives them logits of variance 1, with the
-gradients of both. Every repeat runs all candidates once, so that whatever else the machine does
-meets all; the ratio is that of ours to the peer in the same repeat, with its quartiles. Memory,
-where the logits take 256 MB or more, is how far the resident memory of a process of its own rises
-in its first step beyond the inputs and their gradient, the compilation included. The limit is the
-time to read the inputs and write the gradient once at the speed of a copy on all cores.
+logits, half of them confident of their label as late in a training ("generalized": of their
+softmax); or, for an output layer with its loss ("head"), of random features and a kernel that gives
+them logits of variance 1, with the gradients of both. A step is called from Python: where it is
+short, most of its time is the call, of all candidates alike. A step shorter than 5 ms is repeated
+for that long, and its mean is one measurement. Every repeat measures all candidates of a task once,
+so that whatever else the machine does meets all; the ratio is that of ours to the peer in the same
+repeat, with its quartiles. Memory, where the logits take 256 MB or more, is how far the resident
+memory of a process of its own rises in its first step beyond the inputs and their gradient, the
+compilation included. The limit is the time to read the inputs and write the gradient once at the
+speed of a copy on all cores.
+
+`--ratios` prints no more than the medians of ours / Keras, one line per size; for arguments with a
+number per class, of ours / ours without them. Below 1, ours is faster, or as fast as without.
 """
 
 import argparse
 import gc
+import math
 import os
 import statistics
 import subprocess
@@ -27,100 +35,22 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ce import losses
-from keras_ce.layers import LinearCrossentropy
+from benchmarks.step_time_candidates import (
+    BACKEND,
+    HEAD_TASKS,
+    LOGIT_TASKS,
+    PER_CLASS_TASKS,
+    UNCHECKED,
+    candidates_of,
+)
 
-BACKEND = keras.backend.backend()
-SMOOTHING = 0.1
-
-
-class Candidate(NamedTuple):
-    """Losses with the same name for what they compare are compared."""
-
-    task: str
-    who: str
-    loss: Callable  # of labels and logits; of labels, features and kernel where the task is a head
-
-
-def with_logits(classes: int) -> list[Candidate]:
-    """Ours first, then the peers, for each kind of labels."""
-    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    dense = keras.losses.CategoricalCrossentropy(from_logits=True)
-    smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=SMOOTHING)
-    plain = losses.LabelSmoothedCrossentropy(0, from_logits=True)
-    candidates = [
-        Candidate("ids", "ours", plain),
-        Candidate("ids", "Keras, sparse", sparse),
-        Candidate(
-            "smoothing", "ours", losses.LabelSmoothedCrossentropy(SMOOTHING, from_logits=True)
-        ),
-        Candidate("smoothing", "Keras, one_hot", lambda y, z: smooth(ops.one_hot(y, classes), z)),
-        Candidate("rows", "ours", plain),
-        Candidate("rows", "Keras", dense),
-    ]
-    if BACKEND == "jax":
-        import jax
-        import optax
-
-        def optax_smooth(y, z):
-            rows = optax.smooth_labels(jax.nn.one_hot(y, classes), SMOOTHING)
-            return optax.softmax_cross_entropy(z, rows).mean()
-
-        integer = optax.softmax_cross_entropy_with_integer_labels
-        candidates += [
-            Candidate("ids", "optax", lambda y, z: integer(z, y).mean()),
-            Candidate("smoothing", "optax", optax_smooth),
-            Candidate("rows", "optax", lambda y, z: optax.softmax_cross_entropy(z, y).mean()),
-        ]
-    if BACKEND == "torch":
-        from torch.nn.functional import cross_entropy
-
-        candidates += [
-            Candidate("ids", "torch", lambda y, z: cross_entropy(z, y.long())),
-            Candidate(
-                "smoothing",
-                "torch",
-                lambda y, z: cross_entropy(z, y.long(), label_smoothing=SMOOTHING),
-            ),
-            Candidate("rows", "torch", lambda y, z: cross_entropy(z, y)),
-        ]
-    return candidates
-
-
-def with_features(width: int, classes: int) -> list[Candidate]:
-    """Output layers without bias, from labels, features and kernel."""
-    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def loss_of(layer: keras.Layer, mean: Callable) -> Callable:
-        layer.build((None, width))
-        (variable,) = layer.trainable_variables
-
-        def loss(labels, features, kernel):
-            with keras.StatelessScope([(variable, kernel)]):
-                return mean(labels, features)
-
-        return loss
-
-    head = LinearCrossentropy(classes, use_bias=False)
-    dense = keras.layers.Dense(classes, use_bias=False)
-    candidates = [
-        Candidate("head", "ours", loss_of(head, lambda y, x: ops.sum(head(x, y)) / y.shape[0])),
-        Candidate("head", "Dense, Keras, sparse", loss_of(dense, lambda y, x: sparse(y, dense(x)))),
-    ]
-    if BACKEND == "torch":
-        import torch
-
-        function = getattr(torch.nn.functional, "linear_cross_entropy", None)
-        if function is not None:  # from torch 2.13 on
-            options = torch.nn.LinearCrossEntropyOptions()
-            candidates.append(
-                Candidate(
-                    "head",
-                    "torch, linear_cross_entropy",
-                    lambda y, x, w: function(x, w.T, y.long(), options=options),
-                )
-            )
-    return candidates
+SECONDS_OF_A_MEASUREMENT = 0.005  # at least: far above what a clock or a short interruption adds
+EAGER_MODES = ("eager", "eager value")
+COMPILED_MODES = {"tensorflow": ("graph", "XLA"), "jax": ("jit",), "torch": ()}[BACKEND]
+TRAINING_MODES = COMPILED_MODES or ("eager",)
+GROUPS = {"logits": LOGIT_TASKS, "heads": HEAD_TASKS}
+TASKS = LOGIT_TASKS + PER_CLASS_TASKS + HEAD_TASKS
+TASKS_OF_RATIOS = ("ids", "rows", "sigmoid", "focal", *PER_CLASS_TASKS, *HEAD_TASKS)
 
 
 def steps(loss: Callable, number: int) -> dict[str, Callable]:
@@ -137,12 +67,19 @@ def steps(loss: Callable, number: int) -> dict[str, Callable]:
         return {
             "graph": tf.function(step, autograph=False),
             "XLA": tf.function(step, autograph=False, jit_compile=True),
+            "eager": step,
+            "eager value": lambda *tensors: (loss(*tensors), []),
         }
     if BACKEND == "jax":
         import jax
 
-        step = jax.jit(jax.value_and_grad(loss, argnums=tuple(range(1, 1 + number))))
-        return {"jit": lambda *tensors: jax.block_until_ready(step(*tensors))}
+        step = jax.value_and_grad(loss, argnums=tuple(range(1, 1 + number)))
+        compiled = jax.jit(step)
+        return {
+            "jit": lambda *tensors: jax.block_until_ready(compiled(*tensors)),
+            "eager": lambda *tensors: jax.block_until_ready(step(*tensors)),
+            "eager value": lambda *tensors: (jax.block_until_ready(loss(*tensors)), []),
+        }
 
     def step(labels, *inputs):
         inputs = [item.detach().requires_grad_() for item in inputs]
@@ -150,21 +87,42 @@ def steps(loss: Callable, number: int) -> dict[str, Callable]:
         value.backward()
         return value.detach(), [item.grad for item in inputs]
 
-    return {"eager": step}
+    return {"eager": step, "eager value": lambda *tensors: (loss(*tensors), [])}
 
 
 class Setting(NamedTuple):
-    """What one table row is about."""
+    """A size, what is compared at it and in which ways it runs."""
 
     positions: int
     classes: int
     width: int | None = None
+    tasks: tuple[str, ...] = LOGIT_TASKS
+    modes: tuple[str, ...] = TRAINING_MODES
 
-    def candidates(self) -> list[Candidate]:
-        """Ours and the peers."""
+    def sizes(self) -> tuple[int, ...]:
+        """As the command line and the table show them."""
         if self.width is None:
-            return with_logits(self.classes)
-        return with_features(self.width, self.classes)
+            return self.positions, self.classes
+        return self.positions, self.width, self.classes
+
+    def shape(self) -> str:
+        """As the table shows it."""
+        return " x ".join(f"{size:,}" for size in self.sizes())
+
+    def step(self, task: str, who: str, mode: str) -> Callable:
+        """The step of one candidate."""
+        candidates = candidates_of(task, self.classes, self.width)
+        loss = next(item.loss for item in candidates if item.who == who)
+        return steps(loss, 1 if self.width is None else 2)[mode]
+
+    def runs(self, task: str) -> dict[tuple[str, str], Callable]:
+        """The steps of all candidates, by mode and name."""
+        return {
+            (mode, item.who): step
+            for item in candidates_of(task, self.classes, self.width)
+            for mode, step in steps(item.loss, 1 if self.width is None else 2).items()
+            if mode in self.modes and (item.who != UNCHECKED or mode in EAGER_MODES)
+        }
 
     def inputs(self, task: str) -> list:
         """Labels, and logits or features and kernel."""
@@ -174,28 +132,38 @@ class Setting(NamedTuple):
         if self.width is not None:
             shapes = [(self.positions, self.width), (self.width, self.classes)]
         labels = ops.convert_to_tensor(ids)
-        if task == "rows":
+        if task in ("rows", "focal"):
             labels = ops.one_hot(labels, self.classes)
+        elif task in ("sigmoid", "binary-focal"):
+            labels = ops.convert_to_tensor(generator.integers(0, 2, shapes[0]).astype("float32"))
         numbers = [generator.standard_normal(shape, dtype="float32") for shape in shapes]
         if self.width is None:
             numbers[0][np.arange(0, self.positions, 2), ids[::2]] += 20
         else:
             numbers[1] /= np.sqrt(np.float32(self.width))
-        return [labels, *map(ops.convert_to_tensor, numbers)]
-
-    def shape(self) -> str:
-        """As the table shows it."""
-        sizes = [self.positions, self.width, self.classes]
-        return " x ".join(f"{size:,}" for size in sizes if size is not None)
+        tensors = [ops.convert_to_tensor(item) for item in numbers]
+        if task == "generalized":
+            tensors = [ops.softmax(tensors[0])]
+        return [labels, *tensors]
 
 
 LOGITS = [
+    Setting(64, 10),
+    Setting(1_024, 10),
     Setting(65_536, 10),
+    Setting(256, 100),
+    Setting(2_048, 1_000),
     Setting(16_384, 1_000),
+    Setting(512, 8_192),
     Setting(2_048, 32_768),
     Setting(512, 131_072),
 ]
-HEADS = [Setting(4_096, 32_768, width=128), Setting(2_048, 131_072, width=256)]
+EAGER = [Setting(32, 10, modes=EAGER_MODES)]
+PER_CLASS = [Setting(64, 32_768, tasks=PER_CLASS_TASKS, modes=(*COMPILED_MODES, "eager"))]
+HEADS = [
+    Setting(4_096, 32_768, width=128, tasks=HEAD_TASKS),
+    Setting(2_048, 131_072, width=256, tasks=HEAD_TASKS),
+]
 
 
 def bytes_of(tensors: list) -> int:
@@ -229,16 +197,16 @@ def resident(name: str) -> float:
 def print_memory(setting: Setting, task: str, who: str, mode: str) -> None:
     """In a process of its own: MB that the first step takes beyond inputs and gradients."""
     tensors = setting.inputs(task)
-    loss = next(item.loss for item in setting.candidates() if item[:2] == (task, who))
-    step = steps(loss, len(tensors) - 1)[mode]
+    step = setting.step(task, who, mode)
     for tensor in tensors:  # Where tensors are made in the background, they are now.
         float(ops.max(tensor))
     gc.collect()
     with open("/proc/self/clear_refs", "w", encoding="ascii") as control:
         control.write("5")  # The highest level starts anew.
     before = resident("VmRSS")
-    float(step(*tensors)[0])
-    print(f"MEMORY {resident('VmHWM') - before - bytes_of(tensors[1:]) / 2**20:.0f}")
+    result = step(*tensors)
+    float(result[0])
+    print(f"MEMORY {resident('VmHWM') - before - bytes_of(result[1]) / 2**20:.0f}")
 
 
 def memory(setting: Setting, task: str, who: str, mode: str) -> str:
@@ -252,45 +220,158 @@ def memory(setting: Setting, task: str, who: str, mode: str) -> str:
     return result.stdout.partition("MEMORY ")[2].strip()
 
 
-def table_rows(setting: Setting, repeats: int, seconds_per_byte: float) -> Iterator[str]:
-    """Measures all candidates in turn; one line for each and each way to run it."""
-    runs = {
-        (item.task, mode, item.who): (step, setting.inputs(item.task))
-        for item in setting.candidates()
-        for mode, step in steps(item.loss, 1 if setting.width is None else 2).items()
-    }
+def seconds_of(step: Callable, tensors: list, count: int) -> float:
+    """Seconds of a step, the mean of several in a row."""
+    result = None
+    start = time.perf_counter()
+    for _ in range(count):
+        result = None  # The gradients of one step only are held, as in a training.
+        result = step(*tensors)
+    float(result[0])
+    return (time.perf_counter() - start) / count
+
+
+def steps_of_a_measurement(step: Callable, tensors: list) -> int:
+    """How many steps in a row last long enough, by the fastest of those that 50 ms have time for.
+
+    Not by a single one: where that was interrupted, every measurement would be a single step.
+    """
+    seconds = []
+    start = time.perf_counter()
+    while not seconds or time.perf_counter() - start < 10 * SECONDS_OF_A_MEASUREMENT:
+        seconds.append(seconds_of(step, tensors, 1))
+    return math.ceil(SECONDS_OF_A_MEASUREMENT / min(seconds))
+
+
+def measure(runs: dict, tensors: list, repeats: int) -> dict[tuple[str, str], list[float]]:
+    """Seconds of a step of each candidate and mode, all of them in turn in every repeat."""
+    for step in runs.values():
+        float(step(*tensors)[0])  # The first one compiles.
+    counts = {key: steps_of_a_measurement(step, tensors) for key, step in runs.items()}
     seconds = {key: [] for key in runs}
-    for repeat in range(repeats + 1):
-        for key, (step, tensors) in runs.items():
-            start = time.perf_counter()
-            value, gradients = step(*tensors)
-            float(value)
-            if repeat:  # The first one compiles.
-                seconds[key].append(time.perf_counter() - start)
-            del gradients
-    for (task, mode, who), times in seconds.items():
-        tensors = runs[task, mode, who][1]
-        # Label rows are read too; ids are next to nothing.
-        limit = (bytes_of(tensors) + bytes_of(tensors[1:])) * seconds_per_byte
-        ratio = "1"
-        if who != "ours":
-            ratios = [a / b for a, b in zip(seconds[task, mode, "ours"], times, strict=True)]
-            low, middle, high = statistics.quantiles(ratios, n=4)
-            ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        share = "-" if setting.width else f"{100 * limit / statistics.median(times):.0f} %"
-        yield (
-            f"| {setting.shape()} | {task} | {mode} | {who} | "
-            f"{1000 * statistics.median(times):.1f} | {ratio} | "
-            f"{memory(setting, task, who, mode)} | {share} |"
-        )
+    for _ in range(repeats):
+        for key, step in runs.items():
+            seconds[key].append(seconds_of(step, tensors, counts[key]))
+    return seconds
+
+
+def quartiles_of_ratio(ours: list[float], theirs: list[float]) -> list[float]:
+    """Lower quartile, median and upper quartile of the ratios within a repeat."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return statistics.quantiles(ratios, n=4) if len(ratios) > 1 else 3 * ratios
+
+
+def table_rows(setting: Setting, repeats: int, seconds_per_byte: float) -> Iterator[str]:
+    """One line for each candidate and each way to run it."""
+    for task in setting.tasks:
+        tensors = setting.inputs(task)
+        seconds = measure(setting.runs(task), tensors, repeats)
+        for (mode, who), times in seconds.items():
+            # Label rows are read too; ids are next to nothing.
+            written = [] if mode == "eager value" else tensors[1:]
+            limit = (bytes_of(tensors) + bytes_of(written)) * seconds_per_byte
+            ratio = "1"
+            if who != "ours":
+                low, middle, high = quartiles_of_ratio(seconds[mode, "ours"], times)
+                ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+            middle = 1000 * statistics.median(times)
+            share = "-" if setting.width else f"{100_000 * limit / middle:.0f} %"
+            yield (
+                f"| {setting.shape()} | {task} | {mode} | {who} | "
+                f"{middle:.{1 if middle >= 1 else 3}f} | {ratio} | "
+                f"{memory(setting, task, who, mode)} | {share} |"
+            )
+
+
+def ratio_ways(setting: Setting) -> list[tuple[str, str]]:
+    """Mode and whose time is divided, in the order of a cell of `--ratios`."""
+    # The other backends' eager mode is no way to train.
+    is_checked_both_ways = BACKEND == "torch" or setting.modes == EAGER_MODES
+    whose = ["ours"]
+    if is_checked_both_ways and not {*PER_CLASS_TASKS, *HEAD_TASKS} & {*setting.tasks}:
+        whose.append(UNCHECKED)
+    return [
+        (mode, who)
+        for mode in setting.modes
+        for who in whose
+        if who == "ours" or mode in EAGER_MODES
+    ]
+
+
+def ratio_header(setting: Setting) -> str:
+    """What stands above the lines of sizes with these tasks and modes."""
+    ways = ", ".join(mode + who.removeprefix("ours,") for mode, who in ratio_ways(setting))
+    base = "ours without numbers per class" if setting.tasks[0] in PER_CLASS_TASKS else "Keras"
+    columns = ["positions x classes", *setting.tasks]
+    return (
+        f"\nours / {base}; in each cell: {ways}\n\n"
+        f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
+    )
+
+
+def ratio_row(setting: Setting, repeats: int) -> str:
+    """One line: for each task the median of the ratio in each way to run it."""
+    cells = [setting.shape()]
+    for task in setting.tasks:
+        runs = setting.runs(task)
+        base = next(who for _, who in runs if who not in ("ours", UNCHECKED))
+        # Neither optax nor torch's own functions are divided by.
+        runs = {key: step for key, step in runs.items() if key[1] in ("ours", UNCHECKED, base)}
+        seconds = measure(runs, setting.inputs(task), repeats)
+        ratios = [
+            quartiles_of_ratio(seconds[mode, who], seconds[mode, base])[1]
+            for mode, who in ratio_ways(setting)
+        ]
+        cells.append(", ".join(f"{ratio:.2f}" for ratio in ratios))
+    return f"| {' | '.join(cells)} |"
+
+
+def sizes_of(text: str) -> tuple[int, ...]:
+    """Positions and classes, or positions, width and classes, of "64x10" or "64x8x10"."""
+    sizes = tuple(int(part) for part in text.split("x"))
+    if len(sizes) not in (2, 3):
+        raise ValueError(text)
+    return sizes
+
+
+def chosen_settings(arguments: argparse.Namespace) -> list[Setting]:
+    """The settings that the command line asks for."""
+    settings = LOGITS + EAGER + PER_CLASS + HEADS
+    if arguments.sizes:
+        known = {setting.sizes(): setting for setting in settings}
+        settings = []
+        for sizes in arguments.sizes:
+            width = sizes[1] if len(sizes) == 3 else None
+            tasks = LOGIT_TASKS if width is None else HEAD_TASKS
+            new = Setting(sizes[0], sizes[-1], width, tasks)
+            settings.append(known.get(sizes, new))
+    if arguments.classes:
+        settings = [setting for setting in settings if setting.classes in arguments.classes]
+    tasks = arguments.tasks or (TASKS_OF_RATIOS if arguments.ratios else TASKS)
+    tasks = [single for name in tasks for single in GROUPS.get(name, (name,))]
+    chosen = []
+    for setting in settings:
+        kept = tuple(task for task in setting.tasks if task in tasks)
+        modes = tuple(arguments.modes or setting.modes)
+        if kept:
+            chosen.append(setting._replace(tasks=kept, modes=modes))
+    return chosen
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--classes", type=int, nargs="+", help="of the settings; default: all")
-    parser.add_argument("--tasks", nargs="+", choices=("logits", "heads"), help="default: both")
+    parser.add_argument("--sizes", type=sizes_of, nargs="+", help="such as 64x10; default: all")
+    parser.add_argument("--tasks", nargs="+", choices=(*GROUPS, *TASKS), help="default: all")
+    parser.add_argument(
+        "--modes",
+        nargs="+",
+        choices=(*COMPILED_MODES, *EAGER_MODES),
+        help="default: those of each setting",
+    )
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--ratios", action="store_true", help="ours / Keras, one line per size")
     parser.add_argument("--memory-of", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
@@ -299,17 +380,25 @@ def main() -> None:
         print_memory(Setting(positions, classes, width or None), task, who, mode)
         return
 
+    settings = chosen_settings(arguments)
+    machine = f"keras {keras.__version__}, {BACKEND}, {os.cpu_count()} cores"
+    if arguments.ratios:
+        print(machine)
+        above = None
+        for setting in settings:
+            header = ratio_header(setting)
+            if header != above:
+                print(header)
+            above = header
+            print(ratio_row(setting, arguments.repeats), flush=True)
+        return
+
     seconds_per_byte = seconds_of_a_byte()
     print(
-        f"keras {keras.__version__}, {BACKEND}, {os.cpu_count()} cores, a copy reads and writes "
-        f"{1e-9 / seconds_per_byte:.1f} GB/s\n\n"
+        f"{machine}, a copy reads and writes {1e-9 / seconds_per_byte:.1f} GB/s\n\n"
         "| positions x classes | labels | mode | loss | ms | ours / this | MB | of the limit |\n"
         "|---|---|---|---|---|---|---|---|"
     )
-    tasks = arguments.tasks or ("logits", "heads")
-    settings = (LOGITS if "logits" in tasks else []) + (HEADS if "heads" in tasks else [])
-    if arguments.classes:
-        settings = [setting for setting in settings if setting.classes in arguments.classes]
     for setting in settings:
         for line in table_rows(setting, arguments.repeats, seconds_per_byte):
             print(line, flush=True)

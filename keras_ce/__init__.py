@@ -4,14 +4,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_ce import information, layers, losses, metrics
+from keras_ce._core.checks import InvalidValuesError, set_value_checks, value_checks
 from keras_ce.diagrams import plot_model
-from keras_ce.losses._checks import set_value_checks
 
 if TYPE_CHECKING:
     from keras_ce import plots
     from keras_ce.diagnosis import diagnose
 
 __all__ = [
+    "InvalidValuesError",
     "diagnose",
     "information",
     "layers",
@@ -20,6 +21,7 @@ __all__ = [
     "plot_model",
     "plots",
     "set_value_checks",
+    "value_checks",
 ]
 
 

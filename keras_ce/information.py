@@ -24,9 +24,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._gradient import closed_form
-from keras_ce.losses._values import PROBABILITY_TOLERANCE, tensor
+from keras_ce._core import checks
+from keras_ce._core.backends import backend
+from keras_ce._core.checks import InvalidValuesError
+from keras_ce._core.labels import PROBABILITY_TOLERANCE, float_tensor, tensor
+from keras_ce._core.limits import infinity_where, nan_where
 
 __all__ = ["cross_entropy", "entropy", "kl_divergence", "perplexity", "self_information"]
 
@@ -64,22 +66,23 @@ def self_information(p: Any, base: float | None = None) -> Tensor:
         3.0
     """
     base = _validated_base(base)
-    given = p = _float_tensor("p", p)
+    p = float_tensor("p", p)
     is_valid = (p >= -PROBABILITY_TOLERANCE) & (p <= 1 + PROBABILITY_TOLERANCE)
-
-    def message(position: tuple[int, ...]) -> str:
-        value = float(_checks.to_numpy(given)[position])
-        return (
-            "`p` must hold probabilities, from 0 to 1. Received: "
-            f"{value:g} at position {position}. If these are logits, apply "
-            "`keras.ops.softmax` or `keras.ops.sigmoid` first; if they are counts, divide them by "
-            "their sum."
+    is_invalid = ops.logical_not(is_valid)
+    if checks.any_true(is_invalid):
+        position = checks.first(is_invalid)
+        raise InvalidValuesError(
+            "p",
+            float(checks.to_numpy(p)[position]),
+            "probabilities, from 0 to 1",
+            position,
+            "If these are logits, apply `keras.ops.softmax` or `keras.ops.sigmoid` first; if they "
+            "are counts, divide them by their sum.",
         )
-
-    _checks.raise_where(ops.logical_not(is_valid), message)
     p = _clamped(ops.where(is_valid, p, ops.ones_like(p)))
-    information = ops.where(_is_positive(p), _minus_log(p), math.inf)
-    return _in_base(ops.where(is_valid, information, math.nan), base)
+    is_impossible = ops.logical_not(_is_positive(p))
+    information = _minus_log(p) + infinity_where(is_impossible, p.dtype)
+    return _in_base(nan_where(is_invalid, information), base)
 
 
 def entropy(p: Any, base: float | None = None, axis: int = -1) -> Tensor:
@@ -115,7 +118,7 @@ def entropy(p: Any, base: float | None = None, axis: int = -1) -> Tensor:
     base = _validated_base(base)
     (p,), is_valid = _distributions(axis, p=p)
     information = ops.sum(p * _minus_log(p), axis=-1)
-    return _in_base(ops.where(is_valid, information, math.nan), base)
+    return _in_base(nan_where(ops.logical_not(is_valid), information), base)
 
 
 def cross_entropy(p: Any, q: Any, base: float | None = None, axis: int = -1) -> Tensor:
@@ -148,7 +151,7 @@ def cross_entropy(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
     """
     base = _validated_base(base)
     information, is_valid = _cross_entropy(p, q, axis)
-    return _in_base(ops.where(is_valid, information, math.nan), base)
+    return _in_base(nan_where(ops.logical_not(is_valid), information), base)
 
 
 def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> Tensor:
@@ -189,8 +192,8 @@ def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
     """
     base = _validated_base(base)
     (p, q), is_valid = _distributions(axis, p=p, q=q)
-    terms = closed_form(_divergence_terms, _divergence_gradient, ops.stack([p, q]))
-    return _in_base(ops.where(is_valid, ops.sum(terms, axis=-1), math.nan), base)
+    terms = backend.closed_form(_divergence_terms, _divergence_gradient, ops.stack([p, q]))
+    return _in_base(nan_where(ops.logical_not(is_valid), ops.sum(terms, axis=-1)), base)
 
 
 def perplexity(p: Any, q: Any, axis: int = -1) -> Tensor:
@@ -220,17 +223,18 @@ def perplexity(p: Any, q: Any, axis: int = -1) -> Tensor:
         3.3333
     """
     information, is_valid = _cross_entropy(p, q, axis)
-    is_finite = information < math.inf
+    is_infinite = ops.logical_not(ops.isfinite(information))
     # The gradient of an infinite exponential would be infinity times 0.
-    finite = ops.exp(ops.where(is_finite, information, 0.0))
-    return ops.where(is_valid, ops.where(is_finite, finite, math.inf), math.nan)
+    finite = ops.exp(ops.where(is_infinite, 0.0, information))
+    perplexities = finite + infinity_where(is_infinite, finite.dtype)
+    return nan_where(ops.logical_not(is_valid), perplexities)
 
 
 def _cross_entropy(p: Any, q: Any, axis: int) -> tuple[Tensor, Tensor]:
     """The cross-entropy in nats, and which rows are valid."""
     (p, q), is_valid = _distributions(axis, p=p, q=q)
     is_impossible = ops.logical_and(_is_positive(p), ops.logical_not(_is_positive(q)))
-    terms = ops.where(is_impossible, math.inf, p * _minus_log(q))
+    terms = p * _minus_log(q) + infinity_where(is_impossible, p.dtype)
     return ops.sum(terms, axis=-1), is_valid
 
 
@@ -245,7 +249,7 @@ def _divergence_terms(inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     near = (safe_p + safe_q) * s * s * (1 + (1 + s) * s * series)
     far = safe_p * ops.log(safe_p / safe_q) - (safe_p - safe_q)
     terms = ops.where(ops.abs(s) <= _SERIES_LIMIT, near, far)
-    terms = ops.where(_is_positive(q), terms, math.inf)
+    terms = terms + infinity_where(ops.logical_not(_is_positive(q)), q.dtype)
     return ops.where(_is_positive(p), terms, q), ()
 
 
@@ -299,21 +303,15 @@ def _in_base(information: Tensor, base: float | None) -> Tensor:
 def _validated_base(base: float | None) -> float | None:
     if base is None:
         return None
-    base = _checks.number("base", base, above=0)
+    base = checks.number(above=0)("base", base)
     if base == 1:
-        raise ValueError(
-            "`base` must be a positive number other than 1, whose logarithm is 0. Received: "
-            f"base={base!r}. Use 2 for bits, 10 for digits, None for nats."
+        raise InvalidValuesError(
+            "base",
+            base,
+            "a positive number other than 1, whose logarithm is 0",
+            fix="Use 2 for bits, 10 for digits, None for nats.",
         )
     return base
-
-
-def _float_tensor(name: str, value: Any) -> Tensor:
-    """A tensor of float32 or wider."""
-    values = tensor(name, value)
-    if keras.backend.standardize_dtype(values.dtype) in ("float32", "float64"):
-        return values
-    return ops.cast(values, "float32")
 
 
 def _distributions(axis: int, **given: Any) -> tuple[list[Tensor], Tensor]:
@@ -321,7 +319,7 @@ def _distributions(axis: int, **given: Any) -> tuple[list[Tensor], Tensor]:
 
     Invalid rows raise in eager execution; elsewhere they are zeros, for gradients to survive.
     """
-    axis = _checks.integer("axis", axis)
+    axis = checks.integer()("axis", axis)
     given = {name: tensor(name, value) for name, value in given.items()}
     tolerances = {name: _sum_tolerance(values) for name, values in given.items()}
     # Not keras.backend.result_type, which knows no float64 on torch.
@@ -391,20 +389,25 @@ def _valid_rows(name: str, rows: Tensor, tolerance: float, axis: int) -> Tensor:
         ops.all(rows >= -PROBABILITY_TOLERANCE, axis=-1),
         ops.abs(ops.sum(rows, axis=-1) - 1) <= tolerance,
     )
-
-    def message(position: tuple[int, ...]) -> str:
-        row = _checks.to_numpy(rows)[position]
-        where = f"the row at position {position}" if position else "the one row"
-        entry = ""
-        if not np.all(row >= -PROBABILITY_TOLERANCE):
-            index = int(np.argmin(row >= -PROBABILITY_TOLERANCE))
-            entry = f", where entry {index} is {float(row[index]):g}"
-        return (
-            f"`{name}` must hold distributions along axis {axis}: numbers >= 0 with sum 1 (within "
-            f"{tolerance:g}). Received: {where} has sum {float(row.sum()):.6g}{entry}. If these "
-            "are logits, apply `keras.ops.softmax` first; if they are counts or scores >= 0, "
-            "divide each row by its sum; if the outcomes lie along another axis, give `axis`."
+    is_invalid = ops.logical_not(is_valid)
+    if checks.any_true(is_invalid):
+        position = checks.first(is_invalid)
+        row = checks.to_numpy(rows)[position]
+        is_wrong = ~(row >= -PROBABILITY_TOLERANCE)
+        value, received = float(row.sum()), "The sum"
+        if is_wrong.any():
+            index = int(np.argmax(is_wrong))
+            value, received = float(row[index]), "An entry"
+            # In the array as it was given, before its axis was moved to the end.
+            place = axis % (len(position) + 1)
+            position = (*position[:place], index, *position[place:])
+        raise InvalidValuesError(
+            name,
+            value,
+            f"distributions along axis {axis}: numbers >= 0 with sum 1 (within {tolerance:g})",
+            position,
+            f"{received} of this row is not. If these are logits, apply `keras.ops.softmax` first; "
+            "if they are counts or scores >= 0, divide each row by its sum; if the outcomes lie "
+            "along another axis, give `axis`.",
         )
-
-    _checks.raise_where(ops.logical_not(is_valid), message)
     return is_valid

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_ce.losses._checks import to_numpy
+from keras_ce._core.checks import to_numpy
 
 # Layers whose output is exactly their activation of something.
 _WITH_ACTIVATION = (

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ce._core.checks import to_numpy
+from keras_ce._core.reduction import keras_mask
 from keras_ce.diagnosis._gradient import with_gradient
 from keras_ce.diagnosis._losses import LossKind, of_each_position
 from keras_ce.diagnosis._run import MOST_SECONDS
 from keras_ce.diagnosis._sample import first_line
-from keras_ce.losses._checks import to_numpy
-from keras_ce.losses._masks import keras_mask
 
 Array = Any
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis._losses import FunctionLoss, LossKind, kind_of, of_each_position
-from keras_ce.losses._checks import to_numpy
 
 _CANDIDATES = ("SparseCategoricalCrossentropy", "CategoricalCrossentropy", "BinaryCrossentropy")
 

@@ -8,9 +8,8 @@ import keras
 from keras import ops
 
 import keras_ce.losses
+from keras_ce._core.reduction import PositionLoss
 from keras_ce.diagnosis._sample import InputError
-from keras_ce.losses._loss import PositionLoss
-from keras_ce.losses._sigmoid import SigmoidLoss
 
 KERAS = keras.losses
 
@@ -101,6 +100,8 @@ _OF_OURS = {
     "MarginRanking": "ranking",
     "InBatchCrossentropy": "in-batch",
     "MultiLabelSoftmaxCrossentropy": "multi-label",
+    "AsymmetricSigmoidCrossentropy": "sigmoid",
+    "WeightedSigmoidCrossentropy": "sigmoid",
 }
 _MADE_FOR_IMBALANCE = (
     "AsymmetricSigmoidCrossentropy",
@@ -219,7 +220,7 @@ def _class_axis(axis: Any, family: str) -> int:
 
 def _kind_of_ours(loss: Any, name: str) -> LossKind:
     config = loss.get_config()
-    family = _OF_OURS.get(name, "sigmoid" if isinstance(loss, SigmoidLoss) else "softmax")
+    family = _OF_OURS.get(name, "softmax")
     if not hasattr(keras_ce.losses, name):
         return LossKind(name, is_ours=True, is_custom=True)
     from_logits = None if family in ("ranking", "in-batch") else config.get("from_logits", True)

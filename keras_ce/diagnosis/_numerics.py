@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis._evaluation import Pair
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
 from keras_ce.diagnosis._sample import Batch
-from keras_ce.losses._checks import to_numpy
 
 Array = Any
 _MOST_LISTED = 3

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis import _structure
 from keras_ce.diagnosis._activation import (
     End,
@@ -18,7 +19,6 @@ from keras_ce.diagnosis._identity import identify
 from keras_ce.diagnosis._losses import LossKind, as_loss
 from keras_ce.diagnosis._run import predictions_of, run
 from keras_ce.diagnosis._sample import Batch
-from keras_ce.losses._checks import to_numpy
 
 Array = Any
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ce.losses._checks import to_numpy
+from keras_ce._core.checks import to_numpy
 
 MOST_ROWS = 5_000
 ROWS_OF_A_BATCH = 256

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis._losses import of_each_position
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
-from keras_ce.losses._checks import to_numpy
 
 Array = Any
 

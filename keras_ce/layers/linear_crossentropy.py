@@ -5,10 +5,19 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ce.layers._linear_losses import losses_of_linear_logits
-from keras_ce.losses import _checks, _labels
-from keras_ce.losses._masks import aligned_weights
-from keras_ce.losses._values import exempt_to_zero, settle, unless_exempt
+from keras_ce._core import checks
+from keras_ce._core.labels import (
+    Given,
+    Marked,
+    are_dense,
+    class_ids,
+    look_at_ids,
+    unless,
+    zero_at,
+    zero_where,
+)
+from keras_ce._core.linear import losses_of_linear_logits
+from keras_ce._core.reduction import aligned_weights, require_mask_of_positions
 
 Tensor = Any
 
@@ -40,7 +49,7 @@ class LinearCrossentropy(keras.layers.Layer):
     when the same model calls that layer again.
 
     Args:
-        num_classes: the number of classes C, at least 1.
+        num_classes: the number of classes C, at least 2.
         label_smoothing: the share e of the label's mass that all classes get equally, 0 to 1.
         ignore_class: positions with this class id do not count.
         use_bias: whether the logits have a bias.
@@ -85,12 +94,12 @@ class LinearCrossentropy(keras.layers.Layer):
     ) -> None:
         # Cast by itself: float labels in half precision would be other labels.
         super().__init__(**{"autocast": False, **options})
-        self.num_classes = _checks.integer("num_classes", num_classes, minimum=1)
-        self.label_smoothing = _checks.number(
-            "label_smoothing", label_smoothing, minimum=0, maximum=1
+        self.num_classes = checks.num_classes("num_classes", num_classes)
+        self.label_smoothing = checks.number(minimum=0, maximum=1)(
+            "label_smoothing", label_smoothing
         )
-        self.ignore_class = _checks.optional_class_id("ignore_class", ignore_class)
-        self.use_bias = _checks.flag("use_bias", use_bias)
+        self.ignore_class = checks.optional(checks.class_id)("ignore_class", ignore_class)
+        self.use_bias = checks.flag("use_bias", use_bias)
         self.supports_masking = True
 
     def build(self, features_shape: Any) -> None:
@@ -122,17 +131,18 @@ class LinearCrossentropy(keras.layers.Layer):
         if labels is None:
             return self._logits(ops.cast(features, self.compute_dtype))
         features, positions = ops.cast(features, self._loss_dtype()), list(features.shape)[:-1]
-        if _labels.are_dense(labels, self._logits_spec(features), -1):
+        if are_dense(labels, self._logits_spec(features), -1, "labels"):
             raise ValueError(
                 "`labels` must be class ids. Received: dense rows of shape "
                 f"{tuple(labels.shape)}. Take `Dense` and a loss of `keras_ce.losses` for rows."
             )
         weights = aligned_weights(sample_weight, positions, features.dtype)
-        ids = _labels.class_ids(labels, len(positions))
+        ids = class_ids(labels, len(positions), "labels")
         is_counted = ops.ones_like(ids, dtype="bool")
         if self.ignore_class is not None:
             is_counted = ops.not_equal(ids, self.ignore_class)
         if features_mask is not None:
+            require_mask_of_positions(list(features_mask.shape), positions, "features")
             is_counted = is_counted & features_mask
         if weights is None:
             weights = ops.ones_like(ids, dtype=features.dtype)
@@ -147,18 +157,19 @@ class LinearCrossentropy(keras.layers.Layer):
         self, features: Tensor, labels: Tensor, ids: Tensor, is_exempt: Tensor
     ) -> Tensor:
         is_valid = (ids >= 0) & (ids < self.num_classes)
-        is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
-        _labels.raise_unless_ids(labels, is_invalid, self.num_classes, self.ignore_class)
-        features = exempt_to_zero(features, is_exempt)
+        given = Given(zero_where(is_exempt, features), Marked(labels, is_exempt), is_exempt)
+        is_invalid = unless(is_exempt, ops.logical_not(is_valid))
+        if not look_at_ids(labels, is_invalid, self.num_classes, "labels"):
+            given.is_invalid = is_invalid
         bias = ops.zeros(self.num_classes) if self.bias is None else self.bias
         losses = losses_of_linear_logits(
-            ops.reshape(features, (-1, features.shape[-1])),
+            ops.reshape(given.y_pred, (-1, features.shape[-1])),
             ops.cast(self.kernel, features.dtype),
             ops.cast(bias, features.dtype),
-            ops.reshape(ops.where(is_valid, ids, 0), (-1,)),
+            ops.reshape(zero_at(ops.logical_not(is_valid), ids), (-1,)),
             label_smoothing=self.label_smoothing,
         )
-        return settle(ops.reshape(losses, ops.shape(ids)), is_valid, is_exempt)
+        return given.settle(ops.reshape(losses, ops.shape(ids)))
 
     def _logits(self, features: Tensor) -> Tensor:
         # Not ops.matmul, which rounds to float32 on torch.

@@ -1,23 +1,114 @@
 """Sigmoid cross-entropy that looks away from easy negatives more than from easy positives."""
 
+import functools
 import math
 from typing import Any, Unpack, final
 
 import keras
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._gradient import closed_form
-from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._sigmoid import EntryLoss
-from keras_ce.losses._values import SMALLEST_PROBABILITY, finite_product, ratio, weighted
+from keras_ce._core import checks, sigmoid
+from keras_ce._core.backends import backend
+from keras_ce._core.limits import SMALLEST_PROBABILITY, finite_product, ratio, weighted
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+def asymmetric(
+    y_pred: Tensor,
+    y_true: Tensor,
+    gamma_positive: float,
+    gamma_negative: float,
+    clip: float,
+    from_logits: bool,
+) -> tuple[Tensor, tuple[Tensor]]:
+    """The loss of each entry, and its derivative by `y_pred`."""
+    if from_logits:
+        small = ops.exp(-ops.absolute(y_pred))
+        likely, unlikely = 1 / (1 + small), small / (1 + small)
+        p = ops.where(y_pred < 0, unlikely, likely)
+        complement = ops.where(y_pred < 0, likely, unlikely)
+        positive = ops.log1p(small) + ops.relu(-y_pred)  # -log p
+        negative = ops.log1p(small) + ops.relu(y_pred)  # -log(1 - p)
+        rate = p * complement  # dp / dlogit
+        positive_rate, negative_rate = -complement, p
+    else:
+        p, complement, rate = y_pred, 1 - y_pred, ops.ones_like(y_pred)
+        is_certain = ops.equal(p, 1)
+        positive = -ops.log(p)
+        negative = -ops.log1p(-ops.where(is_certain, 0.0, p))
+        negative = ops.where(is_certain, -math.log(SMALLEST_PROBABILITY), negative)
+        positive_rate = -1 / p
+        negative_rate = 1 / ops.where(is_certain, 1.0, complement)
+        negative_rate = ops.where(is_certain, 0.0, negative_rate)
+    factor = ops.power(complement, gamma_positive)
+    # The ratio's limit is 1; for logits, rate / complement is p.
+    focus = finite_product(p, positive) if from_logits else ratio(positive, complement)
+    positive_slope = factor * (positive_rate - gamma_positive * focus)
+    positive = factor * positive
+
+    shifted = p
+    if clip:
+        shifted = ops.relu(p - clip)
+        remainder = complement + clip
+        is_small = shifted < 0.5
+        negative = ops.where(
+            is_small,
+            -ops.log1p(-ops.where(is_small, shifted, 0.0)),
+            -ops.log(remainder),
+        )
+        negative_rate = ops.where(shifted > 0, rate / remainder, 0.0)
+        rate = ops.where(shifted > 0, rate, 0.0)
+    factor = ops.power(shifted, gamma_negative)
+    if from_logits and not clip:
+        focus = finite_product(complement, negative)  # p (1 - p) negative / p
+    else:
+        focus = rate * ratio(negative, shifted)
+    negative_slope = factor * (negative_rate + gamma_negative * focus)
+    negative = factor * negative
+
+    losses = weighted(y_true, positive) + weighted(1 - y_true, negative)
+    slopes = weighted(y_true, positive_slope) + weighted(1 - y_true, negative_slope)
+    return losses, (slopes,)
+
+
+def times_slope(upstream: Tensor, residuals: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
+    """The gradient of `asymmetric`."""
+    return upstream * residuals[0]
+
+
+@checks.arguments(
+    gamma_positive=checks.number(minimum=0),
+    gamma_negative=checks.number(minimum=0),
+    clip=checks.number(minimum=0, below=1),
+    **sigmoid.ENTRY_CHECKS,
+)
+def asymmetric_sigmoid_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+    *,
+    from_logits: bool = False,
+    ignore_label: float | str | None = None,
+) -> Tensor:
+    """`AsymmetricSigmoidCrossentropy` of each position, in nats; one row gives shape ()."""
+    given = sigmoid.independent(y_true, y_pred, from_logits, ignore_label)
+    forward = functools.partial(
+        asymmetric,
+        gamma_positive=gamma_positive,
+        gamma_negative=gamma_negative,
+        clip=clip,
+        from_logits=from_logits,
+    )
+    return given.settle_mean(backend.closed_form(forward, times_slope, given.y_pred, given.labels))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class AsymmetricSigmoidCrossentropy(EntryLoss):
+class AsymmetricSigmoidCrossentropy(PositionLoss, function=asymmetric_sigmoid_crossentropy):
     """Focal sigmoid cross-entropy with a focus of its own for each side, in nats.
 
     For several labels at once of which most are absent: `gamma_negative` looks away from easy
@@ -40,17 +131,16 @@ class AsymmetricSigmoidCrossentropy(EntryLoss):
         gamma_negative: a number >= 0.
         clip: a number from 0 up to, but not including, 1.
         from_logits: whether `y_pred` holds logits. Give logits: near p = 1 a float32 probability
-            no longer holds 1 - p, and at p = 1 a label 0 costs 69.08.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+            no longer holds 1 - p. At p = 1 a label 0 costs 69.08 with `clip` 0; -log(`clip`) times
+            (1 - `clip`)^`gamma_negative` else, 2.44 at the defaults.
+        {ignore_label}
+        {options}
 
     Shapes:
-        `y_pred` (batch, ..., C). `y_true`: the same, from 0 to 1; (batch,) for (batch, 1).
-        Result: a scalar; with reduction "none" (batch, ...).
+        {sigmoid shapes}
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution a
-            label outside [0, 1], or such a value taken as a probability. Compiled, such a
-            position's loss is NaN and its gradient 0.
+        {raises}
 
     Example:
         >>> loss = AsymmetricSigmoidCrossentropy(1.0, 4.0, 0.05, from_logits=True)
@@ -69,86 +159,12 @@ class AsymmetricSigmoidCrossentropy(EntryLoss):
         clip: float = 0.05,
         *,
         from_logits: bool = False,
+        ignore_label: float | str | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(**options)
-        self.gamma_positive = _checks.number("gamma_positive", gamma_positive, minimum=0)
-        self.gamma_negative = _checks.number("gamma_negative", gamma_negative, minimum=0)
-        self.clip = _checks.number("clip", clip, minimum=0, below=1)
-        self.from_logits = _checks.flag("from_logits", from_logits)
-
-    def entry_losses(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """See the base class."""
-        return closed_form(self._forward, _backward, y_pred, y_true)
-
-    def _forward(self, y_pred: Tensor, y_true: Tensor) -> Any:
-        if self.from_logits:
-            small = ops.exp(-ops.absolute(y_pred))
-            likely, unlikely = 1 / (1 + small), small / (1 + small)
-            p = ops.where(y_pred < 0, unlikely, likely)
-            complement = ops.where(y_pred < 0, likely, unlikely)
-            positive = ops.log1p(small) + ops.relu(-y_pred)  # -log p
-            negative = ops.log1p(small) + ops.relu(y_pred)  # -log(1 - p)
-            rate = p * complement  # dp / dlogit
-            positive_rate, negative_rate = -complement, p
-        else:
-            p, complement, rate = y_pred, 1 - y_pred, ops.ones_like(y_pred)
-            is_certain = ops.equal(p, 1)
-            positive = -ops.log(p)
-            negative = -ops.log1p(-ops.where(is_certain, 0.0, p))
-            negative = ops.where(is_certain, -math.log(SMALLEST_PROBABILITY), negative)
-            positive_rate = -1 / p
-            negative_rate = 1 / ops.where(is_certain, 1.0, complement)
-            negative_rate = ops.where(is_certain, 0.0, negative_rate)
-        factor = ops.power(complement, self.gamma_positive)
-        # The ratio's limit is 1; for logits, rate / complement is p.
-        focus = finite_product(p, positive) if self.from_logits else ratio(positive, complement)
-        positive_slope = factor * (positive_rate - self.gamma_positive * focus)
-        positive = factor * positive
-
-        shifted = p
-        if self.clip:
-            shifted = ops.relu(p - self.clip)
-            remainder = complement + self.clip
-            is_small = shifted < 0.5
-            negative = ops.where(
-                is_small,
-                -ops.log1p(-ops.where(is_small, shifted, 0.0)),
-                -ops.log(remainder),
-            )
-            negative_rate = ops.where(shifted > 0, rate / remainder, 0.0)
-            rate = ops.where(shifted > 0, rate, 0.0)
-        factor = ops.power(shifted, self.gamma_negative)
-        if self.from_logits and not self.clip:
-            focus = finite_product(complement, negative)  # p (1 - p) negative / p
-        else:
-            focus = rate * ratio(negative, shifted)
-        negative_slope = factor * (negative_rate + self.gamma_negative * focus)
-        negative = factor * negative
-
-        losses = weighted(y_true, positive) + weighted(1 - y_true, negative)
-        slopes = weighted(y_true, positive_slope) + weighted(1 - y_true, negative_slope)
-        return losses, (slopes,)
-
-
-def _backward(upstream: Tensor, residuals: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
-    return upstream * residuals[0]
-
-
-def asymmetric_sigmoid_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    gamma_positive: float = 0.0,
-    gamma_negative: float = 4.0,
-    clip: float = 0.05,
-    *,
-    from_logits: bool = False,
-) -> Tensor:
-    """`AsymmetricSigmoidCrossentropy` of each position, in nats; one row gives shape ()."""
-    return AsymmetricSigmoidCrossentropy(
-        gamma_positive,
-        gamma_negative,
-        clip,
-        from_logits=from_logits,
-        name="asymmetric_sigmoid_crossentropy",
-    ).call(y_true, y_pred)
+        arguments: dict[str, Any] = {
+            "gamma_positive": gamma_positive,
+            "gamma_negative": gamma_negative,
+        }
+        arguments |= {"clip": clip, "from_logits": from_logits, "ignore_label": ignore_label}
+        super().__init__(options, **arguments)

@@ -1,22 +1,51 @@
 """Cross-entropy of exclusive classes that looks away from what is already right."""
 
-from collections.abc import Mapping, Sequence
+import functools
 from typing import Any, Unpack, final
 
 import keras
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import TermLoss
-from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._values import finite_product, ratio
+from keras_ce._core import checks, labels, softmax
+from keras_ce._core.limits import finite_product, ratio
+from keras_ce._core.per_class import Numbers, per_class, tensor_of
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+def focal(information: Tensor, complement: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """(1 - p)^gamma (-log p), and its derivative by -log p."""
+    factor = ops.power(complement, gamma)
+    focus = finite_product(ops.exp(-information), ratio(information, complement))
+    return factor * information, factor * (1 + gamma * focus)
+
+
+@checks.arguments(
+    gamma=checks.number(minimum=0),
+    class_weight=checks.optional(per_class(missing=1.0)),
+    **labels.EXCLUSIVE_CHECKS,
+)
+def focal_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    gamma: float = 2.0,
+    *,
+    from_logits: bool = False,
+    class_weight: Numbers | None = None,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """`FocalCrossentropy` of each position, in nats; one single row gives shape ()."""
+    given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
+    weights = tensor_of(class_weight, given.y_pred)
+    term = functools.partial(focal, gamma=gamma)
+    return given.settle(softmax.sum_of_terms(given, term, weights))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class FocalCrossentropy(TermLoss):
+class FocalCrossentropy(PositionLoss, function=focal_crossentropy):
     """Softmax cross-entropy scaled down where the right class is already probable, in nats.
 
     For many easy examples that drown a few hard ones. Equals
@@ -33,22 +62,16 @@ class FocalCrossentropy(TermLoss):
 
     Args:
         gamma: a number >= 0; larger looks away sooner.
-        from_logits: whether `y_pred` holds logits. Give logits where you can: probabilities
-            below 1e-30 count as 1e-30 and get no gradient, and rows are divided by their sum.
+        {from_logits}
         class_weight: C numbers >= 0, or a dict id -> weight in which missing ids count 1 (the
             paper's alpha).
-        ignore_class: positions with this class id do not count. Class ids only.
-        axis: the axis of the classes.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {softmax arguments}
 
     Shapes:
-        `y_pred` (batch, ..., C). `y_true`: class ids (batch, ...) or (batch, ..., 1), or dense
-        rows of `y_pred`'s shape. Result: a scalar; with reduction "none" (batch, ...).
+        {softmax shapes}
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution an
-            invalid label or probability. Compiled, such a position's loss is NaN and its
-            gradient 0.
+        {raises}
 
     Example:
         >>> loss = FocalCrossentropy(2.0, from_logits=True)
@@ -65,42 +88,10 @@ class FocalCrossentropy(TermLoss):
         gamma: float = 2.0,
         *,
         from_logits: bool = False,
-        class_weight: Sequence[float] | Mapping[Any, float] | None = None,
+        class_weight: Numbers | None = None,
         ignore_class: int | None = None,
         axis: int = -1,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(from_logits=from_logits, ignore_class=ignore_class, axis=axis, **options)
-        self.gamma = _checks.number("gamma", gamma, minimum=0)
-        self.class_weight = _checks.class_weights(class_weight)
-
-    def weights(self, num_classes: int | None) -> list[float] | None:
-        """See the base class."""
-        return _checks.class_weight_list(self.class_weight, num_classes)
-
-    def term(self, information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
-        """See the base class."""
-        factor = ops.power(complement, self.gamma)
-        focus = finite_product(ops.exp(-information), ratio(information, complement))
-        return factor * information, factor * (1 + self.gamma * focus)
-
-
-def focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    gamma: float = 2.0,
-    *,
-    from_logits: bool = False,
-    class_weight: Sequence[float] | Mapping[Any, float] | None = None,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """`FocalCrossentropy` of each position, in nats; one single row gives shape ()."""
-    return FocalCrossentropy(
-        gamma,
-        from_logits=from_logits,
-        class_weight=class_weight,
-        ignore_class=ignore_class,
-        axis=axis,
-        name="focal_crossentropy",
-    ).call(y_true, y_pred)
+        arguments = {"gamma": gamma, "from_logits": from_logits, "class_weight": class_weight}
+        super().__init__(options, **arguments, ignore_class=ignore_class, axis=axis)

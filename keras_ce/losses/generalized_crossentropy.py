@@ -1,20 +1,42 @@
 """Between cross-entropy and absolute error: a bounded loss for noisy labels."""
 
+import functools
 from typing import Any, Unpack, final
 
 import keras
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import TermLoss
-from keras_ce.losses._loss import LossOptions
+from keras_ce._core import checks, labels, softmax
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+def generalized(information: Tensor, complement: Tensor, q: float) -> tuple[Tensor, Tensor]:
+    """(1 - p^q) / q, and its derivative by -log p."""
+    exponent = -q * information
+    return -ops.expm1(exponent) / q, ops.exp(exponent)
+
+
+@checks.arguments(q=checks.number(above=0, maximum=1), **labels.EXCLUSIVE_CHECKS)
+def generalized_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    q: float = 0.7,
+    *,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """`GeneralizedCrossentropy` of each position, without unit; one single row gives shape ()."""
+    given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
+    term = functools.partial(generalized, q=q)
+    return given.settle(softmax.sum_of_terms(given, term))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class GeneralizedCrossentropy(TermLoss):
+class GeneralizedCrossentropy(PositionLoss, function=generalized_crossentropy):
     """A bounded softmax loss between cross-entropy (q near 0) and absolute error (q = 1).
 
     For noisy labels: a wrong label costs at most 1 / q, so training does not bend over backwards
@@ -31,20 +53,14 @@ class GeneralizedCrossentropy(TermLoss):
 
     Args:
         q: a number above 0 and up to 1.
-        from_logits: whether `y_pred` holds logits. Give logits where you can: probabilities
-            below 1e-30 count as 1e-30 and get no gradient, and rows are divided by their sum.
-        ignore_class: positions with this class id do not count. Class ids only.
-        axis: the axis of the classes.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {from_logits}
+        {softmax arguments}
 
     Shapes:
-        `y_pred` (batch, ..., C). `y_true`: class ids (batch, ...) or (batch, ..., 1), or dense
-        rows of `y_pred`'s shape. Result: a scalar; with reduction "none" (batch, ...).
+        {softmax shapes}
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution an
-            invalid label or probability. Compiled, such a position's loss is NaN and its
-            gradient 0.
+        {raises}
 
     Example:
         >>> loss = GeneralizedCrossentropy(0.7, from_logits=True)
@@ -65,29 +81,5 @@ class GeneralizedCrossentropy(TermLoss):
         axis: int = -1,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(from_logits=from_logits, ignore_class=ignore_class, axis=axis, **options)
-        self.q = _checks.number("q", q, above=0, maximum=1)
-
-    def term(self, information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
-        """See the base class."""
-        exponent = -self.q * information
-        return -ops.expm1(exponent) / self.q, ops.exp(exponent)
-
-
-def generalized_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    q: float = 0.7,
-    *,
-    from_logits: bool = False,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """`GeneralizedCrossentropy` of each position, without unit; one single row gives shape ()."""
-    return GeneralizedCrossentropy(
-        q,
-        from_logits=from_logits,
-        ignore_class=ignore_class,
-        axis=axis,
-        name="generalized_crossentropy",
-    ).call(y_true, y_pred)
+        arguments = {"q": q, "from_logits": from_logits}
+        super().__init__(options, **arguments, ignore_class=ignore_class, axis=axis)

@@ -5,18 +5,42 @@ from typing import Any, Unpack, final
 import keras
 from keras import ops
 
-from keras_ce.losses import _checks, _labels
-from keras_ce.losses._loss import LossOptions, PositionLoss
-from keras_ce.losses._row_operations import largest
-from keras_ce.losses._softmax import losses_of_ids
-from keras_ce.losses._values import exempt_to_zero, settle, unless_exempt
+from keras_ce._core import checks, ranking, softmax
+from keras_ce._core.backends import backend
+from keras_ce._core.labels import Exclusive
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+def in_batch_logits(similarities: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    """Similarities (B, B) / temperature, less what a row has in common.
+
+    An answer to the same question in another column gets the lowest number.
+    """
+    rows = ops.arange(ops.shape(similarities)[0], dtype="int32")
+    own = backend.label_entry(similarities, rows)
+    is_left_out = ops.logical_and(
+        ops.not_equal(rows[:, None], rows[None, :]), ops.equal(ids[:, None], ids[None, :])
+    )
+    similarities = ops.where(is_left_out, ops.stop_gradient(own), similarities)
+    # What a row has in common goes first, so that the division keeps its digits.
+    logits = (similarities - ops.stop_gradient(backend.largest(similarities))) / temperature
+    return ops.where(is_left_out, -softmax.largest_number(logits) / 2, logits)
+
+
+@checks.arguments(temperature=checks.number(above=0))
+def in_batch_crossentropy(y_true: Any, y_pred: Any, temperature: float = 0.05) -> Tensor:
+    """`InBatchCrossentropy` of each row, in nats."""
+    given = ranking.in_batch(y_true, y_pred)
+    logits = in_batch_logits(given.y_pred, given.ids, temperature)
+    rows = ops.arange(ops.shape(logits)[0], dtype="int32")
+    return given.settle(softmax.crossentropy(Exclusive(logits, given.marked, ids=rows)))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class InBatchCrossentropy(PositionLoss):
+class InBatchCrossentropy(PositionLoss, function=in_batch_crossentropy):
     """Softmax cross-entropy of similarities, the right answers on the diagonal, in nats.
 
     For training an encoder of questions and answers: the answers of the other questions in the
@@ -34,7 +58,7 @@ class InBatchCrossentropy(PositionLoss):
 
     Args:
         temperature: a number > 0.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {options}
 
     Shapes:
         `y_pred`: similarities (batch, batch), rows are questions, columns answers. `y_true`: ids
@@ -43,9 +67,7 @@ class InBatchCrossentropy(PositionLoss):
         "none" (batch,). A row of weight 0 leaves the loss; its answer stays a candidate.
 
     Raises:
-        ValueError: an argument out of its range; similarities that are not square; labels of
-            another shape; in eager execution a label that is no integer. Compiled, such a row's
-            loss is NaN and its gradient 0.
+        {raises}
 
     Example:
         >>> loss = InBatchCrossentropy(0.05)
@@ -58,37 +80,4 @@ class InBatchCrossentropy(PositionLoss):
     """
 
     def __init__(self, temperature: float = 0.05, **options: Unpack[LossOptions]) -> None:
-        super().__init__(**options)
-        self.temperature = _checks.number("temperature", temperature, above=0)
-
-    def position_losses(
-        self, y_true: Any, y_pred: Tensor, is_exempt: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """See the base class."""
-        shape = list(y_pred.shape)
-        if len(shape) != 2 or (None not in shape and shape[0] != shape[1]):
-            raise ValueError(
-                "`y_pred` must hold similarities of shape (batch, batch). Received: "
-                f"y_pred.shape={tuple(shape)}."
-            )
-        ids = _labels.row_ids(y_true, y_pred)
-        is_valid = ops.not_equal(ids, _labels.NO_ID)
-        is_invalid = unless_exempt(ops.logical_not(is_valid), is_exempt)
-        _labels.raise_unless_integers(y_true, is_invalid)
-        similarities = exempt_to_zero(y_pred, is_exempt)
-
-        rows = ops.arange(ops.shape(y_pred)[0], dtype="int32")
-        is_other = ops.not_equal(rows[:, None], rows[None, :])
-        is_same_question = ops.equal(ids[:, None], ids[None, :])
-        similarities = ops.where(is_other & is_same_question, float("-inf"), similarities)
-        # What a row has in common goes first, so that the division keeps its digits.
-        common = ops.stop_gradient(largest(similarities))
-        logits = (similarities - common) / self.temperature
-        mass = ops.ones_like(logits[:, 0])
-        losses = losses_of_ids(logits, rows, mass, from_logits=True)
-        return settle(losses, is_valid, is_exempt), None
-
-
-def in_batch_crossentropy(y_true: Any, y_pred: Any, temperature: float = 0.05) -> Tensor:
-    """`InBatchCrossentropy` of each row, in nats."""
-    return InBatchCrossentropy(temperature, name="in_batch_crossentropy").call(y_true, y_pred)
+        super().__init__(options, temperature=temperature)

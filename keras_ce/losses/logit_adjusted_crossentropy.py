@@ -1,25 +1,62 @@
 """Cross-entropy of exclusive classes whose logits are shifted by how frequent each class is."""
 
-import math
-from collections.abc import Sequence
 from typing import Any, Unpack, final
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import SoftmaxLoss
-from keras_ce.losses._gradient import closed_form
-from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._row_operations import largest
-from keras_ce.losses._softmax import crossentropy_of_rows, losses_of_ids
+from keras_ce._core import checks, labels, softmax
+from keras_ce._core.backends import backend
+from keras_ce._core.per_class import Numbers, per_class, tensor_of
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+def relative_log(prior: Any, strength: float) -> Any:
+    """The shift strength log prior of each class, less the largest."""
+    return strength * np.log(prior / np.max(prior))
+
+
+def shifted(logits: Tensor, shifts: Tensor) -> tuple[Tensor, tuple[()]]:
+    """The logits (N, C) less the largest of their row, plus the shifts (C,)."""
+    # Large logits first lose what they have in common, so that the shift keeps its digits. The
+    # selection changes nothing but keeps TensorFlow from adding the shift to the large number.
+    differences = logits - backend.largest(logits)
+    return ops.where(differences > 0, ops.zeros_like(differences), differences) + shifts, ()
+
+
+def unchanged(upstream: Tensor, residuals: Any, logits: Tensor, shifts: Tensor) -> Tensor:
+    """The gradient of `shifted` for losses to which it does not matter what a row has in common."""
+    return upstream
+
+
+@checks.arguments(
+    class_prior=per_class(above=0),
+    strength=checks.number(minimum=0),
+    ignore_class=labels.EXCLUSIVE_CHECKS["ignore_class"],
+    axis=labels.EXCLUSIVE_CHECKS["axis"],
+)
+def logit_adjusted_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    class_prior: Numbers,
+    strength: float = 1.0,
+    *,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """`LogitAdjustedCrossentropy` of each position, in nats; one single row gives shape ()."""
+    given = labels.exclusive(y_true, y_pred, True, ignore_class, axis)
+    shifts = tensor_of(class_prior, given.y_pred, relative_log, strength)
+    given.y_pred = backend.closed_form(shifted, unchanged, given.y_pred, shifts)
+    return given.settle(softmax.crossentropy(given))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class LogitAdjustedCrossentropy(SoftmaxLoss):
+class LogitAdjustedCrossentropy(PositionLoss, function=logit_adjusted_crossentropy):
     """Softmax cross-entropy of z + strength log prior, from logits, in nats.
 
     For a long tail of rare classes where every class shall count the same at test time: trained
@@ -38,17 +75,14 @@ class LogitAdjustedCrossentropy(SoftmaxLoss):
         class_prior: C numbers > 0, divided by their sum: how frequent each class is in training.
             Counts will do.
         strength: a number >= 0; 1 aims at the balanced error.
-        ignore_class: positions with this class id do not count. Class ids only.
-        axis: the axis of the classes.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {softmax arguments}
 
     Shapes:
         `y_pred`: logits (batch, ..., C). `y_true`: class ids (batch, ...) or (batch, ..., 1), or
         dense rows of `y_pred`'s shape. Result: a scalar; with reduction "none" (batch, ...).
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution an
-            invalid label. Compiled, such a position's loss is NaN and its gradient 0.
+        {raises}
 
     Example:
         >>> loss = LogitAdjustedCrossentropy([900, 90, 10])
@@ -62,58 +96,12 @@ class LogitAdjustedCrossentropy(SoftmaxLoss):
 
     def __init__(
         self,
-        class_prior: Sequence[float],
+        class_prior: Numbers,
         strength: float = 1.0,
         *,
         ignore_class: int | None = None,
         axis: int = -1,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(from_logits=True, ignore_class=ignore_class, axis=axis, **options)
-        self.class_prior = _checks.float_list("class_prior", class_prior, above=0)
-        self.strength = _checks.number("strength", strength, minimum=0)
-
-    def id_losses(self, y_pred: Tensor, ids: Tensor) -> Tensor:
-        """See the base class."""
-        mass = ops.ones_like(y_pred[:, 0])
-        return losses_of_ids(self._adjusted(y_pred), ids, mass, from_logits=True)
-
-    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
-        """See the base class."""
-        return crossentropy_of_rows(self._adjusted(y_pred), rows, are_valid, from_logits=True)
-
-    def _adjusted(self, logits: Tensor) -> Tensor:
-        prior = _checks.per_class("class_prior", self.class_prior, logits.shape[-1])
-        shifts = [self.strength * math.log(item / max(prior)) for item in prior]
-        constants = ops.convert_to_tensor(shifts, logits.dtype)
-        return closed_form(_shifted, _unchanged, logits, constants)
-
-
-def logit_adjusted_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    class_prior: Sequence[float],
-    strength: float = 1.0,
-    *,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """`LogitAdjustedCrossentropy` of each position, in nats; one single row gives shape ()."""
-    return LogitAdjustedCrossentropy(
-        class_prior,
-        strength,
-        ignore_class=ignore_class,
-        axis=axis,
-        name="logit_adjusted_crossentropy",
-    ).call(y_true, y_pred)
-
-
-def _shifted(logits: Tensor, shifts: Tensor) -> Any:
-    # Large logits first lose what they have in common, so that the shift keeps its digits. The
-    # selection changes nothing but keeps TensorFlow from adding the shift to the large number.
-    differences = logits - largest(logits)
-    return ops.where(differences > 0, 0.0, differences) + shifts, ()
-
-
-def _unchanged(upstream: Tensor, residuals: Any, logits: Tensor, shifts: Tensor) -> Tensor:
-    return upstream
+        arguments = {"class_prior": class_prior, "strength": strength}
+        super().__init__(options, **arguments, ignore_class=ignore_class, axis=axis)

@@ -5,17 +5,54 @@ from typing import Any, Unpack, final
 import keras
 from keras import ops
 
-from keras_ce.losses._gradient import closed_form
-from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._row_operations import largest
-from keras_ce.losses._sigmoid import SigmoidLoss
+from keras_ce._core import checks, sigmoid
+from keras_ce._core.backends import backend
+from keras_ce._core.reduction import LossOptions, PositionLoss
+from keras_ce._core.softmax import largest_number
 
 Tensor = Any
 
 
+def zlpr(y_pred: Tensor, y_true: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+    """log(1 + sum (1 - y) e^s) + log(1 + sum y e^-s) of each row, and its gradient."""
+    absent, absent_share = log_one_plus_sum(1 - y_true, y_pred)
+    present, present_share = log_one_plus_sum(y_true, -y_pred)
+    return ops.squeeze(absent + present, -1), (absent_share - present_share,)
+
+
+def times_gradient(upstream: Tensor, residuals: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
+    """The gradient of `zlpr`."""
+    return ops.expand_dims(upstream, -1) * residuals[0]
+
+
+def log_one_plus_sum(weights: Tensor, exponents: Tensor) -> tuple[Tensor, Tensor]:
+    """log(1 + sum w e^a) over the last axis, and the share of each w e^a in that sum."""
+    # What has no weight has no say in the largest exponent either.
+    lowest = -largest_number(exponents) / 2
+    exponents = ops.where(ops.equal(weights, 0), lowest, exponents)
+    peak = ops.relu(backend.largest(exponents))
+    # An infinite exponent makes the sum infinite, and takes all of it.
+    is_infinite = exponents > largest_number(exponents)
+    shifted = ops.where(is_infinite, ops.zeros_like(exponents), exponents - peak)
+    parts = weights * ops.exp(shifted)
+    total = ops.sum(parts, -1, keepdims=True)
+    one = ops.exp(-peak)
+    value = ops.where(ops.equal(peak, 0), ops.log1p(total), peak + ops.log(one + total))
+    return value, parts / (one + total)
+
+
+@checks.arguments(ignore_label=sigmoid.ENTRY_CHECKS["ignore_label"])
+def multi_label_softmax_crossentropy(
+    y_true: Any, y_pred: Any, *, ignore_label: float | str | None = None
+) -> Tensor:
+    """`MultiLabelSoftmaxCrossentropy` of each position, in nats; one row gives shape ()."""
+    given = sigmoid.independent(y_true, y_pred, True, ignore_label)
+    return given.settle(backend.closed_form(zlpr, times_gradient, given.y_pred, given.labels))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class MultiLabelSoftmaxCrossentropy(SigmoidLoss):
+class MultiLabelSoftmaxCrossentropy(PositionLoss, function=multi_label_softmax_crossentropy):
     """Softmax cross-entropy generalised to any number of right classes (ZLPR), from logits.
 
     For many classes of which few are present: no threshold and no class weight to tune, because
@@ -31,15 +68,16 @@ class MultiLabelSoftmaxCrossentropy(SigmoidLoss):
     - y_c e^-s_c / (1 + sum y e^-s).
 
     Args:
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        ignore_label: entries with this label leave both sums, "nan" for NaN; a row of nothing
+            else is ignored.
+        {options}
 
     Shapes:
         `y_pred`: logits (batch, ..., C). `y_true`: the same, from 0 to 1; (batch,) for
         (batch, 1). Result: a scalar; with reduction "none" (batch, ...).
 
     Raises:
-        ValueError: labels of another shape; in eager execution a label outside [0, 1].
-            Compiled, such a position's loss is NaN and its gradient 0.
+        {raises}
 
     Example:
         >>> loss = MultiLabelSoftmaxCrossentropy()
@@ -51,41 +89,7 @@ class MultiLabelSoftmaxCrossentropy(SigmoidLoss):
         its soft version; https://arxiv.org/abs/2208.02955.
     """
 
-    def __init__(self, **options: Unpack[LossOptions]) -> None:
-        super().__init__(**options)
-
-    def row_losses(self, y_true: Tensor, y_pred: Tensor, is_kept: Tensor | None) -> Tensor:
-        """See the base class."""
-        return closed_form(_forward, _backward, y_pred, y_true)
-
-
-def multi_label_softmax_crossentropy(y_true: Any, y_pred: Any) -> Tensor:
-    """`MultiLabelSoftmaxCrossentropy` of each position, in nats; one row gives shape ()."""
-    return MultiLabelSoftmaxCrossentropy(name="multi_label_softmax_crossentropy").call(
-        y_true, y_pred
-    )
-
-
-def _forward(y_pred: Tensor, y_true: Tensor) -> Any:
-    absent, absent_share = _log_one_plus_sum(1 - y_true, y_pred)
-    present, present_share = _log_one_plus_sum(y_true, -y_pred)
-    return ops.squeeze(absent + present, -1), (absent_share - present_share,)
-
-
-def _backward(upstream: Tensor, residuals: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
-    return ops.expand_dims(upstream, -1) * residuals[0]
-
-
-def _log_one_plus_sum(weights: Tensor, exponents: Tensor) -> tuple[Tensor, Tensor]:
-    """log(1 + sum w e^a) over the last axis, and the share of each w e^a in that sum."""
-    # What has no weight has no say in the largest exponent either.
-    exponents = ops.where(ops.equal(weights, 0), float("-inf"), exponents)
-    peak = ops.relu(largest(exponents))
-    # An infinite exponent makes the sum infinite, and takes all of it.
-    is_infinite = ops.equal(exponents, float("inf"))
-    shifted = ops.where(is_infinite, 0.0, exponents - peak)
-    parts = weights * ops.exp(shifted)
-    total = ops.sum(parts, -1, keepdims=True)
-    one = ops.exp(-peak)
-    value = ops.where(ops.equal(peak, 0), ops.log1p(total), peak + ops.log(one + total))
-    return value, parts / (one + total)
+    def __init__(
+        self, *, ignore_label: float | str | None = None, **options: Unpack[LossOptions]
+    ) -> None:
+        super().__init__(options, ignore_label=ignore_label)

@@ -1,20 +1,43 @@
 """Cross-entropy of exclusive classes with a coefficient for its first polynomial term."""
 
+import functools
 from typing import Any, Unpack, final
 
 import keras
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import TermLoss
-from keras_ce.losses._loss import LossOptions
+from keras_ce._core import checks, labels, softmax
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+def poly1(information: Tensor, complement: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """-log p + epsilon (1 - p), and its derivative by -log p."""
+    # 1 + epsilon p, written so that epsilon = -1 leaves 1 - p without a difference.
+    slope = complement + (1 + epsilon) * ops.exp(-information)
+    return information + epsilon * complement, slope
+
+
+@checks.arguments(epsilon=checks.number(minimum=-1), **labels.EXCLUSIVE_CHECKS)
+def poly1_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    epsilon: float = 1.0,
+    *,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """`Poly1Crossentropy` of each position, in nats; one single row gives shape ()."""
+    given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
+    term = functools.partial(poly1, epsilon=epsilon)
+    return given.settle(softmax.sum_of_terms(given, term))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class Poly1Crossentropy(TermLoss):
+class Poly1Crossentropy(PositionLoss, function=poly1_crossentropy):
     """Softmax cross-entropy plus `epsilon` times the probability that is missing, in nats.
 
     A one-number adjustment of cross-entropy: `epsilon` above 0 presses harder on what is almost
@@ -29,20 +52,14 @@ class Poly1Crossentropy(TermLoss):
 
     Args:
         epsilon: a number >= -1.
-        from_logits: whether `y_pred` holds logits. Give logits where you can: probabilities
-            below 1e-30 count as 1e-30 and get no gradient, and rows are divided by their sum.
-        ignore_class: positions with this class id do not count. Class ids only.
-        axis: the axis of the classes.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {from_logits}
+        {softmax arguments}
 
     Shapes:
-        `y_pred` (batch, ..., C). `y_true`: class ids (batch, ...) or (batch, ..., 1), or dense
-        rows of `y_pred`'s shape. Result: a scalar; with reduction "none" (batch, ...).
+        {softmax shapes}
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution an
-            invalid label or probability. Compiled, such a position's loss is NaN and its
-            gradient 0.
+        {raises}
 
     Example:
         >>> loss = Poly1Crossentropy(1.0, from_logits=True)
@@ -63,30 +80,5 @@ class Poly1Crossentropy(TermLoss):
         axis: int = -1,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(from_logits=from_logits, ignore_class=ignore_class, axis=axis, **options)
-        self.epsilon = _checks.number("epsilon", epsilon, minimum=-1)
-
-    def term(self, information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
-        """See the base class."""
-        # 1 + epsilon p, written so that epsilon = -1 leaves 1 - p without a difference.
-        slope = complement + (1 + self.epsilon) * ops.exp(-information)
-        return information + self.epsilon * complement, slope
-
-
-def poly1_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    epsilon: float = 1.0,
-    *,
-    from_logits: bool = False,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """`Poly1Crossentropy` of each position, in nats; one single row gives shape ()."""
-    return Poly1Crossentropy(
-        epsilon,
-        from_logits=from_logits,
-        ignore_class=ignore_class,
-        axis=axis,
-        name="poly1_crossentropy",
-    ).call(y_true, y_pred)
+        arguments = {"epsilon": epsilon, "from_logits": from_logits}
+        super().__init__(options, **arguments, ignore_class=ignore_class, axis=axis)

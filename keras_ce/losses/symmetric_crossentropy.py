@@ -1,20 +1,14 @@
 """Cross-entropy and reverse cross-entropy together, for noisy labels."""
 
+import functools
 import math
 from typing import Any, Unpack, final
 
 import keras
 from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._exclusive import SoftmaxLoss
-from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._softmax import (
-    Blend,
-    crossentropy_of_rows,
-    losses_of_ids,
-    mean_under_prediction,
-)
+from keras_ce._core import checks, labels, softmax
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
@@ -22,9 +16,50 @@ LOG_OF_ZERO = -4.0
 """The paper's A: what the logarithm of a label of 0 counts, and the least that any counts."""
 
 
+def symmetric(
+    information: Tensor, complement: Tensor, alpha: float, beta: float
+) -> tuple[Tensor, Tensor]:
+    """Of one right class, alpha (-log p) + 4 beta (1 - p) and its derivative by -log p."""
+    most = -beta * LOG_OF_ZERO
+    # At p = 0 the information may be infinite; without alpha it does not count.
+    forward = alpha * information if alpha else 0.0
+    return forward + most * complement, alpha + most * ops.exp(-information)
+
+
+def reverse_costs(rows: Tensor, beta: float) -> Tensor:
+    """-beta max(log y, -4) of label rows."""
+    # What is no number is cut too, so that no gradient comes of it.
+    is_kept = ops.logical_and(rows >= math.exp(LOG_OF_ZERO), ops.isfinite(rows))
+    costs = -ops.log(ops.where(is_kept, rows, ops.ones_like(rows)))
+    return beta * ops.where(is_kept, costs, -LOG_OF_ZERO)
+
+
+@checks.arguments(
+    alpha=checks.number(minimum=0), beta=checks.number(minimum=0), **labels.EXCLUSIVE_CHECKS
+)
+def symmetric_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    alpha: float = 0.1,
+    beta: float = 1.0,
+    *,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """`SymmetricCrossentropy` of each position, in nats; one single row gives shape ()."""
+    given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
+    if given.ids is not None:
+        term = functools.partial(symmetric, alpha=alpha, beta=beta)
+        return given.settle(softmax.sum_of_terms(given, term))
+    losses = softmax.crossentropy(given, softmax.Blend(alpha))
+    costs = reverse_costs(given.rows, beta)
+    return given.settle(losses + softmax.mean_under_prediction(given, costs))
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class SymmetricCrossentropy(SoftmaxLoss):
+class SymmetricCrossentropy(PositionLoss, function=symmetric_crossentropy):
     """Cross-entropy plus reverse cross-entropy, which trusts the prediction too, in nats.
 
     For noisy labels: the reverse part is bounded and does not chase wrong labels, the other part
@@ -41,20 +76,14 @@ class SymmetricCrossentropy(SoftmaxLoss):
     Args:
         alpha: a number >= 0, the weight of the cross-entropy.
         beta: a number >= 0, the weight of the reverse cross-entropy.
-        from_logits: whether `y_pred` holds logits. Give logits where you can: probabilities
-            below 1e-30 count as 1e-30 and get no gradient, and rows are divided by their sum.
-        ignore_class: positions with this class id do not count. Class ids only.
-        axis: the axis of the classes.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {from_logits}
+        {softmax arguments}
 
     Shapes:
-        `y_pred` (batch, ..., C). `y_true`: class ids (batch, ...) or (batch, ..., 1), or dense
-        rows of `y_pred`'s shape. Result: a scalar; with reduction "none" (batch, ...).
+        {softmax shapes}
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution an
-            invalid label or probability. Compiled, such a position's loss is NaN and its
-            gradient 0.
+        {raises}
 
     Example:
         >>> loss = SymmetricCrossentropy(0.1, 1.0, from_logits=True)
@@ -76,50 +105,5 @@ class SymmetricCrossentropy(SoftmaxLoss):
         axis: int = -1,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(from_logits=from_logits, ignore_class=ignore_class, axis=axis, **options)
-        self.alpha = _checks.number("alpha", alpha, minimum=0)
-        self.beta = _checks.number("beta", beta, minimum=0)
-
-    def id_losses(self, y_pred: Tensor, ids: Tensor) -> Tensor:
-        """See the base class."""
-        most = -self.beta * LOG_OF_ZERO
-
-        def term(information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
-            # At p = 0 the information may be infinite; without alpha it does not count.
-            forward = self.alpha * information if self.alpha else 0.0
-            return forward + most * complement, self.alpha + most * ops.exp(-information)
-
-        mass = ops.ones_like(y_pred[:, 0])
-        return losses_of_ids(y_pred, ids, mass, term, from_logits=self.from_logits)
-
-    def row_losses(self, y_pred: Tensor, rows: Tensor, are_valid: bool) -> Tensor:
-        """See the base class."""
-        forward = crossentropy_of_rows(
-            y_pred, rows, are_valid, blend=Blend(self.alpha), from_logits=self.from_logits
-        )
-        # What is no number is cut too, so that no gradient comes of it.
-        is_kept = (rows >= math.exp(LOG_OF_ZERO)) & ops.isfinite(rows)
-        costs = ops.where(is_kept, -ops.log(ops.where(is_kept, rows, 1.0)), -LOG_OF_ZERO)
-        reverse = mean_under_prediction(y_pred, self.beta * costs, from_logits=self.from_logits)
-        return forward + reverse
-
-
-def symmetric_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    alpha: float = 0.1,
-    beta: float = 1.0,
-    *,
-    from_logits: bool = False,
-    ignore_class: int | None = None,
-    axis: int = -1,
-) -> Tensor:
-    """`SymmetricCrossentropy` of each position, in nats; one single row gives shape ()."""
-    return SymmetricCrossentropy(
-        alpha,
-        beta,
-        from_logits=from_logits,
-        ignore_class=ignore_class,
-        axis=axis,
-        name="symmetric_crossentropy",
-    ).call(y_true, y_pred)
+        arguments = {"alpha": alpha, "beta": beta, "from_logits": from_logits}
+        super().__init__(options, **arguments, ignore_class=ignore_class, axis=axis)

@@ -1,21 +1,44 @@
 """Cross-entropy of independent yes-or-no classes with a weight for the rare yes."""
 
-from collections.abc import Sequence
 from typing import Any, Unpack, final
 
 import keras
-from keras import ops
 
-from keras_ce.losses import _checks
-from keras_ce.losses._loss import LossOptions
-from keras_ce.losses._sigmoid import EntryLoss, crossentropy_of_entries
+from keras_ce._core import checks, sigmoid
+from keras_ce._core.per_class import Numbers, number_or_per_class, tensor_of
+from keras_ce._core.reduction import LossOptions, PositionLoss
 
 Tensor = Any
 
 
+@checks.arguments(
+    pos_weight=number_or_per_class(above=0, missing=1.0),
+    label_smoothing=checks.number(minimum=0, maximum=1),
+    **sigmoid.ENTRY_CHECKS,
+)
+def weighted_sigmoid_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    pos_weight: float | Numbers = 1.0,
+    *,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    ignore_label: float | str | None = None,
+) -> Tensor:
+    """`WeightedSigmoidCrossentropy` of each position, in nats; one single row gives shape ()."""
+    given = sigmoid.independent(y_true, y_pred, from_logits, ignore_label)
+    yes, no = given.labels, 1 - given.labels
+    if label_smoothing:
+        yes = yes * (1 - label_smoothing) + label_smoothing / 2
+        no = no * (1 - label_smoothing) + label_smoothing / 2
+    yes = tensor_of(pos_weight, given.y_pred) * yes
+    losses = sigmoid.crossentropy(given.y_pred, yes, no, from_logits=from_logits)
+    return given.settle_mean(losses)
+
+
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class WeightedSigmoidCrossentropy(EntryLoss):
+class WeightedSigmoidCrossentropy(PositionLoss, function=weighted_sigmoid_crossentropy):
     """Sigmoid cross-entropy whose positive labels weigh `pos_weight`, in nats.
 
     For one yes-or-no question, or several that are answered independently. A `pos_weight` of
@@ -35,17 +58,14 @@ class WeightedSigmoidCrossentropy(EntryLoss):
         from_logits: whether `y_pred` holds logits. Give logits: near p = 1 a float32 probability
             no longer holds 1 - p, and at p = 1 a label 0 costs 69.08 and has no gradient.
         label_smoothing: e from 0 to 1 takes labels to y (1 - e) + e / 2.
-        ignore_label: entries with this label leave the mean; a row of nothing else is ignored.
-        **options: `reduction`, `name` and `dtype`, as in every Keras loss.
+        {ignore_label}
+        {options}
 
     Shapes:
-        `y_pred` (batch, ..., C). `y_true`: the same, from 0 to 1; (batch,) for (batch, 1).
-        Result: a scalar; with reduction "none" (batch, ...).
+        {sigmoid shapes}
 
     Raises:
-        ValueError: an argument out of its range; labels of another shape; in eager execution a
-            label outside [0, 1], or such a value taken as a probability. Compiled, such a
-            position's loss is NaN and its gradient 0.
+        {raises}
 
     Example:
         >>> loss = WeightedSigmoidCrossentropy(3.0, from_logits=True)
@@ -59,52 +79,13 @@ class WeightedSigmoidCrossentropy(EntryLoss):
 
     def __init__(
         self,
-        pos_weight: float | Sequence[float] = 1.0,
+        pos_weight: float | Numbers = 1.0,
         *,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        ignore_label: float | None = None,
+        ignore_label: float | str | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(**options)
-        self.pos_weight = _checks.number_or_list("pos_weight", pos_weight, above=0)
-        self.from_logits = _checks.flag("from_logits", from_logits)
-        self.label_smoothing = _checks.number(
-            "label_smoothing", label_smoothing, minimum=0, maximum=1
-        )
-        self.ignore_label = (
-            None if ignore_label is None else _checks.number("ignore_label", ignore_label)
-        )
-
-    def entry_losses(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """See the base class."""
-        no = 1 - y_true
-        if self.label_smoothing:
-            y_true = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
-            no = no * (1 - self.label_smoothing) + self.label_smoothing / 2
-        pos_weight = self.pos_weight
-        if isinstance(pos_weight, list):
-            _checks.per_class("pos_weight", pos_weight, y_pred.shape[-1])
-            pos_weight = ops.convert_to_tensor(pos_weight, y_pred.dtype)
-        return crossentropy_of_entries(
-            y_pred, pos_weight * y_true, no, from_logits=self.from_logits
-        )
-
-
-def weighted_sigmoid_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    pos_weight: float | Sequence[float] = 1.0,
-    *,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    ignore_label: float | None = None,
-) -> Tensor:
-    """`WeightedSigmoidCrossentropy` of each position, in nats; one single row gives shape ()."""
-    return WeightedSigmoidCrossentropy(
-        pos_weight,
-        from_logits=from_logits,
-        label_smoothing=label_smoothing,
-        ignore_label=ignore_label,
-        name="weighted_sigmoid_crossentropy",
-    ).call(y_true, y_pred)
+        arguments: dict[str, Any] = {"from_logits": from_logits, "label_smoothing": label_smoothing}
+        arguments |= {"pos_weight": pos_weight, "ignore_label": ignore_label}
+        super().__init__(options, **arguments)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_ce.losses._labels import class_ids
+from keras_ce._core.labels import class_ids
 
 Tensor = Any
 

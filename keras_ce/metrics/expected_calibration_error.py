@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ce.losses._masks import position_weights
-from keras_ce.losses._values import PROBABILITY_TOLERANCE, tensor
+from keras_ce._core.labels import PROBABILITY_TOLERANCE, tensor
+from keras_ce._core.reduction import position_weights
 from keras_ce.metrics import _classes
 
 

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ce.losses import _checks, _labels
-from keras_ce.losses._masks import position_weights
-from keras_ce.losses._values import predictions, tensor
+from keras_ce._core import checks
+from keras_ce._core.checks import InvalidValuesError
+from keras_ce._core.groups import are_grouped_rows, look_at_group_ids
+from keras_ce._core.labels import float_tensor, tensor
+from keras_ce._core.reduction import position_weights
 from keras_ce.metrics import _classes
 
 
@@ -79,7 +81,7 @@ class GroupedAccuracy(keras.metrics.Metric):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.group_sizes = _checks.integer_list("group_sizes", group_sizes, minimum=1)
+        self.group_sizes = checks.group_sizes("group_sizes", group_sizes)
         if mode not in ("all", "each"):
             raise ValueError(f'`mode` must be "all" or "each". Received: mode={mode!r}.')
         self.mode = mode
@@ -101,7 +103,7 @@ class GroupedAccuracy(keras.metrics.Metric):
         """
         y_pred = tensor("y_pred", y_pred)
         are_flat = self._are_flat(y_true, y_pred)
-        scores = predictions(y_pred)
+        scores = float_tensor("y_pred", y_pred)
         # Keras's argmax ranks -0 below 0 on TensorFlow and JAX, not on torch.
         scores = ops.where(ops.equal(scores, 0), ops.zeros_like(scores), scores)
         true_class, is_class = self._true_classes(y_true, are_flat, len(scores.shape))
@@ -153,7 +155,7 @@ class GroupedAccuracy(keras.metrics.Metric):
                 f"`y_pred` must have the shape (batch, ..., {total}), where {total} is the sum of "
                 f"`group_sizes`. Received: y_pred.shape={scores}, group_sizes={self.group_sizes}."
             )
-        return _labels.are_grouped_rows(y_true, y_pred, total, len(self.group_sizes))
+        return are_grouped_rows(y_true, y_pred, total, len(self.group_sizes))
 
     def _true_classes(self, y_true: Any, are_flat: bool, rank: int) -> tuple[Any, Any]:
         """Returns the class of each group (..., G), and whether there is such a class."""
@@ -165,22 +167,16 @@ class GroupedAccuracy(keras.metrics.Metric):
         return ops.stack(classes, axis=-1), ops.stack(are_classes, axis=-1)
 
     def _raise_where(self, is_unusable: Any, y_true: Any, are_flat: bool) -> None:
-        def message(position: tuple[int, ...]) -> str:
-            group = position[-1]
-            size = self.group_sizes[group]
-            if not are_flat:
-                return (
-                    "`y_true` must hold one id per group, an integer from 0 to one less than the "
-                    f"size of the group. Received: {_checks.entry(y_true, position)} at position "
-                    f"{position}, where group {group} has {size} classes, numbered from 0 to "
-                    f"{size - 1}. Correct the labels or `group_sizes`, or give the position "
-                    "`sample_weight` 0."
-                )
-            row = _checks.to_numpy(self._groups(tensor("y_true", y_true))[group])[position[:-1]]
-            return (
-                "`y_true` must hold finite numbers with a positive one, the right class, in each "
-                f"group. Received: {row.tolist()} in group {group} at position {position[:-1]}. "
-                "Correct the labels, or give the position `sample_weight` 0."
+        if not are_flat:
+            look_at_group_ids(y_true, is_unusable, self.group_sizes)
+        elif checks.any_true(is_unusable):
+            *position, group = checks.first(is_unusable)
+            start = sum(self.group_sizes[:group])
+            row = checks.to_numpy(y_true)[tuple(position)][start : start + self.group_sizes[group]]
+            raise InvalidValuesError(
+                "y_true",
+                row.tolist(),
+                "finite numbers with a positive one, the right class, in each group",
+                (*position, start),
+                "Correct the labels, or give the position `sample_weight` 0.",
             )
-
-        _checks.raise_where(is_unusable, message)

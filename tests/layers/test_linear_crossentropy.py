@@ -10,7 +10,8 @@ from backends import BACKEND, COMPILED_MODES, MODES, array, gradient
 from keras import ops
 
 import keras_ce
-from keras_ce.layers import LinearCrossentropy, _linear_losses
+from keras_ce._core import linear
+from keras_ce.layers import LinearCrossentropy
 
 NUMBER, WIDTH, CLASSES = 12, 5, 23
 GENERATOR = np.random.default_rng(0)
@@ -26,12 +27,12 @@ UPSTREAM[4] = 0
 @pytest.fixture(autouse=True)
 def pieces_of_seven_columns(monkeypatch):
     """Three whole pieces and one of two columns."""
-    monkeypatch.setattr(_linear_losses, "NARROWEST_PIECE", 7)
-    monkeypatch.setattr(_linear_losses, "WIDTH_FOR_ANY_BATCH", 7)
-    monkeypatch.setattr(_linear_losses, "ELEMENTS_OF_A_PIECE", 1)
-    _linear_losses._passes.cache_clear()
+    monkeypatch.setattr(linear, "NARROWEST_PIECE", 7)
+    monkeypatch.setattr(linear, "WIDTH_FOR_ANY_BATCH", 7)
+    monkeypatch.setattr(linear.backend, "ELEMENTS_OF_A_PIECE", 1)
+    linear._passes.cache_clear()
     yield
-    _linear_losses._passes.cache_clear()
+    linear._passes.cache_clear()
 
 
 def layer(kernel=KERNEL, bias=BIAS, **options):

@@ -14,25 +14,10 @@ from typing import Any
 
 from keras import ops
 
-from keras_ce.losses._gradient import (
-    ELEMENTS_OF_A_PIECE,
-    Backward,
-    Forward,
-    closed_form,
-    compiled,
-)
-from keras_ce.losses._row_operations import (
-    affine,
-    exponentials_below,
-    label_entry,
-    largest,
-    largest_number,
-    minus_product,
-    with_columns,
-    with_label_entry,
-    without_label_entry,
-)
-from keras_ce.losses._values import last_axis_mean, last_axis_size
+from keras_ce._core.backends import backend
+from keras_ce._core.backends.passes import Backward, Forward
+from keras_ce._core.limits import last_axis_mean, last_axis_size
+from keras_ce._core.softmax import largest_number
 
 Tensor = Any
 
@@ -57,7 +42,7 @@ def losses_of_linear_logits(
         Losses (N,), differentiable with respect to features, kernel and bias.
     """
     forward, backward = _passes(label_smoothing)
-    return closed_form(forward, backward, features, kernel, bias, ids)
+    return backend.closed_form(forward, backward, features, kernel, bias, ids)
 
 
 @functools.cache
@@ -69,10 +54,12 @@ def _passes(label_smoothing: float) -> tuple[Forward, Backward]:
             peak, rest, at_label = carry
             logits = _logits(features, kernel, bias, start, width)
             column, is_inside = _label_column(ids, start, width)
-            at_label = ops.where(is_inside, label_entry(logits, column), at_label)
-            top = largest(logits)
+            at_label = ops.where(is_inside, backend.label_entry(logits, column), at_label)
+            top = backend.largest(logits)
             higher = ops.where(top > peak, top, peak)  # On torch, maximum rounds to float32.
-            parts = without_label_entry(exponentials_below(logits, higher), ids - start)
+            parts = backend.without_label_entry(
+                backend.exponentials_below(logits, higher), ids - start
+            )
             rest = rest * ops.exp(peak - higher) + ops.sum(parts, -1, keepdims=True)
             return higher, rest, at_label
 
@@ -109,21 +96,23 @@ def _passes(label_smoothing: float) -> tuple[Forward, Backward]:
 
         def step(start: Any, width: int, carry: Any) -> Any:
             of_features, of_kernel, of_bias = carry
-            gradient = exponentials_below(_logits(features, kernel, bias, start, width), peak)
+            gradient = backend.exponentials_below(
+                _logits(features, kernel, bias, start, width), peak
+            )
             if label_smoothing:
-                gradient = minus_product(gradient, total, each)
-            gradient = with_label_entry(gradient, ids - start, at_label)
+                gradient = backend.minus_product(gradient, total, each)
+            gradient = backend.with_label_entry(gradient, ids - start, at_label)
             columns = ops.slice(kernel, (0, start), (kernel.shape[0], width))
             of_features = of_features + gradient @ ops.transpose(columns)
-            of_kernel = with_columns(of_kernel, start, transposed @ gradient)
-            of_bias = with_columns(of_bias, start, slopes @ gradient)
+            of_kernel = backend.with_columns(of_kernel, start, transposed @ gradient)
+            of_bias = backend.with_columns(of_bias, start, slopes @ gradient)
             return of_features, of_kernel, of_bias
 
         start = ops.zeros_like(features), ops.zeros_like(kernel), ops.zeros_like(bias[None])
         of_features, of_kernel, of_bias = _over_pieces(step, features, kernel, start)
         return slope * of_features, of_kernel, of_bias[0]
 
-    return compiled(forward), compiled(backward)
+    return backend.compiled(forward), backend.compiled(backward)
 
 
 def _over_pieces(
@@ -133,7 +122,7 @@ def _over_pieces(
     number, num_classes = features.shape[0], kernel.shape[-1]
     width = WIDTH_FOR_ANY_BATCH
     if number:
-        width = max(NARROWEST_PIECE, ELEMENTS_OF_A_PIECE // number)
+        width = max(NARROWEST_PIECE, backend.ELEMENTS_OF_A_PIECE // number)
     whole_pieces, last_width = divmod(num_classes, width)
     if whole_pieces:
         carry = ops.fori_loop(
@@ -146,7 +135,7 @@ def _over_pieces(
 
 def _logits(features: Tensor, kernel: Tensor, bias: Tensor, start: Any, width: int) -> Tensor:
     columns = ops.slice(kernel, (0, start), (kernel.shape[0], width))
-    return affine(features, columns, ops.slice(bias, (start,), (width,)))
+    return backend.affine(features, columns, ops.slice(bias, (start,), (width,)))
 
 
 def _label_column(ids: Tensor, start: Any, width: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,30 @@
+"""A value and its gradient in closed form, as each backend takes them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Tensor = Any
+Forward = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
+Backward = Callable[..., Tensor | tuple[Tensor, ...]]
+
+
+class Passes(NamedTuple):
+    """Both passes of a computation.
+
+    `forward(inputs, *constants)` returns the losses and a tuple of tensors that the gradient
+    needs. `backward(upstream, residuals, inputs, *constants)` returns the gradient with respect to
+    `inputs`, or a tuple of it and those of the first constants. No gradient flows to the others.
+    """
+
+    forward: Forward
+    backward: Backward
+    by_rows: bool = False
+    """Whether rows (N, ...) of all tensors do not see each other."""
+
+
+def gradients_for_each(
+    gradients: Tensor | tuple[Tensor, ...], number: int
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the first tensors and None for the rest of them."""
+    given = gradients if isinstance(gradients, tuple) else (gradients,)
+    return *given, *(None,) * (number - len(given))

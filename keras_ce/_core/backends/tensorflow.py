@@ -1,0 +1,247 @@
+"""The verbs on TensorFlow."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_ce._core.backends.passes import Backward, Forward, gradients_for_each
+
+Tensor = Any
+
+CLASSES_WORTH_COMPILING = 512
+"""From here on, XLA saves more than it costs to compile once for each shape of a batch."""
+
+ELEMENTS_OF_A_PIECE = 2**20
+"""4 MB in float32."""
+
+ELEMENTS_OF_A_COMPILED_PIECE = 2**18
+"""1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
+
+
+# --- values and derivatives ---
+
+
+def any_true(flags: Tensor) -> bool | None:
+    """Whether an entry is true; None where there are no values: they are compiled or symbolic."""
+    if isinstance(flags, keras.KerasTensor) or tf.is_symbolic_tensor(flags):
+        return None
+    return bool(tf.reduce_any(flags).numpy())
+
+
+def has_values(flags: Tensor) -> bool:
+    """Whether the entries of a tensor can be read: `any_true` found one."""
+    return True
+
+
+class Constant:
+    """An array as a tensor, made once, for eager code and every graph."""
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        with tf.init_scope():
+            self._values = tf.constant(values)
+
+    def tensor(self, like: Tensor) -> Tensor:
+        """The tensor beside another."""
+        return self._values
+
+
+def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
+    """See `Passes`."""
+
+    @tf.custom_gradient
+    def losses(*tensors: Tensor) -> tuple[Tensor, Any]:
+        values, residuals = forward(*tensors)
+
+        def gradients(upstream: Tensor) -> tuple[Tensor | None, ...]:
+            return gradients_for_each(backward(upstream, residuals, *tensors), len(tensors))
+
+        return values, gradients
+
+    return losses(inputs, *constants)
+
+
+def closed_form_of_rows(
+    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor
+) -> Tensor:
+    """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
+
+    With many classes, graphs compile it by XLA, and rows go piece by piece through the
+    processor's cache.
+    """
+    # Eager, each call would be compiled anew.
+    if (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING and not tf.executing_eagerly():
+        forward = _compiled_by_pieces(forward)
+        backward = tf.function(backward, jit_compile=True, autograph=False)
+    return closed_form(forward, backward, inputs, *constants)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of tensors, compiled by XLA, eager calls included.
+
+    TensorFlow cannot differentiate the result: it says so.
+    """
+    run = tf.function(function, jit_compile=True, autograph=False)
+
+    def refuse(*_: Tensor) -> Any:
+        raise NotImplementedError(
+            "TensorFlow cannot differentiate this gradient once more. For second derivatives, "
+            "take `Dense` and `LabelSmoothedCrossentropy`, or JAX or torch as backend."
+        )
+
+    def run_unwatched(*tensors: Tensor) -> Any:
+        # A watched call would be differentiated at once.
+        return run(*tf.nest.map_structure(tf.stop_gradient, tensors)), refuse
+
+    return tf.custom_gradient(run_unwatched)
+
+
+def replica_scale() -> float:
+    """1 / the number of replicas under `tf.distribute`, as Keras scales its own losses."""
+    return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _compiled_by_pieces(forward: Forward) -> Forward:
+    """`forward`, compiled by XLA and by pieces of rows, where second derivatives see it whole."""
+    whole = tf.function(forward, jit_compile=True, autograph=False)
+    if tf.config.list_physical_devices("GPU"):
+        return whole
+    in_pieces = tf.function(_piece_by_piece(forward), jit_compile=True, autograph=False)
+
+    def run(*tensors: Tensor) -> Any:
+        def derivative(*upstream: Tensor) -> list[Tensor | None]:
+            numbers = [item for item in tensors if item.dtype.is_floating]
+            with tf.GradientTape() as tape:
+                tape.watch(numbers)
+                losses, residuals = whole(*tensors)
+            pairs = zip((losses, *residuals), upstream, strict=True)
+            results, upstream = zip(*((a, b) for a, b in pairs if a.dtype.is_floating), strict=True)
+            slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
+            return [next(slopes) if item.dtype.is_floating else None for item in tensors]
+
+        return in_pieces(*map(tf.stop_gradient, tensors)), derivative
+
+    return tf.custom_gradient(run)
+
+
+def _piece_by_piece(forward: Forward) -> Forward:
+    """`forward`, by pieces of rows where it gives a few numbers for each.
+
+    XLA writes out whatever it adds up over a row. What has the size of a piece stays in the cache.
+    """
+
+    def in_pieces(*tensors: Tensor) -> Any:
+        # For the shapes: XLA leaves out what has no entries.
+        losses, residuals = forward(*(values[:0] for values in tensors))
+        gives_numbers = all(math.prod(item.shape[1:]) == 1 for item in (losses, *residuals))
+        number, width = tensors[0].shape
+        most = max(1, ELEMENTS_OF_A_COMPILED_PIECE // width)
+        if not gives_numbers or (number is not None and number <= most):
+            return forward(*tensors)
+        if number is None:
+            number = tf.shape(tensors[0])[0]
+        step = tf.minimum(most, number)
+
+        def with_piece(piece: Any, results: list[Tensor]) -> tuple[Any, list[Tensor]]:
+            start = tf.minimum(piece * most, number - step)  # The last two may overlap.
+            losses, residuals = forward(*(_rows(item, start, step) for item in tensors))
+            return piece + 1, [
+                keras.ops.slice_update(item, (start, *[0] * (len(item.shape) - 1)), part)
+                for item, part in zip(results, (losses, *residuals), strict=True)
+            ]
+
+        results = [tf.zeros((number, *item.shape[1:]), item.dtype) for item in (losses, *residuals)]
+        pieces = (number + most - 1) // most
+        _, (losses, *residuals) = tf.while_loop(
+            lambda piece, _: piece < pieces, with_piece, (0, results)
+        )
+        return losses, tuple(residuals)
+
+    return in_pieces
+
+
+def _rows(values: Tensor, start: Any, number: Any) -> Tensor:
+    others = values.shape[1:]
+    return tf.slice(values, (start, *[0] * len(others)), (number, *others))
+
+
+# --- operations on rows of classes ---
+
+
+def largest(rows: Tensor) -> Tensor:
+    """The largest entry of each row: (..., C) to (..., 1)."""
+    return tf.reduce_max(rows, -1, keepdims=True)
+
+
+def smallest(rows: Tensor) -> Tensor:
+    """The smallest entry of each row: (..., C) to (..., 1)."""
+    return tf.reduce_min(rows, -1, keepdims=True)
+
+
+def top(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
+    peak = largest(rows)
+    # Not argmax, which is four passes to tell -0.0 from 0.0.
+    last = tf.shape(rows)[-1] - 1
+    return peak, tf.reduce_min(tf.where(rows == peak, tf.range(last + 1), last), -1)
+
+
+def inner_product(rows: Tensor, values: Tensor) -> Tensor:
+    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0."""
+    return tf.reduce_sum(tf.math.multiply_no_nan(values, rows), -1, keepdims=True)
+
+
+def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
+    """Entry `ids[n]` of each row n: (N, C) and (N,) to (N, 1)."""
+    return tf.gather(rows, ids[..., None], batch_dims=len(ids.shape))
+
+
+def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
+
+    A row without such an entry stays as it is.
+    """
+    return tf.where(tf.range(tf.shape(rows)[-1]) == ids[:, None], values, rows)
+
+
+def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n that has one."""
+    return with_label_entry(rows, ids, tf.zeros((), rows.dtype))
+
+
+def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` (N, C) minus 1 at entry `ids[n]` of each row n."""
+    return rows - tf.cast(tf.range(tf.shape(rows)[-1]) == ids[:, None], rows.dtype)
+
+
+def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
+    """`exp(rows - peak)` (N, C), in a tensor of its own."""
+    return tf.exp(rows - peak)
+
+
+def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """`rows @ kernel + bias`."""
+    return rows @ kernel + bias
+
+
+def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
+    """`exp(rows - bound)`."""
+    return tf.exp(rows - bound)
+
+
+def scaled(rows: Tensor, factors: Tensor) -> Tensor:
+    """`rows * factors`."""
+    return rows * factors
+
+
+def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tensor:
+    """`rows - factors * values`."""
+    return rows - factors * values
+
+
+def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
+    """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
+    return keras.ops.slice_update(matrix, (0, start), columns)

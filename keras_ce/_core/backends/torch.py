@@ -1,0 +1,278 @@
+"""The verbs on torch.
+
+`ops.custom_gradient` of Keras loses second derivatives here, does not work under `torch.func` and
+runs the forward pass again on any exception: so there is an own `autograd.Function`. Each
+operation writes a new matrix unless it is told to change one in place.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from keras_ce._core.backends.passes import Backward, Forward, Passes, gradients_for_each
+
+Tensor = Any
+
+BLOCK = 128
+"""Classes of which the largest logit is found at once."""
+
+CLASSES_WORTH_A_SOFTMAX = 64
+"""From here on, one softmax takes less time than a difference and exp; below, far more."""
+
+ELEMENTS_OF_A_PIECE = 2**20
+"""4 MB in float32."""
+
+
+# --- values and derivatives ---
+
+
+def any_true(flags: Tensor) -> bool | None:
+    """Whether an entry is true; None where there are no values: they are compiled or symbolic."""
+    if flags.is_meta or torch.compiler.is_compiling():
+        return None
+    try:
+        return bool(flags.any())
+    except RuntimeError as error:  # vmap has no exception of its own
+        if "vmap" in str(error):
+            return None
+        raise
+
+
+def has_values(flags: Tensor) -> bool:
+    """Whether the entries of a tensor can be read, and not only whether one is true."""
+    try:
+        flags.detach().cpu().numpy()
+    except RuntimeError:  # torch.func knows that there is a true one, and not which
+        return False
+    return True
+
+
+class Constant:
+    """An array as a tensor, made once for each device."""
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        self._values = values
+        self._tensors: dict[Any, Tensor] = {}
+
+    def tensor(self, like: Tensor) -> Tensor:
+        """The tensor beside another."""
+        if like.device not in self._tensors:
+            self._tensors[like.device] = torch.tensor(self._values, device=like.device)
+        return self._tensors[like.device]
+
+
+def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
+    """See `Passes`."""
+    return ClosedForm.apply(Passes(forward, backward), inputs, *constants)[0]
+
+
+def closed_form_of_rows(
+    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor
+) -> Tensor:
+    """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
+
+    With many classes, rows go piece by piece through the processor's cache.
+    """
+    return ClosedForm.apply(Passes(forward, backward, True), inputs, *constants)[0]
+
+
+def compiled(function: Any) -> Any:
+    """The function itself: torch compiles where the user asks for it."""
+    return function
+
+
+def replica_scale() -> float:
+    """1: no replicas that Keras knows of."""
+    return 1.0
+
+
+class ClosedForm(torch.autograd.Function):
+    """A value and its gradient in closed form."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(passes: Passes, *tensors: Tensor) -> Any:
+        """The losses, and what the gradient needs."""
+        pieces = _pieces(tensors[0]) if passes.by_rows else []
+        if not pieces:
+            losses, residuals = passes.forward(*tensors)
+            return losses, *residuals
+        results = [passes.forward(*_rows(piece, tensors)) for piece in pieces]
+        losses = torch.cat([losses for losses, _ in results])
+        parts = zip(*(residuals for _, residuals in results), strict=True)
+        return losses, *(torch.cat(part) for part in parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep what the gradient needs."""
+        ctx.passes, tensors, residuals = inputs[0], inputs[1:], output[1:]
+        ctx.num_tensors = len(tensors)
+        ctx.mark_non_differentiable(*residuals)
+        ctx.save_for_backward(*tensors, *residuals)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, *_: Tensor) -> Any:
+        """The gradient."""
+        passes, saved = ctx.passes, ctx.saved_tensors  # Once: checkpointing gives them once.
+        tensors, residuals = saved[: ctx.num_tensors], saved[ctx.num_tensors :]
+        if torch.is_grad_enabled():  # A second derivative has to see the forward pass.
+            _, residuals = passes.forward(*tensors)
+            gradient = passes.backward(upstream, residuals, *tensors)
+        elif passes.by_rows and (pieces := _pieces(tensors[0])):
+            gradient = None
+            for piece in pieces:
+                part = passes.backward(
+                    upstream[piece], _rows(piece, residuals), *_rows(piece, tensors)
+                )
+                if gradient is None:
+                    # Of the part, so that vmap knows that it has a batch.
+                    gradient = part.new_empty(tensors[0].shape)
+                gradient[piece] = part
+        else:
+            gradient = passes.backward(upstream, residuals, *tensors)
+        return None, *gradients_for_each(gradient, ctx.num_tensors)
+
+
+def _pieces(matrix: Tensor) -> list[slice]:
+    """Slices of rows that fit in a processor's cache; none where it is not worth the while."""
+    number, width = matrix.shape
+    is_plain = matrix.device.type == "cpu" and not torch.compiler.is_compiling()
+    if not is_plain or number * width < 4 * ELEMENTS_OF_A_PIECE:
+        return []
+    step = max(1, ELEMENTS_OF_A_PIECE // width)
+    return [slice(start, start + step) for start in range(0, number, step)]
+
+
+def _rows(piece: slice, tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    return [values[piece] for values in tensors]
+
+
+# --- operations on rows of classes ---
+
+
+def largest(rows: Tensor) -> Tensor:
+    """The largest entry of each row: (..., C) to (..., 1)."""
+    return rows.amax(-1, keepdim=True)
+
+
+def smallest(rows: Tensor) -> Tensor:
+    """The smallest entry of each row: (..., C) to (..., 1)."""
+    return rows.amin(-1, keepdim=True)
+
+
+def top(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
+    ids = _argmax(rows)
+    return rows.gather(-1, ids[:, None]), ids.to(torch.int32)
+
+
+def _argmax(rows: Tensor) -> Tensor:
+    """Where each row (N, C) has its first largest entry, (N,).
+
+    torch's argmax takes as long as a softmax; the largest entry alone, a tenth. So: the largest
+    entry of each block first, then its place in the best block.
+    """
+    num_classes = rows.shape[-1]
+    if num_classes < 2 * BLOCK:
+        return rows.argmax(-1)
+    whole = num_classes // BLOCK * BLOCK
+    best = rows[:, :whole].unflatten(-1, (-1, BLOCK)).amax(-1)
+    if whole < num_classes:
+        best = torch.cat([best, rows[:, whole:].amax(-1, keepdim=True)], -1)
+    inside = torch.arange(BLOCK, device=rows.device)
+    columns = (best.argmax(-1, keepdim=True) * BLOCK + inside).clip(max=num_classes - 1)
+    return columns.gather(-1, rows.gather(-1, columns).argmax(-1, keepdim=True))[:, 0]
+
+
+def inner_product(rows: Tensor, values: Tensor) -> Tensor:
+    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0.
+
+    `values` must be a tensor that nobody else needs: it may be overwritten.
+    """
+    return scaled(values, rows).nansum(-1, keepdim=True)
+
+
+def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
+    """Entry `ids[n]` of each row n: (N, C) and (N,) to (N, 1)."""
+    return rows.gather(-1, ids[..., None].to(torch.int64))
+
+
+def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
+
+    A row without such an entry stays as it is. `rows` may be overwritten, as above.
+    """
+    number = torch.arange(rows.shape[0], device=rows.device)
+    inside = ids.clip(0, rows.shape[-1] - 1)
+    values = torch.where((inside == ids)[:, None], values, label_entry(rows, inside))
+    # Autograd records this line only for second derivatives, and needs the old values then.
+    put = rows.index_put if _records() else rows.index_put_
+    return put((number, inside.to(torch.int64)), values[:, 0])
+
+
+def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n that has one.
+
+    `rows` may be overwritten, as above.
+    """
+    return with_label_entry(rows, ids, torch.zeros_like(rows[:, :1]))
+
+
+def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` (N, C) minus 1 at entry `ids[n]` of each row n. They may be overwritten, as above."""
+    number = torch.arange(rows.shape[0], device=rows.device)
+    put = rows.index_put if _records() else rows.index_put_
+    minus_one = -torch.ones_like(rows[:, 0])
+    return put((number, ids.to(torch.int64)), minus_one, accumulate=True)
+
+
+def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
+    """`exp(rows - peak)` (N, C), in a tensor of its own; `peak` is the largest of all C entries."""
+    if not _records():
+        if rows.shape[-1] < CLASSES_WORTH_A_SOFTMAX:
+            return (rows - peak).exp_()
+        parts = rows.softmax(-1)
+        return parts.div_(parts.amax(-1, keepdim=True))
+    return torch.exp(rows - peak)
+
+
+def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """`rows @ kernel + bias` in one new tensor."""
+    product = rows @ kernel
+    return product + bias if _records() else product.add_(bias)
+
+
+def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
+    """`exp(rows - bound)`. `rows` may be overwritten, as above."""
+    if _records():
+        return torch.exp(rows - bound)
+    # Subnormal numbers, ten times as slow, are 0 under XLA and in TensorFlow as well.
+    lowest = math.log(torch.finfo(rows.dtype).tiny)
+    return torch.threshold_(rows.sub_(bound), lowest, -math.inf).exp_()
+
+
+def scaled(rows: Tensor, factors: Tensor) -> Tensor:
+    """`rows * factors`. `rows` may be overwritten, as above."""
+    return rows * factors if _records() else rows.mul_(factors)
+
+
+def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tensor:
+    """`rows - factors * values`. `rows` may be overwritten, as above."""
+    if _records():
+        return rows - factors * values
+    if isinstance(values, float):
+        return rows.sub_(factors, alpha=values)
+    return rows.addcmul_(factors, values, value=-1)
+
+
+def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
+    """`matrix` (D, C) with `columns` (D, width) from column `start` on. It may be overwritten."""
+    matrix[:, start : start + columns.shape[-1]] = columns
+    return matrix
+
+
+def _records() -> bool:
+    return bool(torch.is_grad_enabled())

@@ -1,0 +1,296 @@
+"""The numbers of exclusive classes: values that keep small losses, closed-form gradients.
+
+With m = max z, a = z - m and a class k, let T be the sum of exp(a) over the classes other than k
+and S = T + exp(a_k). Then -log p_k = log S - a_k and 1 - p_k = T / S. Neither subtracts numbers
+close to each other: where k is the most probable class, a_k = 0 and log S = log1p(T).
+Probabilities divided by the largest one are exp(a) too, and go the same way from there.
+
+The gradients keep a few numbers per row and compute exp(a) anew: that is cheaper than to write it
+to memory and read it back, and takes none.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ce._core.backends import backend
+from keras_ce._core.checks import Array
+from keras_ce._core.labels import Exclusive
+from keras_ce._core.limits import last_axis_mean, last_axis_size, nan_where, weighted
+
+Tensor = Any
+Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From -log p (0 to infinity) and 1 - p (exact also where p is all but 1), a value and its
+derivative by -log p."""
+
+
+class Blend(NamedTuple):
+    """What becomes of label rows y: q = scale * y + shift."""
+
+    scale: Tensor | float = 1.0
+    """A number, or one (C,) for each class."""
+    shift: Tensor | None = None
+    """One (C,) for each class; None: all equal."""
+    shift_mass: Tensor | float = 0.0
+    """The sum of `shift` over the classes: known better than float32 can add it up."""
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """The blended rows (N, C)."""
+        is_one = _is_number(self.scale) and self.scale == 1
+        rows = rows if is_one else rows * self.scale
+        if self.shift is not None:
+            return rows + self.shift
+        return rows + self.shift_mass / last_axis_size(rows) if self.shift_mass else rows
+
+
+AS_THEY_ARE = Blend()
+
+
+def smoothing(
+    share: float,
+    y_pred: Tensor = None,
+    prior: Any = None,
+    class_weight: Any = None,
+) -> Blend:
+    """Smoothing: w ((1 - share) y + share u), with u = 1 / C or `prior`, divided by its sum."""
+    weights = 1.0 if class_weight is None else class_weight.tensor(y_pred)
+    if not share:
+        return Blend(weights)
+    if prior is None and class_weight is None:
+        return Blend(1 - share, shift_mass=share)
+    holder: Any = class_weight if prior is None else prior
+    shift = holder.tensor(y_pred, _shift, share, prior, class_weight)
+    mass = holder.tensor(y_pred, _shift_mass, share, prior, class_weight)
+    return Blend((1 - share) * weights, shift, mass)
+
+
+def _shift(values: Array, share: float, prior: Any, weight: Any) -> Array:
+    """The part `share w u` of each class."""
+    number = len(values)
+    uniform = np.full(number, 1 / number)
+    shift = uniform if prior is None else prior.array(number) / prior.array(number).sum()
+    return share * (shift if weight is None else shift * weight.array(number))
+
+
+def _shift_mass(values: Array, *parts: Any) -> Array:
+    """The sum of `_shift`, better than float32 can add it up."""
+    return np.array(_shift(values, *parts).sum())
+
+
+def crossentropy(given: Exclusive, blend: Blend = AS_THEY_ARE) -> Tensor:
+    """Cross-entropy -sum q log p of each row, in nats, for any q = blend(y) >= 0.
+
+    Args:
+        given: logits or probabilities (N, C), class ids (N,) or label rows (N, C).
+        blend: what becomes of the labels first, such as smoothing.
+
+    Returns:
+        Losses (N,).
+    """
+    if given.ids is None:
+        return _crossentropy_of_rows(given, given.rows, blend)
+    if blend.shift is None and _is_number(blend.scale):
+        return _losses_of_ids(given, nats, blend.scale, uniform_share=blend.shift_mass)
+    if blend.shift is None:
+        return _losses_of_ids(given, nats, ops.take(blend.scale, given.ids))
+    rows = ops.one_hot(given.ids, given.y_pred.shape[-1], dtype=given.y_pred.dtype)
+    return _crossentropy_of_rows(given, rows, blend)
+
+
+def sum_of_terms(given: Exclusive, term: Term, weights: Tensor | None = None) -> Tensor:
+    """The sum over the classes of w y term(-log p, 1 - p) of each row.
+
+    Args:
+        given: logits or probabilities (N, C), class ids (N,) or label rows (N, C).
+        term: a function of -log p.
+        weights: a number >= 0 for each class, (C,).
+
+    Returns:
+        Losses (N,).
+    """
+    if given.ids is not None:
+        mass = 1.0 if weights is None else ops.take(weights, given.ids)
+        return _losses_of_ids(given, term, mass)
+    return _terms_of_rows(given, term, AS_THEY_ARE if weights is None else Blend(weights))
+
+
+def nats(information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
+    """The term of the cross-entropy itself: -log p, whose derivative by -log p is 1."""
+    return information, ops.ones_like(information)
+
+
+def _losses_of_ids(
+    given: Exclusive, term: Term, mass: Tensor | float, *, uniform_share: float = 0.0
+) -> Tensor:
+    """`mass` times a term of the label's class, and of -log p a share that all classes have."""
+    from_logits = given.from_logits
+    is_number = _is_number(mass)
+
+    def forward(y_pred: Tensor, ids: Tensor, *given_mass: Tensor) -> Any:
+        peak = backend.largest(y_pred)
+        at_label = backend.label_entry(y_pred, ids)
+        label = _in_proportion(at_label, peak, from_logits)
+        at_label = _log_ratio(at_label, peak, from_logits)
+        rest = _sum_without(y_pred, peak, ids, from_logits)
+        total = rest + label
+        log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
+        share = rest / total
+        losses, slope = term(log_total - at_label, share)
+        if not is_number:
+            losses, slope = weighted(given_mass[0][:, None], losses), given_mass[0][:, None] * slope
+        elif mass == 0:  # Also of a loss that is infinite.
+            losses, slope = ops.zeros_like(losses), ops.zeros_like(slope)
+        elif mass != 1:
+            losses, slope = mass * losses, mass * slope
+        if uniform_share:
+            average = last_axis_mean(_log_ratio(y_pred, peak, from_logits))
+            losses = losses + uniform_share * (log_total - average)
+        return ops.squeeze(losses, -1), (peak, share, label / total, total, slope)
+
+    def backward(
+        upstream: Tensor, residuals: Any, y_pred: Tensor, ids: Tensor, *given_mass: Tensor
+    ) -> Tensor:
+        peak, share, label, total, slope = residuals
+        upstream = upstream[:, None]
+        gradient = backend.scaled(
+            _in_proportion(y_pred, peak, from_logits),
+            upstream * (slope + uniform_share) / total,
+        )
+        at_label = -slope * share
+        if uniform_share:
+            each = uniform_share / last_axis_size(y_pred)
+            gradient = backend.minus_product(gradient, upstream, each)
+            at_label = at_label + (uniform_share * label - each)
+        gradient = backend.with_label_entry(gradient, ids, upstream * at_label)
+        return gradient if from_logits else gradient / y_pred
+
+    constants = (given.ids,) if is_number else (given.ids, mass)
+    return backend.closed_form_of_rows(forward, backward, given.y_pred, *constants)
+
+
+def _terms_of_rows(given: Exclusive, term: Term, blend: Blend) -> Tensor:
+    """The sum of a term of each class, weighted by blended label rows."""
+    from_logits, are_valid = given.from_logits, given.are_valid
+
+    def forward(y_pred: Tensor, rows: Tensor) -> Any:
+        peak, ids = backend.top(y_pred)
+        rest = _sum_without(y_pred, peak, ids, from_logits)
+        log_ratio = _log_ratio(y_pred, peak, from_logits)
+        p = backend.with_label_entry(ops.exp(log_ratio) / (1 + rest), ids, 1 / (1 + rest))
+        complement = backend.with_label_entry(1 - p, ids, rest / (1 + rest))
+        losses, slopes = term(ops.log1p(rest) - log_ratio, complement)
+        blended = blend.rows(rows)
+        losses, slopes = ops.sum(weighted(blended, losses), -1), weighted(blended, slopes)
+        if not are_valid:
+            is_invalid = ops.logical_not(_are_label_rows(_judged_sum(rows)))
+            losses = nan_where(is_invalid[:, 0], losses)
+            slopes = ops.where(is_invalid, ops.zeros_like(slopes), slopes)
+        return losses, (p, complement, slopes)
+
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
+        p, complement, slopes = residuals
+        # p_j sum(slopes) - slopes_j, without the difference where one class has all the mass.
+        others = ops.sum(slopes, -1, keepdims=True) - slopes
+        gradient = upstream[:, None] * (p * others - slopes * complement)
+        return gradient if from_logits else gradient / y_pred
+
+    return backend.closed_form_of_rows(forward, backward, given.y_pred, given.rows)
+
+
+def _crossentropy_of_rows(given: Exclusive, rows: Tensor, blend: Blend) -> Tensor:
+    from_logits, are_valid = given.from_logits, given.are_valid
+
+    def forward(y_pred: Tensor, rows: Tensor) -> Any:
+        peak, ids = backend.top(y_pred)
+        # All but the top class, whose part is 1. Without a selection: the derivative of a maximum
+        # is shared by all that are as large, and that of their parts has to make up for it.
+        rest = _sum(backend.minus_one_at(_in_proportion(y_pred, peak, from_logits), ids))
+        log_ratio = _log_ratio(y_pred, peak, from_logits)
+        total = _sum(rows) if are_valid else _judged_sum(rows)
+        mass = total * blend.scale if _is_number(blend.scale) else _sum(rows * blend.scale)
+        mass = mass + blend.shift_mass
+        losses = mass * ops.log1p(rest) - backend.inner_product(blend.rows(rows), log_ratio)
+        if are_valid:
+            return ops.squeeze(losses, -1), (peak, ids, rest, mass)
+        is_valid = _are_label_rows(total)
+        losses = nan_where(ops.logical_not(is_valid), losses)
+        return ops.squeeze(losses, -1), (peak, ids, rest, mass, is_valid)
+
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
+        peak, ids, rest, mass, *judged = residuals
+        rows, upstream = blend.rows(rows), upstream[:, None]
+        if not are_valid:
+            rows = ops.where(judged[0], rows, ops.zeros_like(rows))
+            mass = ops.where(judged[0], mass, ops.zeros_like(mass))
+        slope = upstream / (1 + rest)
+        parts = _in_proportion(y_pred, peak, from_logits)
+        gradient = backend.minus_product(backend.scaled(parts, slope * mass), upstream, rows)
+        # `p mass - q` at the largest p, without the difference of numbers close together.
+        label, one = backend.label_entry(rows, ids), backend.label_entry(y_pred, ids)
+        one = _in_proportion(one, peak, from_logits)
+        at_top = slope * ((one * mass - label) - label * rest)
+        gradient = backend.with_label_entry(gradient, ids, at_top)
+        return gradient if from_logits else gradient / y_pred
+
+    return backend.closed_form_of_rows(forward, backward, given.y_pred, rows)
+
+
+def mean_under_prediction(given: Exclusive, costs: Tensor) -> Tensor:
+    """The mean of finite `costs` (N, C) under the predicted distribution: sum p c, (N,)."""
+    from_logits = given.from_logits
+
+    def forward(y_pred: Tensor, costs: Tensor) -> Any:
+        parts = _in_proportion(y_pred, backend.largest(y_pred), from_logits)
+        p = parts / _sum(parts)
+        mean = _sum(p * costs)
+        return ops.squeeze(mean, -1), (p, mean)
+
+    def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, costs: Tensor) -> Tensor:
+        p, mean = residuals
+        gradient = upstream[:, None] * p * (costs - mean)
+        return gradient if from_logits else gradient / y_pred
+
+    return backend.closed_form_of_rows(forward, backward, given.y_pred, costs)
+
+
+def largest_number(values: Tensor) -> float:
+    """The largest finite number of a tensor's dtype."""
+    return float(np.finfo(keras.backend.standardize_dtype(values.dtype)).max)
+
+
+def _judged_sum(rows: Tensor) -> Tensor:
+    """The sum (N, 1) of each label row, negative or not finite where an entry is.
+
+    In one pass, and without a NaN or an infinity as a constant.
+    """
+    return _sum(ops.where(rows >= 0, rows, -largest_number(rows)))
+
+
+def _are_label_rows(judged_sum: Tensor) -> Tensor:
+    return ops.logical_and(judged_sum >= 0, ops.isfinite(judged_sum))
+
+
+def _is_number(scale: Tensor | float) -> bool:
+    return isinstance(scale, (int, float))
+
+
+def _log_ratio(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
+    """Each log p minus the largest one of its row."""
+    return y_pred - peak if from_logits else ops.log(y_pred / peak)
+
+
+def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
+    """Numbers in the proportions of the p of each row, in a tensor of their own."""
+    return backend.exponentials(y_pred, peak) if from_logits else y_pred / peak
+
+
+def _sum_without(y_pred: Tensor, peak: Tensor, ids: Tensor, from_logits: bool) -> Tensor:
+    """The sum of p over the largest one, of all classes but `ids`, (N, 1)."""
+    return _sum(backend.without_label_entry(_in_proportion(y_pred, peak, from_logits), ids))
+
+
+def _sum(rows: Tensor) -> Tensor:
+    return ops.sum(rows, -1, keepdims=True)
