@@ -8,6 +8,8 @@ import numpy as np
 from keras import layers, ops
 
 from keras_ce._core.checks import to_numpy
+from keras_ce.diagnosis._gradient import if_it_fits
+from keras_ce.diagnosis._user_code import call_user_code
 
 # Layers whose output is exactly their activation of something.
 _WITH_ACTIVATION = (
@@ -187,9 +189,15 @@ def _sum_to_one(rows: Any) -> bool:
 
 
 def with_random_weights(model: Any, run: Any, x: Any) -> list[Any] | None:
-    """Outputs, one structure for each of a few sets of random weights, or None without weights.
+    """Outputs, one structure for each of a few sets of random weights.
 
-    The model keeps its own: `stateless_call` takes the others as arguments.
+    The model keeps its own: `run` takes the others as arguments.
+
+    Returns:
+        The outputs, or None for a model without weights or one that does not take others.
+
+    Raises:
+        UserCodeError: the model raises something else than that they do not fit.
     """
     variables = model.trainable_variables
     if not any("float" in variable.dtype for variable in variables):
@@ -203,5 +211,8 @@ def with_random_weights(model: Any, run: Any, x: Any) -> list[Any] | None:
             noise = generator.normal(size=value.shape)
             spread = scale * (0.1 + np.sqrt(np.mean(np.square(value))) if value.size else 0.0)
             values.append(ops.cast(value + spread * noise, variable.dtype))
-        results.append(run(model, x, values))
+        outputs = call_user_code(if_it_fits, run, model, x, values)
+        if outputs is None:
+            return None
+        results.append(outputs)
     return results

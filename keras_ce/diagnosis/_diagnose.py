@@ -16,12 +16,17 @@ from keras_ce.diagnosis import (
     _structure,
     _weights,
 )
+from keras_ce.diagnosis._activation import with_random_weights
 from keras_ce.diagnosis._labels import labels_of
-from keras_ce.diagnosis._outputs import Output, collect
+from keras_ce.diagnosis._outputs import Output, collect, measure_ends, unclear_outputs
 from keras_ce.diagnosis._random_state import kept_random_state
 from keras_ce.diagnosis._report import Finding, Report
-from keras_ce.diagnosis._run import ModelError, rows_at_once
-from keras_ce.diagnosis._sample import Batch, InputError, first_line, read_batches
+from keras_ce.diagnosis._run import ModelError, rows_at_once, run
+from keras_ce.diagnosis._sample import Batch, InputError, read_batches
+from keras_ce.diagnosis._user_code import UserCodeError, call_user_code, described
+
+# What `get_config` and Keras raise for what cannot be saved, which is no mistake.
+_NO_CONFIG = (AttributeError, NotImplementedError, TypeError, ValueError)
 
 
 def diagnose(
@@ -81,32 +86,43 @@ def diagnose(
         batches = read_batches(x, y, sample_weight, rows_at_once(model, x))
         findings = list(_numerics.non_finite_data(batches))
         findings += _checked("", _numerics.non_finite_weights, model)
-        outputs: list[Output] = []
-        output_rows = 0
-        try:
-            outputs, output_rows = collect(model, batches, loss)
-        except InputError:
-            raise
-        except ModelError as error:
-            findings.append(_model_fails(error))
-        except Exception as error:  # the promise: no traceback out of the diagnosis itself
-            findings.append(_not_checked("the outputs", error, ""))
-        context = _Context(model, batches, loss, len(outputs), findings)
+        is_finite = not findings
+        collected = _tried(findings, "the outputs", "", _collected, model, batches, loss, findings)
+        outputs, output_rows = collected or ([], 0)
+        context = _Context(model, batches, loss, len(outputs), is_finite)
         for index, output in enumerate(outputs):
             findings += _findings_of(output, context, index)
     return Report(findings, sum(batch.rows for batch in batches), output_rows)
+
+
+def _collected(
+    model: Any, batches: list[Batch], loss: Any, findings: list[Finding]
+) -> tuple[list[Output], int]:
+    """The outputs with what they end in, and how many rows of them there are."""
+    try:
+        outputs, rows = collect(model, batches, loss)
+    except ModelError as error:
+        findings.append(_model_fails(error))
+        return [], 0
+    unclear = unclear_outputs(outputs)
+    if unclear:
+        few = keras.tree.map_structure(lambda leaf: leaf[:32], batches[0].x)
+        what = "the outputs with other weights"
+        others = _tried(findings, what, "", with_random_weights, model, run, few)
+        measure_ends(outputs, unclear, others)
+    return outputs, rows
 
 
 class _Context:
     """What the checks of an output need to know beyond it."""
 
     def __init__(
-        self, model: Any, batches: list[Batch], loss: Any, outputs: int, findings: list[Finding]
+        self, model: Any, batches: list[Batch], loss: Any, outputs: int, is_finite: bool
     ) -> None:
         self.model = model
         self.inputs = [keras.tree.flatten(batch.x) for batch in batches]
         self.ignored_losses = _structure.ignored_losses(loss, outputs)
-        self.is_finite = not findings
+        self.is_finite = is_finite
         self.number_of_outputs = outputs
 
     def inputs_differ(self) -> bool:
@@ -127,11 +143,17 @@ class _Context:
         )
 
     def metrics(self, output: Output, index: int) -> list[Any]:
-        """The metrics of one output, as the configuration of `compile` names them."""
+        """The metrics of one output, as the configuration of `compile` names them.
+
+        Raises:
+            UserCodeError: a metric or loss fails to describe itself.
+        """
         try:
-            config = self.model.get_compile_config() or {}
-        except Exception:  # a metric or loss that cannot describe itself
-            return []
+            config = call_user_code(self.model.get_compile_config) or {}
+        except UserCodeError as error:
+            if isinstance(error.__cause__, _NO_CONFIG):
+                return []
+            raise
         found: list[Any] = []
         for part in (config.get("metrics"), config.get("weighted_metrics")):
             if isinstance(part, Mapping) and "class_name" not in part:
@@ -155,9 +177,7 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
     if context.ignored_losses:
         findings.append(_first_loss_only(output, context))
     findings += _checked(name, _model_output.activation_findings, output)
-    findings += _checked(
-        name, _model_output.accuracy_on_logits, output, context.metrics(output, index)
-    )
+    findings += _checked(name, _accuracy_on_logits, output, context, index)
     findings += _checked(name, _numerics.non_finite_labels, output, output.kind.is_ours)
     if not any(finding.code == "wrong-activation" for finding in findings):
         findings += _checked(name, _model_output.constant_output, output, context.inputs_differ())
@@ -190,21 +210,36 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
 def _checked(
     output: str, check: Callable[..., Iterator[Finding]], *arguments: Any
 ) -> list[Finding]:
-    """The findings of a check; a failure of its own is a note, never an error of the caller."""
+    """The findings of a check, or a note that it fails."""
+    findings: list[Finding] = []
+    what = check.__name__.replace("_", " ").strip()
+    found = _tried(findings, what, output, lambda: list(check(*arguments)))
+    return found or findings
+
+
+def _tried(
+    findings: list[Finding], what: str, output: str, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """What a function returns; or None, and a note with the error in `findings`."""
     try:
-        return list(check(*arguments))
+        return function(*arguments)
+    except InputError:
+        raise  # the caller's mistake, which `diagnose` promises to raise
     except Exception as error:  # the promise: no traceback out of the diagnosis itself
-        return [_not_checked(check.__name__.replace("_", " "), error, output)]
+        findings.append(_not_checked(what, error, output))
+        return None
+
+
+def _accuracy_on_logits(output: Output, context: _Context, index: int) -> Iterator[Finding]:
+    yield from _model_output.accuracy_on_logits(output, context.metrics(output, index))
 
 
 def _not_checked(what: str, error: Exception, output: str) -> Finding:
-    return Finding(
-        "not-checked",
-        "note",
-        f"{what} could not be looked at: {first_line(error)}",
-        "Please report this, with the shapes of labels and outputs.",
-        output,
-    )
+    fix = "Please report this, with the shapes of labels and outputs."
+    if isinstance(error, UserCodeError):
+        fix = "It is raised where the model, its loss or a metric is called: look there."
+    message = f"{what} could not be looked at: {described(error)}"
+    return Finding("not-checked", "note", message, fix, output)
 
 
 def _first_loss_only(output: Output, context: _Context) -> Finding:

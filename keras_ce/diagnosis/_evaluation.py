@@ -13,7 +13,7 @@ from keras_ce._core.reduction import keras_mask
 from keras_ce.diagnosis._gradient import with_gradient
 from keras_ce.diagnosis._losses import LossKind, of_each_position
 from keras_ce.diagnosis._run import MOST_SECONDS
-from keras_ce.diagnosis._sample import first_line
+from keras_ce.diagnosis._user_code import call_user_code
 
 Array = Any
 
@@ -30,7 +30,6 @@ class Pair:
         values: the loss of each position, or None.
         chance: the same for a prediction that knows nothing, or None.
         gradient: the gradient of the losses' sum with respect to `y_pred`, or None.
-        failure: why the loss has no values.
     """
 
     y_true: Array
@@ -40,11 +39,14 @@ class Pair:
     values: Array = None
     chance: Array = None
     gradient: Array = None
-    failure: str = ""
 
 
 def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -> None:
-    """Fill in values, chance and gradient of each pair, or why there are none."""
+    """Fill in values, chance and gradient of each pair.
+
+    Raises:
+        UserCodeError: the loss raises; the pairs from there on have none.
+    """
     each_position = of_each_position(loss)
 
     def losses(y_pred: Any, y_true: Any, counts: Any) -> Any:
@@ -52,6 +54,12 @@ def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -
             return each_position(y_true, y_pred, sample_weight=counts)
 
     losses_and_gradient = with_gradient(losses)
+
+    def arrays(y_pred: Any, y_true: Any, counts: Any) -> tuple[Array, Array]:
+        values, gradient = losses_and_gradient(y_pred, y_true, counts)
+        # Here, not later: what fails on a device may say so only when its numbers are read.
+        return to_numpy(values), None if gradient is None else to_numpy(gradient)
+
     start = 0.0
     for number, (pair, tensor) in enumerate(zip(pairs, tensors, strict=False)):
         if number == 1:
@@ -60,18 +68,12 @@ def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -
             return
         if pair.y_true is None:
             continue
-        try:
-            # Ours look away where nothing counts, Keras's do not.
-            counts = _counted(pair) if kind.is_ours else None
-            values, gradient = losses_and_gradient(tensor, pair.y_true, counts)
-            pair.values = to_numpy(values)
-            pair.gradient = None if gradient is None else to_numpy(gradient)
-            chance = _of_chance(kind, tensor)
-            if chance is not None:
-                pair.chance = to_numpy(losses_and_gradient(chance, pair.y_true, counts)[0])
-        except Exception as error:  # whatever a loss may raise is a finding
-            pair.failure = first_line(error)
-            return
+        # Ours look away where nothing counts, Keras's do not.
+        counts = _counted(pair) if kind.is_ours else None
+        pair.values, pair.gradient = call_user_code(arrays, tensor, pair.y_true, counts)
+        chance = _of_chance(kind, tensor)
+        if chance is not None:
+            pair.chance, _ = call_user_code(arrays, chance, pair.y_true, counts)
 
 
 def _counted(pair: Pair) -> Array:

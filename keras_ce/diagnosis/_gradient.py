@@ -1,8 +1,9 @@
-"""The one place of the diagnosis that reaches for a backend, for one derivative.
+"""The one place of the diagnosis that reaches for a backend: for a derivative and its errors.
 
 Whether a gradient is exactly 0 can only be seen by asking the backend that will train: TensorFlow
 differentiates some activations together with the loss, the others do not, and finite differences
-cannot tell 0 from small. Keras has no public function for a gradient.
+cannot tell 0 from small. Keras has no public function for a gradient, and no names for what the
+backends raise.
 """
 
 import functools
@@ -13,6 +14,9 @@ import keras
 from keras import ops
 
 Tensor = Any
+# What JAX raises where a function needs the values of what it is compiled for: kinds of the first
+# two. Keras cannot copy those errors, and raises the last if a layer does so.
+_NOT_COMPILED = (TypeError, IndexError, AttributeError)
 
 
 def with_gradient(
@@ -58,7 +62,7 @@ def _on_jax(function: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tens
     def run(y_pred: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
         try:
             values, gradient = compiled(y_pred, *others)
-        except Exception:  # what does not compile may still run
+        except _NOT_COMPILED:  # what asks for values may still run; else it raises the same again
             return differentiate(y_pred, *others)
         # Where there is no number, the eager call may say why.
         if ops.any(ops.isnan(values)):
@@ -76,3 +80,33 @@ def _on_torch(
     if values.requires_grad:
         values.sum().backward()
     return values.detach(), y_pred.grad
+
+
+def if_it_fits(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, or None where the shapes or values of its arguments do not fit.
+
+    Other errors pass, such as those of a device or of its memory.
+    """
+    misfits, failures = _errors()
+    try:
+        return function(*arguments)
+    except failures:
+        raise
+    except misfits:
+        return None
+
+
+def _errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    """What the backend raises of arguments that do not fit; what of that is something else."""
+    plain = (ValueError, TypeError, IndexError)
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from tensorflow import errors
+
+        return (*plain, errors.InvalidArgumentError, errors.UnimplementedError), ()
+    if backend == "torch":
+        import torch
+
+        memory = torch.OutOfMemoryError  # one kind of RuntimeError, as what does not fit is
+        return (*plain, RuntimeError), (memory, getattr(torch, "AcceleratorError", memory))
+    return plain, ()

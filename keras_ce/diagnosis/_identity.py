@@ -7,27 +7,31 @@ import keras
 import numpy as np
 
 from keras_ce._core.checks import to_numpy
+from keras_ce.diagnosis._gradient import if_it_fits
 from keras_ce.diagnosis._losses import FunctionLoss, LossKind, kind_of, of_each_position
+from keras_ce.diagnosis._user_code import call_user_code
 
 _CANDIDATES = ("SparseCategoricalCrossentropy", "CategoricalCrossentropy", "BinaryCrossentropy")
 
 
-def identify(loss: Any, y_true: Any, y_pred: Any) -> LossKind:
+def identify(loss: Any, kind: LossKind, y_true: Any, y_pred: Any) -> LossKind:
     """What a function expects that wraps a cross-entropy of Keras, such as a lambda with options.
 
     It is that loss if it gives the same numbers for these labels and predictions, which two
-    different losses do not do by chance.
+    different losses do not do by chance. `kind` is what its class tells, and stays otherwise.
+
+    Raises:
+        UserCodeError: the function raises.
     """
-    kind = kind_of(loss)
     if not isinstance(loss, FunctionLoss) or y_true is None:
         return kind
-    own = _values(loss, y_true, y_pred)
-    if own is None or not np.isfinite(own).all() or not np.abs(own).max() > 0:
+    own = call_user_code(_values, loss, y_true, y_pred)
+    if not np.isfinite(own).all() or not np.abs(own).max() > 0:
         return kind
     for candidate in _candidates():
-        values = _values(candidate, y_true, y_pred)
+        values = if_it_fits(_values, candidate, y_true, y_pred)
         if values is None:
-            continue
+            continue  # it does not take such labels, so it is not that one
         if own.shape == () != values.shape:
             values = values.mean()
         if own.shape == values.shape and np.allclose(own, values, rtol=1e-5, atol=0):
@@ -46,8 +50,5 @@ def _candidates() -> Iterator[Any]:
 
 
 def _values(loss: Any, y_true: Any, y_pred: Any) -> Any:
-    try:
-        with keras.StatelessScope():
-            return np.asarray(to_numpy(of_each_position(loss)(y_true, y_pred)), "float64")
-    except Exception:  # labels that do not fit: then it is not that one
-        return None
+    with keras.StatelessScope():
+        return np.asarray(to_numpy(of_each_position(loss)(y_true, y_pred)), "float64")

@@ -10,6 +10,7 @@ from keras import ops
 import keras_ce.losses
 from keras_ce._core.reduction import PositionLoss
 from keras_ce.diagnosis._sample import InputError
+from keras_ce.diagnosis._user_code import call_user_code
 
 KERAS = keras.losses
 
@@ -97,11 +98,11 @@ _FUNCTIONS = {
 }
 _OF_OURS = {
     "GroupedSoftmaxCrossentropy": "grouped",
+    "AsymmetricSigmoidCrossentropy": "sigmoid",
+    "WeightedSigmoidCrossentropy": "sigmoid",
     "MarginRanking": "ranking",
     "InBatchCrossentropy": "in-batch",
     "MultiLabelSoftmaxCrossentropy": "multi-label",
-    "AsymmetricSigmoidCrossentropy": "sigmoid",
-    "WeightedSigmoidCrossentropy": "sigmoid",
 }
 _MADE_FOR_IMBALANCE = (
     "AsymmetricSigmoidCrossentropy",
@@ -188,7 +189,11 @@ def _crossentropy_for(label_shape: tuple[int, ...], output_shape: tuple[int, ...
 
 
 def kind_of(loss: Any) -> LossKind:
-    """What a loss object expects, as far as its class tells."""
+    """What a loss object expects, as far as its class tells.
+
+    Raises:
+        UserCodeError: its `get_config` raises.
+    """
     name = type(loss).__name__
     if isinstance(loss, PositionLoss):
         return _kind_of_ours(loss, name)
@@ -197,7 +202,7 @@ def kind_of(loss: Any) -> LossKind:
         # A subclass with its own arithmetic may expect anything.
         if known is None or not isinstance(loss, known) or type(loss).call is not known.call:
             continue
-        config = loss.get_config()
+        config = call_user_code(loss.get_config)
         from_logits = config.get("from_logits")
         if from_logits is None and family in ("softmax", "sigmoid", "overlap"):
             from_logits = False  # they have no such option, and take probabilities
@@ -219,7 +224,7 @@ def _class_axis(axis: Any, family: str) -> int:
 
 
 def _kind_of_ours(loss: Any, name: str) -> LossKind:
-    config = loss.get_config()
+    config = call_user_code(loss.get_config)
     family = _OF_OURS.get(name, "softmax")
     if not hasattr(keras_ce.losses, name):
         return LossKind(name, is_ours=True, is_custom=True)

@@ -8,24 +8,23 @@ import numpy as np
 
 from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis import _structure
-from keras_ce.diagnosis._activation import (
-    End,
-    end_in_graph,
-    end_of_values,
-    with_random_weights,
-)
+from keras_ce.diagnosis._activation import End, end_in_graph, end_of_values
 from keras_ce.diagnosis._evaluation import Pair, evaluate, mask_of
 from keras_ce.diagnosis._identity import identify
-from keras_ce.diagnosis._losses import LossKind, as_loss
-from keras_ce.diagnosis._run import predictions_of, run
+from keras_ce.diagnosis._losses import LossKind, as_loss, kind_of
+from keras_ce.diagnosis._run import predictions_of
 from keras_ce.diagnosis._sample import Batch
+from keras_ce.diagnosis._user_code import UserCodeError
 
 Array = Any
 
 
 @dataclasses.dataclass
 class Output:
-    """One output: what the loss expects of it, what it ends in, and its pairs."""
+    """One output: what the loss expects of it, what it ends in, and its pairs.
+
+    `failure` is what the loss raises, or an empty text.
+    """
 
     name: str
     loss: Any
@@ -34,6 +33,7 @@ class Output:
     end: End = dataclasses.field(default_factory=lambda: End(""))
     is_untrained: bool = False
     still_varies: bool = True  # with other weights
+    failure: str = ""
 
     @property
     def seen(self) -> list[Pair]:
@@ -50,11 +50,6 @@ class Output:
         """The size of the class axis."""
         return int(self.shape[self.kind.axis]) if self.shape else 1
 
-    @property
-    def failure(self) -> str:
-        """Why the loss has no values, or an empty text."""
-        return next((pair.failure for pair in self.pairs if pair.failure), "")
-
 
 def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], int]:
     """Run the model on as many batches as time allows, and pair everything up.
@@ -65,6 +60,7 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
     Raises:
         ModelError: the model does not run.
         InputError: labels, weights or losses do not fit the outputs.
+        UserCodeError: the `get_config` of a loss raises.
     """
     predictions = predictions_of(model, batches)
     y_pred = predictions[0]
@@ -95,11 +91,14 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
         first = pairs[0]
         label_shape = (1,) if first.y_true is None else tuple(first.y_true.shape)
         one = as_loss(given[index], label_shape, tuple(first.y_pred.shape))
-        kind = identify(one, first.y_true, tensors[0])
-        end = end_in_graph(model, index)
-        outputs.append(Output(name, one, kind, pairs, end, _is_untrained(model)))
-        evaluate(one, kind, pairs, tensors)
-    _measure_ends(model, batches[0].x, outputs)
+        kind, end = kind_of(one), end_in_graph(model, index)
+        output = Output(name, one, kind, pairs, end, _is_untrained(model))
+        outputs.append(output)
+        try:
+            output.kind = identify(one, kind, first.y_true, tensors[0])
+            evaluate(one, output.kind, pairs, tensors)
+        except UserCodeError as error:
+            output.failure = str(error)
     return outputs, rows
 
 
@@ -108,23 +107,20 @@ def _is_untrained(model: Any) -> bool:
     return optimizer is not None and int(to_numpy(optimizer.iterations.value)) == 0
 
 
-def _measure_ends(model: Any, x: Any, outputs: list[Output]) -> None:
-    """Ask the values of those outputs whose end the graph does not tell, or that are constant."""
-    asked = [
+def unclear_outputs(outputs: list[Output]) -> list[Output]:
+    """Those whose end the graph does not tell, or that are constant: their values are asked."""
+    return [
         output
         for output in outputs
         if output.shape
         and ((output.kind.from_logits is not None and not output.end.kind) or is_constant(output))
     ]
-    if not asked:
-        return
-    few = keras.tree.map_structure(lambda leaf: leaf[:32], x)
-    try:
-        perturbed = with_random_weights(model, run, few)
-    except Exception:  # a model that cannot take other weights
-        perturbed = None
+
+
+def measure_ends(outputs: list[Output], unclear: list[Output], perturbed: list[Any] | None) -> None:
+    """Ask the values of the unclear ones of all outputs, and those with other weights, if any."""
     for index, output in enumerate(outputs):
-        if output not in asked:
+        if output not in unclear:
             continue
         others = None
         if perturbed is not None:

@@ -12,7 +12,8 @@ import numpy as np
 def kept_random_state() -> Iterator[None]:
     """Put the global generators of Python, NumPy and torch back afterwards.
 
-    Keras's own seed generators are variables of the model, which `stateless_call` leaves alone.
+    Keras's own seed generators are variables of the model, which a `keras.StatelessScope` leaves
+    alone.
     """
     python, numpy = random.getstate(), np.random.get_state()
     # Looked up, not imported: it is in use or it is not, on any backend.

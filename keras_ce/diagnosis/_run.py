@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_ce.diagnosis._sample import ROWS_OF_A_BATCH, Batch, first_line
+from keras_ce.diagnosis._sample import ROWS_OF_A_BATCH, Batch
+from keras_ce.diagnosis._user_code import UserCodeError, call_user_code
 
 MOST_SECONDS = 2.0  # of forward passes, after the first
 _NUMBERS_AT_ONCE = 4_000_000  # of an output: a language model has many for each row
@@ -33,11 +34,11 @@ def rows_at_once(model: Any, x: Any) -> int:
 
 def run(model: Any, x: Any, trainable: list[Any] | None = None) -> Any:
     """The outputs of a model as in inference; nothing in it changes, its seeds neither."""
-    if trainable is None:
-        trainable = [variable.value for variable in model.trainable_variables]
-    others = [variable.value for variable in model.non_trainable_variables]
     options = {"training": False} if "training" in _parameters(model.call) else {}
-    return model.stateless_call(trainable, others, x, **options)[0]
+    others = [] if trainable is None else zip(model.trainable_variables, trainable, strict=True)
+    # Not `stateless_call`, which hands NumPy arrays to `call` as they are: torch adds none.
+    with keras.StatelessScope(state_mapping=list(others)):
+        return model(x, **options)
 
 
 def _parameters(function: Any) -> Any:
@@ -58,9 +59,9 @@ def predictions_of(model: Any, batches: list[Batch]) -> list[Any]:
     start, numbers = 0.0, 0
     for batch in batches:
         try:
-            predictions.append(run(model, batch.x))
-        except Exception as error:  # whatever a model may raise is a finding
-            raise ModelError(first_line(error)) from error
+            predictions.append(call_user_code(run, model, batch.x))
+        except UserCodeError as error:
+            raise ModelError(str(error)) from error
         if len(predictions) == 1:
             start = time.monotonic()  # what compiles does so in the first
         numbers += sum(math.prod(each.shape) for each in keras.tree.flatten(predictions[-1]))

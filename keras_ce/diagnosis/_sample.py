@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_ce._core.checks import to_numpy
+from keras_ce.diagnosis._user_code import described
 
 MOST_ROWS = 5_000
 ROWS_OF_A_BATCH = 256
@@ -141,7 +142,7 @@ def _array(name: str, value: Any) -> Any:
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"`{name}` must hold arrays or tensors with one length per axis. Received: "
-            f"{type(value).__name__} ({first_line(error)})."
+            f"{type(value).__name__} ({described(error)})."
         ) from None
     return array
 
@@ -196,10 +197,3 @@ def _taken(structure: Any, rows: Array) -> Any:
     return keras.tree.map_structure(
         lambda leaf: None if leaf is None else np.asarray(leaf[rows]), structure
     )
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, on one line and not too long."""
-    text = " ".join(str(error).split())
-    text = text or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."

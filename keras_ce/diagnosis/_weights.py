@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from keras_ce._core.checks import to_numpy
+from keras_ce.diagnosis._gradient import if_it_fits
 from keras_ce.diagnosis._losses import of_each_position
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
+from keras_ce.diagnosis._user_code import call_user_code
 
 Array = Any
 
@@ -50,12 +52,13 @@ def broadcast(output: Output) -> Iterator[Finding]:
     if rows < 3 or np.shape(pair.values)[:2] != (rows, rows):
         return
     fewer = rows - 1  # both axes follow the number of rows, or it is a coincidence
-    try:
-        again = to_numpy(of_each_position(output.loss)(pair.y_true[:fewer], pair.y_pred[:fewer]))
-    except Exception:  # whatever a loss may raise: then it is not known
-        return
-    if again.shape[:2] != (fewer, fewer):
-        return
+
+    def losses(y_true: Array, y_pred: Array) -> Array:
+        return to_numpy(of_each_position(output.loss)(y_true, y_pred))
+
+    again = call_user_code(if_it_fits, losses, pair.y_true[:fewer], pair.y_pred[:fewer])
+    if again is None or again.shape[:2] != (fewer, fewer):
+        return  # made for this number of rows: then it is not known
     labels, outputs = np.shape(pair.y_true), np.shape(pair.y_pred)
     if len(labels) > 1 and len(outputs) > 1 and labels[1] == outputs[1] == rows:
         return  # all against all is meant

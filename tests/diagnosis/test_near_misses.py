@@ -284,3 +284,20 @@ def test_a_custom_metric_that_cannot_describe_itself():
     loss = BINARY(from_logits=True)
     model = compiled(network("sequential", layers.Dense(1)), loss, metrics=[Silent()])
     assert keras_ce.diagnose(model, features(), ids(2)).findings == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_a_model_that_calculates_with_its_inputs(dtype, kind):
+    class Residual(keras.Model):
+        def __init__(self):
+            super().__init__(dtype=dtype)
+            self.hidden, self.head = layers.Dense(8, dtype=dtype), layers.Dense(3, dtype=dtype)
+
+        def call(self, inputs):
+            return self.head(self.hidden(inputs) + inputs)
+
+    model = Residual()
+    model(features())
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert keras_ce.diagnose(model, features().astype(kind), ids(3), loss=loss).findings == []
