@@ -259,7 +259,7 @@ CASES = [
     Case(
         "grouped-rows-smoothed",
         "GroupedSoftmaxCrossentropy",
-        {"group_sizes": [1, 2, 2], "from_logits": True, "label_smoothing": 0.2},
+        {"group_sizes": [3, 2], "from_logits": True, "label_smoothing": 0.2},
         soft_rows(*SHAPE),
         logits(*SHAPE),
     ),
