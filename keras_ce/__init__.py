@@ -25,6 +25,13 @@ __all__ = [
 ]
 
 
+__version__ = "0.1.0"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Imports what few programs need when it is asked for."""
     if name == "diagnose":
