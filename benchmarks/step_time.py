@@ -300,7 +300,7 @@ def ratio_ways(setting: Setting) -> list[tuple[str, str]]:
 
 def ratio_header(setting: Setting) -> str:
     """What stands above the lines of sizes with these tasks and modes."""
-    ways = ", ".join(mode + who.removeprefix("ours,") for mode, who in ratio_ways(setting))
+    ways = ", ".join(mode + " unchecked" * (who == UNCHECKED) for mode, who in ratio_ways(setting))
     base = "ours without numbers per class" if setting.tasks[0] in PER_CLASS_TASKS else "Keras"
     columns = ["positions x classes", *setting.tasks]
     return (

@@ -1,11 +1,17 @@
-"""Runs a function on the backend of this process, with its gradient, eager or compiled."""
+"""Runs a function on the backend of this process, with its gradient, eager or compiled.
 
+And says what is invalid, by the fields of the error rather than by its sentence.
+"""
+
+import contextlib
 import functools
 import json
 
 import keras
 import numpy as np
 import pytest
+
+import keras_ce
 
 BACKEND = keras.backend.backend()
 MODES = {
@@ -147,3 +153,26 @@ def quick(loss):
         return compiled(y_true, y_pred)
 
     return run
+
+
+@contextlib.contextmanager
+def invalid(argument, expected="", *, fix="", position=None, value=...):
+    """An `InvalidValuesError` is raised, with these fields; `expected` and `fix` are parts of them.
+
+    The position is compared as a whole: it is the user's own, and None where the argument itself
+    is the value.
+    """
+    with pytest.raises(keras_ce.InvalidValuesError) as raised:
+        yield raised
+    error = raised.value
+    assert error.argument == argument, error
+    assert expected in error.expected, error
+    assert fix in error.fix, error
+    assert error.position == position, error
+    if value is not ...:
+        np.testing.assert_equal(error.value, value)  # NaN is NaN here
+
+
+def invalid_argument(arguments, name, expected):
+    """`invalid` for one of these arguments, or for an entry of one, with the name "prior[1]"."""
+    return invalid(name, expected, value=eval(name, {}, dict(arguments)))

@@ -127,6 +127,11 @@ def any_true(flags: Any) -> bool | None:
     return None if found and not backend.has_values(flags) else found
 
 
+def all_within(values: Any, low: float, high: float) -> bool | None:
+    """Whether all entries lie from `low` to `high`; None where nobody looks, as above."""
+    return backend.all_within(values, low, high) if _checks_values else None
+
+
 def first(flags: Any) -> tuple[int, ...]:
     """The position of the first true entry."""
     return tuple(int(index) for index in np.argwhere(to_numpy(flags))[0])

@@ -16,7 +16,7 @@ from keras import ops
 from keras_ce._core import checks
 from keras_ce._core.backends import backend
 from keras_ce._core.checks import InvalidValuesError
-from keras_ce._core.limits import clamped, nan_where
+from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped, nan_where
 
 Tensor = Any
 Array = np.ndarray[Any, Any]
@@ -51,6 +51,8 @@ def tensor(name: str, value: Any) -> Tensor:
 
 def float_tensor(name: str, value: Any) -> Tensor:
     """The same in float32 or wider."""
+    if backend.is_float(value):
+        return value
     values = tensor(name, value)
     if keras.backend.standardize_dtype(values.dtype) in ("float32", "float64"):
         return values
@@ -99,6 +101,16 @@ def fits(shape: Shape, expected: Shape) -> bool:
     )
 
 
+def as_dtype(values: Tensor, like: Tensor) -> Tensor:
+    """Values in the dtype of a tensor."""
+    return values if values.dtype == like.dtype else ops.cast(values, like.dtype)
+
+
+def as_rows(values: Tensor, num_classes: Any) -> Tensor:
+    """From (..., C) to (N, C)."""
+    return values if len(values.shape) == 2 else ops.reshape(values, (-1, num_classes))
+
+
 def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     """Logical or of two boolean tensors, each of which may be missing."""
     if first is None or second is None:
@@ -115,9 +127,7 @@ def unless(is_exempt: Tensor | None, condition: Tensor) -> Tensor:
 
 def zero_where(is_exempt: Tensor | None, values: Tensor) -> Tensor:
     """`values` (..., C) with the rows of the exempt positions (...) replaced by zeros."""
-    if is_exempt is None:
-        return values
-    return ops.where(ops.expand_dims(is_exempt, -1), ops.zeros_like(values), values)
+    return values if is_exempt is None else backend.where(backend.column(is_exempt), 0.0, values)
 
 
 # --- records ---
@@ -167,7 +177,7 @@ class Given:
         if self.is_invalid is not None:
             losses = nan_where(self.is_invalid, losses)
         if self.is_exempt is not None:
-            losses = ops.where(self.is_exempt, ops.zeros_like(losses), losses)
+            losses = backend.where(self.is_exempt, 0.0, losses)
         self.marked.is_ignored = self.is_ignored
         return losses
 
@@ -179,7 +189,7 @@ class Exclusive(Given):
     Attributes:
         y_pred: logits or probabilities (N, C).
         from_logits: which of them.
-        ids: class ids (N,), int32, all inside [0, C); None where the labels are rows.
+        ids: class ids (N,), all inside [0, C); None where the labels are rows.
         rows: label rows (N, C); None where the labels are ids.
         are_valid: whether all rows are known to hold finite numbers >= 0.
         positions: the shape of the positions.
@@ -193,7 +203,8 @@ class Exclusive(Given):
 
     def settle(self, losses: Tensor) -> Tensor:
         """See the base class. From losses (N,)."""
-        return super().settle(ops.reshape(losses, self.positions))
+        is_flat = len(self.positions) == 1
+        return super().settle(losses if is_flat else ops.reshape(losses, self.positions))
 
 
 def exclusive(
@@ -221,26 +232,26 @@ def exclusive(
     if num_classes is None:
         num_classes = ops.shape(y_pred)[-1]
     given = Exclusive(y_pred, marked, marked.is_exempt, from_logits=from_logits)
-    given.positions = ops.shape(y_pred)[:-1]
+    given.positions = tuple(ops.shape(y_pred)[:-1])
     if is_dense:
-        rows = ops.cast(tensor("y_true", y_true), y_pred.dtype)
+        rows = as_dtype(tensor("y_true", y_true), y_pred)
         given.are_valid = look_at_rows(rows, own_labels, given, own_axis) is None
-        given.rows = ops.reshape(rows, (-1, num_classes))
+        given.rows = as_rows(rows, num_classes)
     else:
         ids = class_ids(y_true, len(y_pred.shape) - 1)
-        is_invalid = ops.logical_or(ids < 0, ids >= num_classes)
         if ignore_class is not None:
             given.is_ignored = ops.equal(ids, ignore_class)
             given.is_exempt = either(given.is_exempt, given.is_ignored)
-        is_invalid = unless(given.is_exempt, is_invalid)
-        if look_at_ids(y_true, is_invalid, num_classes):
-            is_invalid = None
-        given.ids = ops.reshape(zero_at(either(given.is_exempt, is_invalid), ids), (-1,))
-        given.is_invalid = is_invalid
+        ids = zero_at(given.is_exempt, ids)
+        if not checks.all_within(ids, 0, num_classes - 1):
+            given.is_invalid = ops.logical_or(ids < 0, ids >= num_classes)
+            look_at_ids(y_true, given.is_invalid, num_classes)
+            ids = zero_at(given.is_invalid, ids)
+        given.ids = backend.index(ids if len(ids.shape) == 1 else ops.reshape(ids, (-1,)))
     y_pred = zero_where(given.is_exempt, y_pred)
     if not from_logits:
         y_pred = probabilities(y_pred, given, own_axis)
-    given.y_pred = ops.reshape(y_pred, (-1, num_classes))
+    given.y_pred = as_rows(y_pred, num_classes)
     return given
 
 
@@ -355,6 +366,8 @@ def look_at_rows(rows: Tensor, own_labels: Any, given: Given, axis: int) -> Tens
     Returns None where all rows are known to be right; else which are not, for which the formulas
     need not wait: they judge the rows on their way.
     """
+    if given.is_exempt is None and checks.all_within(rows, 0, float(np.finfo("float32").max)):
+        return None
     smallest = ops.squeeze(backend.smallest(rows), -1)
     is_right = ops.logical_and(smallest >= 0, ops.isfinite(ops.sum(rows, -1)))
     is_invalid = unless(given.is_exempt, ops.logical_not(is_right))
@@ -381,6 +394,8 @@ def probabilities(
     `axis` is the class axis of the user's array; None where the rows are groups (..., count, size)
     of a flat vector, of which `block` is the first column and the size.
     """
+    if checks.all_within(y_pred, SMALLEST_PROBABILITY, 1):
+        return y_pred
     largest = ops.squeeze(backend.largest(y_pred), -1)
     smallest = ops.squeeze(backend.smallest(y_pred), -1)
     is_right = (smallest >= -PROBABILITY_TOLERANCE) & (largest <= 1 + PROBABILITY_TOLERANCE)

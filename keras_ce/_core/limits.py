@@ -4,6 +4,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_ce._core.backends import backend
+
 Tensor = Any
 
 SMALLEST_PROBABILITY = 1e-30
@@ -13,25 +15,25 @@ SMALLEST_PROBABILITY = 1e-30
 def clamped(probabilities: Tensor) -> Tensor:
     """Probabilities within [1e-30, 1]. The gradient is 1 inside, the ends included, else 0."""
     # Not clip or minimum: at p = 1 their gradient is 0, 0.5 or 1, depending on the backend.
-    at_most_one = ops.where(probabilities > 1, ops.ones_like(probabilities), probabilities)
-    smallest = ops.full_like(probabilities, SMALLEST_PROBABILITY)
-    return ops.where(probabilities >= SMALLEST_PROBABILITY, at_most_one, smallest)
+    at_most_one = backend.where(probabilities > 1, 1.0, probabilities)
+    is_large = probabilities >= SMALLEST_PROBABILITY
+    return backend.where(is_large, at_most_one, SMALLEST_PROBABILITY)
 
 
 def weighted(weights: Tensor, values: Tensor) -> Tensor:
     """`weights * values`, where infinity with weight 0 counts 0."""
-    return ops.where(ops.equal(weights, 0), 0.0, weights * values)
+    return backend.where(weights == 0, 0.0, weights * values)
 
 
 def finite_product(small: Tensor, large: Tensor) -> Tensor:
     """`small * large`, where 0 times infinity is 0: for p (-log p) and its kin."""
-    return ops.where(ops.equal(small, 0), 0.0, small * large)
+    return backend.where(small == 0, 0.0, small * large)
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """`numerator / denominator`, 1 where both are 0: for (-log p) / (1 - p) and its kin."""
-    is_zero = ops.equal(denominator, 0)
-    return ops.where(is_zero, 1.0, numerator / ops.where(is_zero, 1.0, denominator))
+    is_zero = denominator == 0
+    return backend.where(is_zero, 1.0, numerator / backend.where(is_zero, 1.0, denominator))
 
 
 def last_axis_size(values: Tensor) -> Tensor | float:
@@ -42,7 +44,7 @@ def last_axis_size(values: Tensor) -> Tensor | float:
 
 def last_axis_mean(values: Tensor) -> Tensor:
     """The mean over the last axis, which stays. On torch, `ops.mean` rounds float64 to float32."""
-    return ops.sum(values, -1, keepdims=True) / last_axis_size(values)
+    return backend.row_sum(values) / last_axis_size(values)
 
 
 def nan_where(is_invalid: Tensor, losses: Tensor) -> Tensor:
@@ -51,7 +53,7 @@ def nan_where(is_invalid: Tensor, losses: Tensor) -> Tensor:
     It is computed there alone: a NaN that exists as a constant would stop tools that hunt them.
     """
     not_a_number = ops.sqrt(-ops.cast(is_invalid, losses.dtype))
-    return ops.where(is_invalid, ops.zeros_like(losses), losses) + not_a_number
+    return backend.where(is_invalid, 0.0, losses) + not_a_number
 
 
 def infinity_where(condition: Tensor, dtype: Any) -> Tensor:

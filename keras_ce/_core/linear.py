@@ -57,9 +57,8 @@ def _passes(label_smoothing: float) -> tuple[Forward, Backward]:
             at_label = ops.where(is_inside, backend.label_entry(logits, column), at_label)
             top = backend.largest(logits)
             higher = ops.where(top > peak, top, peak)  # On torch, maximum rounds to float32.
-            parts = backend.without_label_entry(
-                backend.exponentials_below(logits, higher), ids - start
-            )
+            parts = backend.exponentials_below(logits, higher)
+            parts = backend.with_label_entry_of_piece(parts, ids - start, zero)
             rest = rest * ops.exp(peak - higher) + ops.sum(parts, -1, keepdims=True)
             return higher, rest, at_label
 
@@ -101,7 +100,7 @@ def _passes(label_smoothing: float) -> tuple[Forward, Backward]:
             )
             if label_smoothing:
                 gradient = backend.minus_product(gradient, total, each)
-            gradient = backend.with_label_entry(gradient, ids - start, at_label)
+            gradient = backend.with_label_entry_of_piece(gradient, ids - start, at_label)
             columns = ops.slice(kernel, (0, start), (kernel.shape[0], width))
             of_features = of_features + gradient @ ops.transpose(columns)
             of_kernel = backend.with_columns(of_kernel, start, transposed @ gradient)

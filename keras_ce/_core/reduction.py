@@ -2,6 +2,7 @@
 
 import abc
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypedDict
 
@@ -99,7 +100,9 @@ class PositionLoss(keras.losses.Loss, abc.ABC):
             if marked.is_ignored is not None:
                 is_kept = ops.logical_not(marked.is_ignored)
                 is_counted = is_kept if is_counted is None else is_counted & is_kept
-            return ops.cast(reduced(losses, weights, is_counted, self.reduction), self.dtype)
+            loss = reduced(losses, weights, is_counted, self.reduction)
+            is_right = keras.backend.standardize_dtype(loss.dtype) == self.dtype
+            return loss if is_right else ops.cast(loss, self.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor, by name."""
@@ -144,10 +147,12 @@ def reduced(
     elif is_counted is not None:
         divisor = ops.sum(ops.cast(is_counted, losses.dtype))
     else:
-        number = ops.size(losses)
         # An empty batch costs nothing.
-        divisor = max(number, 1) if isinstance(number, int) else ops.maximum(number, 1)
-        return total * (backend.replica_scale() / ops.cast(divisor, losses.dtype))
+        if None in tuple(losses.shape):
+            divisor = ops.cast(ops.maximum(ops.size(losses), 1), losses.dtype)
+        else:
+            divisor = max(1, math.prod(losses.shape))
+        return total * (backend.replica_scale() / divisor)
     # Not divide_no_nan: on torch its gradient at 0 / 0 is NaN.
     mean = total / ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
     return mean * backend.replica_scale()
@@ -169,7 +174,7 @@ def keras_mask(y_pred: Any, positions: list[int | None]) -> Tensor | None:
 
     Layers attach the mask to the tensor; where, is Keras's secret. Its effect on ones is public.
     """
-    if not ops.is_tensor(y_pred):
+    if not ops.is_tensor(y_pred) or backend.carries_nothing(y_pred):
         return None
     mask = _probe(ops.ones((1,) * len(positions)), y_pred)
     shape = list(mask.shape)

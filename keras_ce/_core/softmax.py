@@ -136,11 +136,13 @@ def _losses_of_ids(
         at_label = _log_ratio(at_label, peak, from_logits)
         rest = _sum_without(y_pred, peak, ids, from_logits)
         total = rest + label
-        log_total = ops.where(ops.equal(at_label, 0), ops.log1p(rest), ops.log(total))
+        # Not log(total): where the label is the most probable class, `label` is exactly 1.
+        log_total = backend.log1p(rest + (label - 1))
         share = rest / total
         losses, slope = term(log_total - at_label, share)
         if not is_number:
-            losses, slope = weighted(given_mass[0][:, None], losses), given_mass[0][:, None] * slope
+            column = backend.column(given_mass[0])
+            losses, slope = weighted(column, losses), column * slope
         elif mass == 0:  # Also of a loss that is infinite.
             losses, slope = ops.zeros_like(losses), ops.zeros_like(slope)
         elif mass != 1:
@@ -148,13 +150,13 @@ def _losses_of_ids(
         if uniform_share:
             average = last_axis_mean(_log_ratio(y_pred, peak, from_logits))
             losses = losses + uniform_share * (log_total - average)
-        return ops.squeeze(losses, -1), (peak, share, label / total, total, slope)
+        return backend.flat(losses), (peak, share, label / total, total, slope)
 
     def backward(
         upstream: Tensor, residuals: Any, y_pred: Tensor, ids: Tensor, *given_mass: Tensor
     ) -> Tensor:
         peak, share, label, total, slope = residuals
-        upstream = upstream[:, None]
+        upstream = backend.column(upstream)
         gradient = backend.scaled(
             _in_proportion(y_pred, peak, from_logits),
             upstream * (slope + uniform_share) / total,
@@ -179,22 +181,22 @@ def _terms_of_rows(given: Exclusive, term: Term, blend: Blend) -> Tensor:
         peak, ids = backend.top(y_pred)
         rest = _sum_without(y_pred, peak, ids, from_logits)
         log_ratio = _log_ratio(y_pred, peak, from_logits)
-        p = backend.with_label_entry(ops.exp(log_ratio) / (1 + rest), ids, 1 / (1 + rest))
+        p = backend.with_label_entry(backend.exp(log_ratio) / (1 + rest), ids, 1 / (1 + rest))
         complement = backend.with_label_entry(1 - p, ids, rest / (1 + rest))
-        losses, slopes = term(ops.log1p(rest) - log_ratio, complement)
+        losses, slopes = term(backend.log1p(rest) - log_ratio, complement)
         blended = blend.rows(rows)
-        losses, slopes = ops.sum(weighted(blended, losses), -1), weighted(blended, slopes)
+        losses, slopes = _sum(weighted(blended, losses)), weighted(blended, slopes)
         if not are_valid:
             is_invalid = ops.logical_not(_are_label_rows(_judged_sum(rows)))
-            losses = nan_where(is_invalid[:, 0], losses)
-            slopes = ops.where(is_invalid, ops.zeros_like(slopes), slopes)
-        return losses, (p, complement, slopes)
+            losses = nan_where(is_invalid, losses)
+            slopes = backend.where(is_invalid, 0.0, slopes)
+        return backend.flat(losses), (p, complement, slopes)
 
     def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
         p, complement, slopes = residuals
         # p_j sum(slopes) - slopes_j, without the difference where one class has all the mass.
-        others = ops.sum(slopes, -1, keepdims=True) - slopes
-        gradient = upstream[:, None] * (p * others - slopes * complement)
+        others = _sum(slopes) - slopes
+        gradient = backend.column(upstream) * (p * others - slopes * complement)
         return gradient if from_logits else gradient / y_pred
 
     return backend.closed_form_of_rows(forward, backward, given.y_pred, given.rows)
@@ -212,19 +214,19 @@ def _crossentropy_of_rows(given: Exclusive, rows: Tensor, blend: Blend) -> Tenso
         total = _sum(rows) if are_valid else _judged_sum(rows)
         mass = total * blend.scale if _is_number(blend.scale) else _sum(rows * blend.scale)
         mass = mass + blend.shift_mass
-        losses = mass * ops.log1p(rest) - backend.inner_product(blend.rows(rows), log_ratio)
+        losses = mass * backend.log1p(rest) - backend.inner_product(blend.rows(rows), log_ratio)
         if are_valid:
-            return ops.squeeze(losses, -1), (peak, ids, rest, mass)
+            return backend.flat(losses), (peak, ids, rest, mass)
         is_valid = _are_label_rows(total)
         losses = nan_where(ops.logical_not(is_valid), losses)
-        return ops.squeeze(losses, -1), (peak, ids, rest, mass, is_valid)
+        return backend.flat(losses), (peak, ids, rest, mass, is_valid)
 
     def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
         peak, ids, rest, mass, *judged = residuals
-        rows, upstream = blend.rows(rows), upstream[:, None]
+        rows, upstream = blend.rows(rows), backend.column(upstream)
         if not are_valid:
-            rows = ops.where(judged[0], rows, ops.zeros_like(rows))
-            mass = ops.where(judged[0], mass, ops.zeros_like(mass))
+            rows = backend.where(judged[0], rows, 0.0)
+            mass = backend.where(judged[0], mass, 0.0)
         slope = upstream / (1 + rest)
         parts = _in_proportion(y_pred, peak, from_logits)
         gradient = backend.minus_product(backend.scaled(parts, slope * mass), upstream, rows)
@@ -246,11 +248,11 @@ def mean_under_prediction(given: Exclusive, costs: Tensor) -> Tensor:
         parts = _in_proportion(y_pred, backend.largest(y_pred), from_logits)
         p = parts / _sum(parts)
         mean = _sum(p * costs)
-        return ops.squeeze(mean, -1), (p, mean)
+        return backend.flat(mean), (p, mean)
 
     def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, costs: Tensor) -> Tensor:
         p, mean = residuals
-        gradient = upstream[:, None] * p * (costs - mean)
+        gradient = backend.column(upstream) * p * (costs - mean)
         return gradient if from_logits else gradient / y_pred
 
     return backend.closed_form_of_rows(forward, backward, given.y_pred, costs)
@@ -266,7 +268,7 @@ def _judged_sum(rows: Tensor) -> Tensor:
 
     In one pass, and without a NaN or an infinity as a constant.
     """
-    return _sum(ops.where(rows >= 0, rows, -largest_number(rows)))
+    return _sum(backend.where(rows >= 0, rows, -largest_number(rows)))
 
 
 def _are_label_rows(judged_sum: Tensor) -> Tensor:
@@ -279,7 +281,7 @@ def _is_number(scale: Tensor | float) -> bool:
 
 def _log_ratio(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
     """Each log p minus the largest one of its row."""
-    return y_pred - peak if from_logits else ops.log(y_pred / peak)
+    return y_pred - peak if from_logits else backend.log(y_pred / peak)
 
 
 def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
@@ -289,8 +291,9 @@ def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
 
 def _sum_without(y_pred: Tensor, peak: Tensor, ids: Tensor, from_logits: bool) -> Tensor:
     """The sum of p over the largest one, of all classes but `ids`, (N, 1)."""
-    return _sum(backend.without_label_entry(_in_proportion(y_pred, peak, from_logits), ids))
+    parts = _in_proportion(y_pred, peak, from_logits)
+    return _sum(backend.with_label_entry(parts, ids, backend.zero(peak)))
 
 
 def _sum(rows: Tensor) -> Tensor:
-    return ops.sum(rows, -1, keepdims=True)
+    return backend.row_sum(rows)

@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, MODES, array, gradient
+from backends import BACKEND, COMPILED_MODES, MODES, array, gradient, invalid
 from keras import ops
 
 import keras_ce
@@ -184,8 +184,13 @@ def test_nothing_counts():
 def test_an_invalid_label_is_an_error(label, hint):
     ids = IDS.copy()
     ids[5] = label
-    with pytest.raises(ValueError, match=rf"{label} at position \(5,\).*{hint}"):
+    expected = f"integers from 0 to {CLASSES - 1}"
+    with invalid("labels", expected, fix=hint, position=(5,), value=label):
         layer()(FEATURES, ids)
+    with invalid("labels", expected, fix=hint, position=(5, 0), value=label):
+        layer()(FEATURES, ids[:, None])
+    with invalid("labels", expected, fix=hint, position=(1, 1), value=label):
+        layer()(FEATURES.reshape(3, 4, WIDTH), ids.reshape(3, 4))
 
 
 @pytest.mark.parametrize("mode", COMPILED_MODES)
@@ -210,11 +215,19 @@ def test_dense_labels_and_unknown_widths_are_errors():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"num_classes": 0}, {"label_smoothing": 1.5}, {"use_bias": 1}]
+    ("name", "value", "expected"),
+    [
+        ("num_classes", 0, "an integer >="),
+        ("num_classes", 1, "an integer >= 2"),
+        ("num_classes", 4.0, "an integer >="),
+        ("label_smoothing", 1.5, "from 0 to 1"),
+        ("ignore_class", 2**31, "between -2**31 and 2**31"),
+        ("use_bias", 1, "True or False"),
+    ],
 )
-def test_bad_arguments(arguments):
-    with pytest.raises(ValueError, match=next(iter(arguments))):
-        LinearCrossentropy(**{"num_classes": 4, **arguments})
+def test_bad_arguments(name, value, expected):
+    with invalid(name, expected, value=value):
+        LinearCrossentropy(**{"num_classes": 4, name: value})
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

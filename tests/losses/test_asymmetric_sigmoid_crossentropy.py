@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import references
+from backends import invalid, invalid_argument
 from cases import BATCH, CLASSES, TIME
 from keras import ops
 
@@ -22,24 +23,26 @@ gradient = functools.partial(backends.gradient, mode=MODE)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "name", "expected"),
     [
-        ({"gamma_positive": -1}, "`gamma_positive` must be a non-negative number. Received: .*-1."),
-        ({"gamma_positive": True}, "`gamma_positive` must be a non-negative number"),
-        ({"gamma_positive": float("nan")}, "`gamma_positive` must be a non-negative number"),
-        ({"gamma_negative": -0.1}, "`gamma_negative` must be a non-negative number"),
-        ({"gamma_negative": "4"}, "`gamma_negative` must be a non-negative number"),
-        ({"gamma_negative": float("inf")}, "`gamma_negative` must be a non-negative number"),
-        ({"clip": 1}, "`clip` must be a number from 0 up to, but not including, 1. .*clip=1."),
-        ({"clip": -0.05}, "`clip` must be a number from 0 up to, but not including, 1"),
-        ({"clip": None}, "`clip` must be a number from 0 up to, but not including, 1"),
-        ({"from_logits": 1}, "`from_logits` must be True or False. Received: from_logits=1."),
+        ({"gamma_positive": -1}, "gamma_positive", "a non-negative number"),
+        ({"gamma_positive": True}, "gamma_positive", "a non-negative number"),
+        ({"gamma_positive": float("nan")}, "gamma_positive", "a non-negative number"),
+        ({"gamma_negative": -0.1}, "gamma_negative", "a non-negative number"),
+        ({"gamma_negative": "4"}, "gamma_negative", "a non-negative number"),
+        ({"gamma_negative": float("inf")}, "gamma_negative", "a non-negative number"),
+        ({"clip": 1}, "clip", "from 0 up to, but not including, 1"),
+        ({"clip": -0.05}, "clip", "from 0 up to, but not including, 1"),
+        ({"clip": None}, "clip", "from 0 up to, but not including, 1"),
+        ({"from_logits": 1}, "from_logits", "True or False"),
+        ({"ignore_label": "-1"}, "ignore_label", "nan"),
+        ({"ignore_label": float("inf")}, "ignore_label", "a finite number"),
     ],
 )
-def test_row_18_arguments_are_validated(arguments, message):
-    with pytest.raises(ValueError, match=message):
+def test_row_18_arguments_are_validated(arguments, name, expected):
+    with invalid_argument(arguments, name, expected):
         AsymmetricSigmoidCrossentropy(**arguments)
-    with pytest.raises(ValueError, match=message):
+    with invalid_argument(arguments, name, expected):
         asymmetric_sigmoid_crossentropy(LABELS, LOGITS, **arguments)
 
 
@@ -183,8 +186,10 @@ def test_row_13_a_perfect_prediction_in_half_precision():
 
 
 def test_row_2_logits_taken_for_probabilities_are_refused():
-    with pytest.raises(ValueError, match=r"Received: 3.7 at position \(0, 0\).*from_logits=True"):
-        asymmetric_sigmoid_crossentropy([[1.0]], [[3.7]])
+    with invalid(
+        "y_pred", "from 0 to 1", fix="from_logits=True", position=(1, 0), value=np.float32(3.7)
+    ):
+        asymmetric_sigmoid_crossentropy([[1.0], [1.0]], [[0.7], [3.7]])
 
 
 def test_row_15_labels_of_one_axis_match_a_column_without_broadcasting():
@@ -197,6 +202,32 @@ def test_row_15_labels_of_one_axis_match_a_column_without_broadcasting():
     for wrong in ([1.0, 0.0], [[1.0, 0.0, 1.0]]):
         with pytest.raises(ValueError, match="`y_true` must have the shape of `y_pred`"):
             loss(wrong, y_pred)
+
+
+@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("ignore_label", [-1, "nan"])
+def test_ignored_entries_leave_the_mean_and_ignored_rows_the_denominator(ignore_label, mode):
+    missing = float(ignore_label)
+    labels = np.array([[1, missing, 0], [missing] * 3, [0, 0, 1]], "float32")
+    logits = np.array([[0.3, np.nan, -1.0], [np.nan] * 3, [2.0, -1.0, 0.5]], "float32")
+    loss = AsymmetricSigmoidCrossentropy(from_logits=True, ignore_label=ignore_label)
+    value, slopes = backends.gradient(
+        lambda y_pred, y_true: loss(y_true, y_pred), logits, labels, mode=mode
+    )
+    kept, kept_slopes = gradient(
+        lambda y_pred, y_true: asymmetric_sigmoid_crossentropy(y_true, y_pred, from_logits=True),
+        logits[:1, ::2],
+        labels[:1, ::2],
+    )
+    full, full_slopes = gradient(
+        lambda y_pred, y_true: asymmetric_sigmoid_crossentropy(y_true, y_pred, from_logits=True),
+        logits[2:],
+        labels[2:],
+    )
+    np.testing.assert_allclose(value, (kept[0] + full[0]) / 2, rtol=1e-6)
+    expected = np.zeros_like(logits)
+    expected[0, ::2], expected[2] = kept_slopes[0] / 2, full_slopes[0] / 2
+    np.testing.assert_allclose(slopes, expected, rtol=1e-5, atol=1e-8)
 
 
 def test_row_1_a_saturated_probability():

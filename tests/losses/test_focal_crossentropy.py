@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import references
+from backends import invalid_argument
 from cases import BATCH, CLASSES, TIME
 
 from keras_ce.losses import (
@@ -23,25 +24,25 @@ gradient = functools.partial(backends.gradient, mode=MODE)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "name", "expected"),
     [
-        ({"gamma": -1}, "`gamma` must be a non-negative number. Received: gamma=-1."),
-        ({"gamma": True}, "`gamma` must be a non-negative number. Received: gamma=True."),
-        ({"gamma": float("nan")}, "`gamma` must be a non-negative number. Received: gamma=nan."),
-        ({"gamma": float("inf")}, "`gamma` must be a non-negative number. Received: gamma=inf."),
-        ({"gamma": "2"}, "`gamma` must be a non-negative number. Received: gamma='2'."),
-        ({"gamma": None}, "`gamma` must be a non-negative number. Received: gamma=None."),
-        ({"class_weight": 0.25}, "`class_weight` must be a sequence with one number per class"),
-        ({"class_weight": []}, "`class_weight` must have one number per class"),
-        ({"class_weight": [1.0, -1.0]}, r"`class_weight\[1\]` must be a non-negative number"),
-        ({"class_weight": {"cat": 1.0}}, "`class_weight` must have class ids .* the key 'cat'"),
-        ({"class_weight": {0: float("nan")}}, r"`class_weight\[0\]` must be a non-negative number"),
+        ({"gamma": -1}, "gamma", "a non-negative number"),
+        ({"gamma": True}, "gamma", "a non-negative number"),
+        ({"gamma": float("nan")}, "gamma", "a non-negative number"),
+        ({"gamma": float("inf")}, "gamma", "a non-negative number"),
+        ({"gamma": "2"}, "gamma", "a non-negative number"),
+        ({"gamma": None}, "gamma", "a non-negative number"),
+        ({"class_weight": 0.25}, "class_weight", "a sequence with one number per class"),
+        ({"class_weight": []}, "class_weight", "at least two classes"),
+        ({"class_weight": [1.0]}, "class_weight", "at least two classes"),
+        ({"class_weight": [1.0, -1.0]}, "class_weight[1]", "a non-negative number"),
+        ({"class_weight": {0: float("nan")}}, "class_weight[0]", "a non-negative number"),
     ],
 )
-def test_row_18_arguments_are_validated(arguments, message):
-    with pytest.raises(ValueError, match=message):
+def test_row_18_arguments_are_validated(arguments, name, expected):
+    with invalid_argument(arguments, name, expected):
         FocalCrossentropy(**arguments)
-    with pytest.raises(ValueError, match=message):
+    with invalid_argument(arguments, name, expected):
         focal_crossentropy(IDS, LOGITS, **arguments)
     if "gamma" in arguments and arguments["gamma"] == -1:
         keras.losses.CategoricalFocalCrossentropy(gamma=-1)  # Keras: no word
@@ -50,7 +51,7 @@ def test_row_18_arguments_are_validated(arguments, message):
 def test_row_18_class_weights_must_match_the_classes():
     with pytest.raises(ValueError, match="`class_weight` must have one number per class"):
         FocalCrossentropy(from_logits=True, class_weight=[1.0, 2.0])(IDS, LOGITS)
-    with pytest.raises(ValueError, match="a weight for class 5, but `y_pred` has 5 classes"):
+    with pytest.raises(ValueError, match="`class_weight` has a number for class 5, but .* 0 to 4"):
         FocalCrossentropy(from_logits=True, class_weight={CLASSES: 2.0})(IDS, LOGITS)
 
 

@@ -1,16 +1,23 @@
 import backends
 import numpy as np
 import pytest
+from backends import invalid
 
 from keras_ce.losses import MarginRanking, margin_ranking
 
 
 @pytest.mark.parametrize("margin", [-0.1, True, "0.1", float("nan"), float("inf"), None, [0.1]])
 def test_row_18_arguments_are_validated(margin):
-    with pytest.raises(
-        ValueError, match="`margin` must be a non-negative number. Received: margin="
-    ):
+    with invalid("margin", "a non-negative number", value=margin):
         MarginRanking(margin)
+    with invalid("margin", "a non-negative number", value=margin):
+        margin_ranking([0], [[1.0, 2.0]], margin)
+
+
+@pytest.mark.parametrize("ignore_label", ["nan", "-1", True, float("nan"), float("inf"), [-1]])
+def test_row_18_the_label_to_ignore_is_validated(ignore_label):
+    with invalid("ignore_label", "a finite number", value=ignore_label):
+        MarginRanking(ignore_label=ignore_label)
 
 
 def test_row_9_two_scores_in_one_tensor():
@@ -52,8 +59,41 @@ def test_one_candidate_cannot_be_ranked():
 
 
 def test_relevance_must_be_finite():
-    with pytest.raises(ValueError, match=r"`y_true` must hold finite relevances.*\(1,\)"):
-        margin_ranking([[1.0, 0.0], [np.nan, 0.0]], [[1.0, 2.0], [3.0, 4.0]])
+    scores = [[1.0, 2.0], [3.0, 4.0]]
+    for value in (np.nan, np.inf, -np.inf):
+        with invalid("y_true", "finite relevances", position=(1, 1), value=value):
+            margin_ranking([[1.0, 0.0], [0.0, value]], scores)
+
+
+def test_an_index_that_is_none_says_where():
+    scores = [[1.0, 2.0], [3.0, 4.0]]
+    expected = "the index of the right candidate, an integer from 0 to 1"
+    with invalid("y_true", expected, fix="count from 0", position=(1,), value=2):
+        margin_ranking([0, 2], scores)
+    with invalid("y_true", expected, position=(1, 0), value=0.5):
+        margin_ranking([[0], [0.5]], scores)
+    with invalid("y_true", expected, fix="margin_ranking_loss", position=(0,), value=-1):
+        margin_ranking([-1, 1], scores)
+
+
+@pytest.mark.parametrize("mode", backends.MODES)
+def test_ignored_candidates_are_in_no_pair_and_ignored_lists_in_no_denominator(mode):
+    relevance = np.array([[2, -1, 0, 1], [-1] * 4, [0, 1, 1, -1]], "float32")
+    scores = np.array([[0.5, np.nan, 0.7, 0.6], [np.nan] * 4, [0.3, 0.1, 2.0, np.inf]], "float32")
+    loss = MarginRanking(0.1, ignore_label=-1)
+    value, slopes = backends.gradient(
+        lambda y_pred, y_true: loss(y_true, y_pred), scores, relevance, mode=mode
+    )
+    first = (0.3 + 0.2 + 0.2) / 3
+    third = 0.3 / 2
+    np.testing.assert_allclose(value, (first + third) / 2, rtol=1e-5)
+    expected = [[-2 / 3, 0, 2 / 3, 0], [0] * 4, [0.5, -0.5, 0, 0]]
+    np.testing.assert_allclose(slopes, np.array(expected) / 2, atol=1e-6)
+
+
+def test_only_relevances_can_be_ignored():
+    with pytest.raises(ValueError, match="`ignore_label` needs relevances .* ignore_label=-1"):
+        MarginRanking(ignore_label=-1)([0, 1], [[1.0, 2.0], [3.0, 4.0]])
 
 
 def test_agrees_with_torch():

@@ -4,6 +4,7 @@ import inspect
 import backends
 import numpy as np
 import pytest
+from backends import invalid
 
 from keras_ce.losses import (
     MultiLabelSoftmaxCrossentropy,
@@ -15,9 +16,12 @@ MODE = "jit" if backends.BACKEND == "jax" else "eager"  # the faster one
 gradient = functools.partial(backends.gradient, mode=MODE)
 
 
-def test_row_18_there_is_no_argument_to_get_wrong():
+def test_row_18_there_is_one_argument_to_get_wrong():
     parameters = inspect.signature(multi_label_softmax_crossentropy).parameters
-    assert list(parameters) == ["y_true", "y_pred"]
+    assert list(parameters) == ["y_true", "y_pred", "ignore_label"]
+    for wrong in ("-1", "NaN", True, float("inf"), [-1]):
+        with invalid("ignore_label", value=wrong):
+            MultiLabelSoftmaxCrossentropy(ignore_label=wrong)
     with pytest.raises(TypeError, match="from_logits"):
         MultiLabelSoftmaxCrossentropy(from_logits=True)
     with pytest.raises(ValueError, match="reduction"):
@@ -117,5 +121,27 @@ def test_row_15_labels_of_one_axis_match_a_column_without_broadcasting():
 
 
 def test_class_ids_get_a_hint():
-    with pytest.raises(ValueError, match=r"Received: 2 at position \(0, 1\).*softmax loss"):
+    with invalid("y_true", "from 0 to 1", fix="softmax loss", position=(0, 1), value=2):
         multi_label_softmax_crossentropy([[0, 2]], [[0.5, 0.5]])
+    with invalid("y_true", "from 0 to 1", fix="softmax loss", position=(1,), value=2):
+        multi_label_softmax_crossentropy([0, 2], [[0.5], [0.5]])
+
+
+@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("ignore_label", [-1, "nan"])
+def test_ignored_entries_leave_both_sums_and_ignored_rows_the_denominator(ignore_label, mode):
+    missing = float(ignore_label)
+    labels = np.array([[1, missing, 0], [missing] * 3, [0, 0, 1]], "float32")
+    logits = np.array([[0.3, np.nan, -1.0], [np.nan] * 3, [2.0, -1.0, 0.5]], "float32")
+    loss = MultiLabelSoftmaxCrossentropy(ignore_label=ignore_label)
+    value, slopes = backends.gradient(
+        lambda y_pred, y_true: loss(y_true, y_pred), logits, labels, mode=mode
+    )
+    first = np.log1p(np.exp(-1.0)) + np.log1p(np.exp(-0.3))
+    third = np.log1p(np.exp(2.0) + np.exp(-1.0)) + np.log1p(np.exp(-0.5))
+    np.testing.assert_allclose(value, (first + third) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        slopes[0], [-0.5 / (1 + np.exp(0.3)), 0, 0.5 / (1 + np.exp(1.0))], rtol=1e-5
+    )
+    np.testing.assert_array_equal(slopes[1], 0)
+    assert np.all(slopes[2] != 0)

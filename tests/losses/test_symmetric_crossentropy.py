@@ -4,6 +4,7 @@ import backends
 import cases
 import numpy as np
 import pytest
+from backends import invalid
 from cases import BATCH, CLASSES, TIME
 
 from keras_ce.losses import (
@@ -22,10 +23,9 @@ gradient = functools.partial(backends.gradient, mode=MODE)
 @pytest.mark.parametrize("name", ["alpha", "beta"])
 @pytest.mark.parametrize("value", [-0.1, True, float("nan"), float("inf"), "1", None])
 def test_row_18_arguments_are_validated(name, value):
-    message = f"`{name}` must be a non-negative number. Received: {name}={value!r}."
-    with pytest.raises(ValueError, match=message):
+    with invalid(name, "a non-negative number", value=value):
         SymmetricCrossentropy(**{name: value})
-    with pytest.raises(ValueError, match=message):
+    with invalid(name, "a non-negative number", value=value):
         symmetric_crossentropy(IDS, LOGITS, **{name: value})
 
 

@@ -21,6 +21,9 @@ ELEMENTS_OF_A_PIECE = 2**20
 ELEMENTS_OF_A_COMPILED_PIECE = 2**18
 """1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 
+SMALL_ENOUGH_FOR_NUMPY = 2**16
+"""Up to here NumPy looks at values in less time than an operation takes to start."""
+
 
 # --- values and derivatives ---
 
@@ -33,6 +36,17 @@ def any_true(flags: Tensor) -> bool | None:
         return bool(jnp.any(flags))  # Inside a bare gradient there still are values.
     except jax.errors.ConcretizationTypeError:
         return None
+
+
+def all_within(values: Tensor, low: float, high: float) -> bool | None:
+    """Whether all entries lie from `low` to `high`; None where there are no values."""
+    if isinstance(values, jax.core.Tracer):
+        found = any_true(~((values >= low) & (values <= high)))
+        return None if found is None else not found
+    if values.size > SMALL_ENOUGH_FOR_NUMPY:
+        return bool(((values >= low) & (values <= high)).all())
+    array = np.asarray(values)
+    return not array.size or bool(low <= array.min() and array.max() <= high)
 
 
 def has_values(flags: Tensor) -> bool:
@@ -50,6 +64,44 @@ class Constant:
     def tensor(self, like: Tensor) -> Tensor:
         """The tensor beside another."""
         return self._values
+
+
+exp, log, log1p, where, absolute = jnp.exp, jnp.log, jnp.log1p, jnp.where, jnp.abs
+
+
+def is_float(values: Any) -> bool:
+    """Whether a value is a tensor of this backend in float32 or wider."""
+    return isinstance(values, jax.Array) and values.dtype in (jnp.float32, jnp.float64)
+
+
+def carries_nothing(values: Any) -> bool:
+    """Whether it is sure that no layer has attached anything to a tensor: never."""
+    return False
+
+
+def index(ids: Tensor) -> Tensor:
+    """Integers in the type in which operations take them as indices."""
+    return ids
+
+
+def column(values: Tensor) -> Tensor:
+    """From (N,) to (N, 1)."""
+    return jnp.expand_dims(values, -1)
+
+
+def flat(values: Tensor) -> Tensor:
+    """From (N, 1) to (N,)."""
+    return jnp.squeeze(values, -1)
+
+
+def zero(like: Tensor) -> Tensor | float:
+    """What `with_label_entry` takes as a zero; `like` is (N, 1)."""
+    return 0.0
+
+
+def row_sum(rows: Tensor) -> Tensor:
+    """The sum of each row: (..., C) to (..., 1)."""
+    return rows.sum(-1, keepdims=True)
 
 
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
@@ -164,16 +216,13 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
 
 
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
-    """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
-
-    A row without such an entry stays as it is.
-    """
+    """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1)."""
     return jnp.where(jnp.arange(rows.shape[-1], dtype=ids.dtype) == ids[:, None], values, rows)
 
 
-def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n that has one."""
-    return with_label_entry(rows, ids, jnp.zeros((), rows.dtype))
+def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """The same for rows of which some have no such entry: they stay as they are."""
+    return with_label_entry(rows, ids, values)
 
 
 def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ ELEMENTS_OF_A_PIECE = 2**20
 ELEMENTS_OF_A_COMPILED_PIECE = 2**18
 """1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 
+SMALL_ENOUGH_FOR_NUMPY = 2**16
+"""Up to here NumPy looks at values in less time than an operation takes to start."""
+
 
 # --- values and derivatives ---
 
@@ -30,6 +33,16 @@ def any_true(flags: Tensor) -> bool | None:
     if isinstance(flags, keras.KerasTensor) or tf.is_symbolic_tensor(flags):
         return None
     return bool(tf.reduce_any(flags).numpy())
+
+
+def all_within(values: Tensor, low: float, high: float) -> bool | None:
+    """Whether all entries lie from `low` to `high`; None where there are no values."""
+    if isinstance(values, keras.KerasTensor) or tf.is_symbolic_tensor(values):
+        return None
+    array = values.numpy()
+    if array.size > SMALL_ENOUGH_FOR_NUMPY:
+        return bool(tf.reduce_all((values >= low) & (values <= high)))
+    return not array.size or bool(low <= array.min() and array.max() <= high)
 
 
 def has_values(flags: Tensor) -> bool:
@@ -47,6 +60,45 @@ class Constant:
     def tensor(self, like: Tensor) -> Tensor:
         """The tensor beside another."""
         return self._values
+
+
+exp, log, log1p, where = tf.exp, tf.math.log, tf.math.log1p, tf.where
+absolute = tf.abs
+
+
+def is_float(values: Any) -> bool:
+    """Whether a value is a tensor of this backend in float32 or wider."""
+    return isinstance(values, tf.Tensor) and values.dtype in (tf.float32, tf.float64)
+
+
+def carries_nothing(values: Any) -> bool:
+    """Whether it is sure that no layer has attached anything, such as a mask, to a tensor."""
+    return tf.executing_eagerly() and not vars(values)
+
+
+def index(ids: Tensor) -> Tensor:
+    """Integers in the type in which operations take them as indices."""
+    return ids
+
+
+def column(values: Tensor) -> Tensor:
+    """From (N,) to (N, 1)."""
+    return tf.expand_dims(values, -1)
+
+
+def flat(values: Tensor) -> Tensor:
+    """From (N, 1) to (N,)."""
+    return tf.squeeze(values, -1)
+
+
+def zero(like: Tensor) -> Tensor | float:
+    """What `with_label_entry` takes as a zero; `like` is (N, 1)."""
+    return 0.0
+
+
+def row_sum(rows: Tensor) -> Tensor:
+    """The sum of each row: (..., C) to (..., 1)."""
+    return tf.reduce_sum(rows, -1, keepdims=True)
 
 
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
@@ -200,16 +252,13 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
 
 
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
-    """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
-
-    A row without such an entry stays as it is.
-    """
+    """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1)."""
     return tf.where(tf.range(tf.shape(rows)[-1]) == ids[:, None], values, rows)
 
 
-def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n that has one."""
-    return with_label_entry(rows, ids, tf.zeros((), rows.dtype))
+def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """The same for rows of which some have no such entry: they stay as they are."""
+    return with_label_entry(rows, ids, values)
 
 
 def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:

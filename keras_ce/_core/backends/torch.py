@@ -40,6 +40,23 @@ def any_true(flags: Tensor) -> bool | None:
         raise
 
 
+def all_within(values: Tensor, low: float, high: float) -> bool | None:
+    """Whether all entries lie from `low` to `high`; None where there are no values."""
+    if values.is_meta or torch.compiler.is_compiling():
+        return None
+    if not values.numel():
+        return True
+    if values.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        values = values.to(torch.int64)
+    try:
+        smallest, largest = torch.aminmax(values.detach())
+        return low <= smallest.item() and largest.item() <= high
+    except RuntimeError as error:  # vmap has no exception of its own
+        if "vmap" in str(error):
+            return None
+        raise
+
+
 def has_values(flags: Tensor) -> bool:
     """Whether the entries of a tensor can be read, and not only whether one is true."""
     try:
@@ -61,6 +78,44 @@ class Constant:
         if like.device not in self._tensors:
             self._tensors[like.device] = torch.tensor(self._values, device=like.device)
         return self._tensors[like.device]
+
+
+exp, log, log1p, where, absolute = torch.exp, torch.log, torch.log1p, torch.where, torch.abs
+
+
+def is_float(values: Any) -> bool:
+    """Whether a value is a tensor of this backend in float32 or wider."""
+    return isinstance(values, torch.Tensor) and values.dtype in (torch.float32, torch.float64)
+
+
+def carries_nothing(values: Any) -> bool:
+    """Whether it is sure that no layer has attached anything, such as a mask, to a tensor."""
+    return not vars(values)
+
+
+def index(ids: Tensor) -> Tensor:
+    """Integers in the type in which operations take them as indices."""
+    return ids.to(torch.int64)
+
+
+def column(values: Tensor) -> Tensor:
+    """From (N,) to (N, 1)."""
+    return values.unsqueeze(-1)
+
+
+def flat(values: Tensor) -> Tensor:
+    """From (N, 1) to (N,)."""
+    return values.squeeze(-1)
+
+
+def zero(like: Tensor) -> Tensor | float:
+    """What `with_label_entry` takes as a zero; `like` is (N, 1)."""
+    return torch.zeros_like(like)
+
+
+def row_sum(rows: Tensor) -> Tensor:
+    """The sum of each row: (..., C) to (..., 1)."""
+    return rows.sum(-1, keepdim=True)
 
 
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
@@ -164,9 +219,9 @@ def smallest(rows: Tensor) -> Tensor:
 
 
 def top(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
+    """The largest entry (N, 1) of each row (N, C), and where it stands (N,)."""
     ids = _argmax(rows)
-    return rows.gather(-1, ids[:, None]), ids.to(torch.int32)
+    return rows.gather(-1, ids[:, None]), ids
 
 
 def _argmax(rows: Tensor) -> Tensor:
@@ -203,30 +258,27 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
 
-    A row without such an entry stays as it is. `rows` may be overwritten, as above.
-    """
-    number = torch.arange(rows.shape[0], device=rows.device)
-    inside = ids.clip(0, rows.shape[-1] - 1)
-    values = torch.where((inside == ids)[:, None], values, label_entry(rows, inside))
-    # Autograd records this line only for second derivatives, and needs the old values then.
-    put = rows.index_put if _records() else rows.index_put_
-    return put((number, inside.to(torch.int64)), values[:, 0])
-
-
-def without_label_entry(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) of finite numbers with 0 at entry `ids[n]` of each row n that has one.
-
     `rows` may be overwritten, as above.
     """
-    return with_label_entry(rows, ids, torch.zeros_like(rows[:, :1]))
+    ids = ids[:, None].to(torch.int64)
+    # Autograd records this line only for second derivatives, and needs the old values then.
+    return rows.scatter(-1, ids, values) if _records() else rows.scatter_(-1, ids, values)
+
+
+def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """The same for rows of which some have no such entry: they stay as they are."""
+    inside = ids.clip(0, rows.shape[-1] - 1)
+    values = torch.where((inside == ids)[:, None], values, label_entry(rows, inside))
+    return with_label_entry(rows, inside, values)
 
 
 def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
     """`rows` (N, C) minus 1 at entry `ids[n]` of each row n. They may be overwritten, as above."""
-    number = torch.arange(rows.shape[0], device=rows.device)
-    put = rows.index_put if _records() else rows.index_put_
-    minus_one = -torch.ones_like(rows[:, 0])
-    return put((number, ids.to(torch.int64)), minus_one, accumulate=True)
+    ids = ids[:, None].to(torch.int64)
+    minus_one = rows.new_full((), -1).expand(ids.shape)
+    if _records():
+        return rows.scatter_add(-1, ids, minus_one)
+    return rows.scatter_add_(-1, ids, minus_one)
 
 
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
