@@ -6,7 +6,7 @@ import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, MODES, QUICK, QUICK_MODE
+from backends import BACKEND, COMPILED_MODES, MODES, QUICK, QUICK_MODE, invalid
 from cases import BATCH, CASES, CLASSES, LOGITS_ONLY, SHAPE, SIGMOID, TIME, gradient_of
 from keras import ops
 
@@ -322,10 +322,12 @@ class TestIds:
     def test_row_3_ids_out_of_range_raise(self, case, label):
         labels = case.y_true.astype("int64")
         labels[2, 1] = label
-        with pytest.raises(ValueError, match=rf"`y_true`.*Received: {label} at position \(2, 1\)"):
+        with invalid("y_true", position=(2, 1), value=label):
             case.function(labels, case.y_pred)
+        with invalid("y_true", position=(2, 1, 0), value=label):
+            case.function(labels[..., None], case.y_pred)
         if -(2**31) <= label < 2**31 or BACKEND != "jax":
-            with pytest.raises(ValueError, match=r"`y_true`.*at position \(2, 1\)"):
+            with invalid("y_true", position=(2, 1), value=label):
                 case.make()(ops.convert_to_tensor(labels), case.y_pred)
 
     @pytest.mark.parametrize("label", [1.5, float("nan"), float("inf"), 1e10])
@@ -333,7 +335,7 @@ class TestIds:
         labels = case.y_true.astype("float32")
         labels[3, 0] = label
         for given in (labels, ops.convert_to_tensor(labels)):
-            with pytest.raises(ValueError, match=r"`y_true` must hold class ids.*\(3, 0\)"):
+            with invalid("y_true", "integer", position=(3, 0), value=np.float32(label)):
                 case.function(given, case.y_pred)
 
 
@@ -341,36 +343,39 @@ class TestIds:
 
 
 def with_one_invalid_position(case):
-    """Labels and predictions of the case, the label or the probability at (1, 2) invalid."""
+    """Labels and predictions of the case, invalid at position 2 of each row.
+
+    And the argument, where in a row of it the first invalid value stands, and the value.
+    """
     labels = case.y_true.copy()
     labels = labels.astype("float32") if not case.has_ids else labels
     if case.has_ids:
-        yield np.where(np.arange(TIME) == 2, CLASSES, labels).astype("int32"), case.y_pred
-        negative = labels.copy()
-        negative[:, 2] = -3
-        yield negative, case.y_pred
+        for value in (CLASSES, -3):
+            wrong = labels.copy()
+            wrong[:, 2] = value
+            yield wrong, case.y_pred, ("y_true", (2,), value)
     else:
         values = [np.nan, np.inf]
         values += [] if case.loss == "MarginRanking" else [-0.5]
         values += [1.5] if case.loss in SIGMOID else []
         for value in values:
-            invalid = labels.copy()
-            invalid[:, 2, -1] = value
-            yield invalid, case.y_pred
+            wrong = labels.copy()
+            wrong[:, 2, -1] = value
+            yield wrong, case.y_pred, ("y_true", (2, labels.shape[-1] - 1), value)
     if not case.takes_logits:
         for value in (-0.1, 1.1, np.nan, np.inf):
-            invalid = case.y_pred.copy()
-            invalid[:, 2, 3] = value
-            yield labels, invalid
+            wrong = case.y_pred.copy()
+            wrong[:, 2, 3] = value
+            yield labels, wrong, ("y_pred", (2, 3), np.float32(value))
         if case.loss not in SIGMOID:
             zeros = case.y_pred.copy()
             zeros[:, 2] = 0
-            yield labels, zeros
+            yield labels, zeros, ("y_pred", (2, 0), 0)
 
 
 def check_nan_without_gradient(case, mode):
     run = gradient_of(case, mode)
-    for labels, y_pred in with_one_invalid_position(case):
+    for labels, y_pred, _ in with_one_invalid_position(case):
         values, slopes = run(y_pred, labels)
         assert np.all(np.isnan(values[:, 2]))
         assert np.all(slopes[:, 2] == 0)
@@ -381,9 +386,14 @@ def check_nan_without_gradient(case, mode):
 @each_input
 class TestInvalidValues:
     def test_raise_in_eager_execution(self, case):
-        for labels, y_pred in with_one_invalid_position(case):
-            with pytest.raises(ValueError, match=r"`y_(true|pred)` must.*at position \(0, 2"):
-                case.make()(labels, y_pred)
+        for labels, y_pred, (argument, place, value) in with_one_invalid_position(case):
+            with invalid(argument, position=(0, *place), value=value):
+                case.function(labels, y_pred)
+            tensors = ops.convert_to_tensor(labels), ops.convert_to_tensor(y_pred)
+            # What has no weight is not looked at.
+            for given in ((labels, y_pred), tensors):
+                with invalid(argument, position=(1, *place), value=value):
+                    case.make()(*given, np.array([0, 1, 1, 1], "float32"))
 
     @every_compiled_mode
     def test_row_3_are_nan_without_gradient_when_compiled(self, case, mode):
@@ -399,7 +409,7 @@ class TestInvalidValues:
         weights = np.ones((BATCH, TIME), "float32")
         weights[:, 2] = 0
         run = backends.gradient_of(lambda y_pred, y_true: loss(y_true, y_pred, weights), mode)
-        for labels, _ in with_one_invalid_position(case):
+        for labels, _, _ in with_one_invalid_position(case):
             y_pred = case.y_pred.copy()
             y_pred[:, 2] = np.nan
             value, slopes = run(y_pred, labels)

@@ -104,28 +104,41 @@ def in_batch(similarities, ids, temperature=0.05):
     return ops.log(ops.sum(remain * ops.exp(z - peak), -1)) - ops.diagonal(z - peak)
 
 
+def without_ignored(y, ignore_label):
+    """1 for labels that count and 0 for others, and the labels with a 0 for those others."""
+    if ignore_label is None:
+        return ops.ones_like(y), y
+    is_kept = ops.logical_not(ops.isnan(y)) if ignore_label == "nan" else y != ignore_label
+    return ops.cast(is_kept, y.dtype), ops.where(is_kept, y, ops.zeros_like(y))
+
+
 def weighted_sigmoid(z, y, pos_weight=1.0, label_smoothing=0.0, ignore_label=None):
     weight = ops.cast(np.array(pos_weight), z.dtype)
-    counts = ops.ones_like(z) if ignore_label is None else ops.cast(y != ignore_label, z.dtype)
+    counts, y = without_ignored(y, ignore_label)
     y = y * (1 - label_smoothing) + label_smoothing / 2
     losses = weight * y * ops.softplus(-z) + (1 - y) * ops.softplus(z)
     return ops.sum(counts * losses, -1) / ops.maximum(ops.sum(counts, -1), 1)
 
 
-def asymmetric(z, y, gamma_positive=0.0, gamma_negative=4.0, clip=0.05):
+def asymmetric(z, y, gamma_positive=0.0, gamma_negative=4.0, clip=0.05, ignore_label=None):
+    counts, y = without_ignored(y, ignore_label)
     p = ops.sigmoid(z)
     m = ops.relu(p - clip)
     positive = y * (1 - p) ** gamma_positive * -ops.log(p)
-    return ops.sum(positive + (1 - y) * m**gamma_negative * -ops.log(1 - m), -1) / CLASSES
+    losses = positive + (1 - y) * m**gamma_negative * -ops.log(1 - m)
+    return ops.sum(counts * losses, -1) / ops.maximum(ops.sum(counts, -1), 1)
 
 
-def multi_label_softmax(s, y):
-    absent = ops.log(1 + ops.sum((1 - y) * ops.exp(s), -1))
-    return absent + ops.log(1 + ops.sum(y * ops.exp(-s), -1))
+def multi_label_softmax(s, y, ignore_label=None):
+    counts, y = without_ignored(y, ignore_label)
+    absent = ops.log(1 + ops.sum(counts * (1 - y) * ops.exp(s), -1))
+    return absent + ops.log(1 + ops.sum(counts * y * ops.exp(-s), -1))
 
 
-def margin_ranking(s, relevance, margin=0.1):
+def margin_ranking(s, relevance, margin=0.1, ignore_label=None):
+    counts, _ = without_ignored(relevance, ignore_label)
     is_pair = ops.cast(relevance[..., :, None] > relevance[..., None, :], s.dtype)
+    is_pair = is_pair * counts[..., :, None] * counts[..., None, :]
     hinges = ops.relu(margin - (s[..., :, None] - s[..., None, :]))
     return ops.sum(is_pair * hinges, (-2, -1)) / ops.maximum(ops.sum(is_pair, (-2, -1)), 1)
 
@@ -146,6 +159,13 @@ def rows(generator):
     labels = generator.uniform(0, 1, size=(ROWS, CLASSES))
     labels[:, 0], labels[:, 1] = 0, 1
     return generator.permuted(labels, axis=-1)
+
+
+def rows_with_gaps(generator):
+    """The same with a NaN in each row but one."""
+    labels = rows(generator)
+    labels[np.arange(1, ROWS), generator.integers(0, CLASSES, size=ROWS - 1)] = np.nan
+    return labels
 
 
 def one_hot(generator):
@@ -174,7 +194,7 @@ CASES = [
         "GroupedSoftmaxCrossentropy",
         grouped,
         rows,
-        {"group_sizes": [1, 2, 2], "label_smoothing": 0.2},
+        {"group_sizes": [3, 2], "label_smoothing": 0.2},
     ),
     ("LogitAdjustedCrossentropy", logit_adjusted, rows, {"class_prior": COUNTS}),
     (
@@ -200,6 +220,12 @@ CASES = [
         rows,
         {"pos_weight": [1.0, 2.0, 0.5, 4.0, 3.0], "label_smoothing": 0.1, "ignore_label": 1.0},
     ),
+    (
+        "WeightedSigmoidCrossentropy",
+        weighted_sigmoid,
+        rows_with_gaps,
+        {"label_smoothing": 0.1, "ignore_label": "nan"},
+    ),
     ("AsymmetricSigmoidCrossentropy", asymmetric, rows, {}),
     (
         "AsymmetricSigmoidCrossentropy",
@@ -208,9 +234,14 @@ CASES = [
         {"gamma_positive": 1.5, "gamma_negative": 3.0, "clip": 0.2},
     ),
     ("AsymmetricSigmoidCrossentropy", asymmetric, rows, {"gamma_negative": 0.0, "clip": 0.0}),
+    ("AsymmetricSigmoidCrossentropy", asymmetric, rows, {"ignore_label": 0.0}),
+    ("AsymmetricSigmoidCrossentropy", asymmetric, rows_with_gaps, {"ignore_label": "nan"}),
     ("MultiLabelSoftmaxCrossentropy", multi_label_softmax, rows, {}),
+    ("MultiLabelSoftmaxCrossentropy", multi_label_softmax, rows, {"ignore_label": 1.0}),
+    ("MultiLabelSoftmaxCrossentropy", multi_label_softmax, rows_with_gaps, {"ignore_label": "nan"}),
     ("MarginRanking", margin_ranking, relevances, {}),
     ("MarginRanking", margin_ranking, one_hot, {"margin": 1.5}),
+    ("MarginRanking", margin_ranking, relevances, {"margin": 1.5, "ignore_label": -1.0}),
 ]
 every_case = pytest.mark.parametrize(
     ("loss", "definition", "labels", "arguments"),

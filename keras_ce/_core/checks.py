@@ -55,16 +55,23 @@ class InvalidValuesError(ValueError):
         self.position = position
         self.fix = fix
         if position is None:
-            received = f"must be {expected}. Received: {argument}={value!r}."
+            received = f"must be {expected}. Received: {argument}={_shown(value)}."
         else:
-            shown = f"{value:g}" if isinstance(value, float) else value
-            received = f"must hold {expected}. Received: {shown} at position {position}."
+            received = f"must hold {expected}. Received: {_shown(value)} at position {position}."
         super().__init__(" ".join(filter(None, [f"`{argument}` {received}", fix])))
 
     def __reduce__(self) -> Any:
         """How to copy it: by its fields, not by its sentence."""
         fields = self.argument, self.value, self.expected, self.position, self.fix
         return type(self), fields
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: short, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 1024:
+        return f"an integer of {value.bit_length()} bits"
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
 
 
 # --- values of labels and predictions ---
@@ -166,6 +173,8 @@ def arguments(**checks: Check) -> Callable[[Function], Function]:
 
         @functools.wraps(function)
         def checked(y_true: Any, y_pred: Any, *given: Any, **named: Any) -> Any:
+            if len(given) > len(names):
+                return function(y_true, y_pred, *given, **named)  # Python says what is wrong.
             for name in names:
                 if not given or name in named:  # Given twice, Python says so below.
                     break

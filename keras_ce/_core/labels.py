@@ -251,6 +251,9 @@ def exclusive(
     y_pred = zero_where(given.is_exempt, y_pred)
     if not from_logits:
         y_pred = probabilities(y_pred, given, own_axis)
+    if y_pred.shape[-1] is None:  # One class is no error that can be raised now.
+        is_one = ops.broadcast_to(num_classes < 2, given.positions)
+        given.is_invalid = either(given.is_invalid, unless(given.is_exempt, is_one))
     given.y_pred = as_rows(y_pred, num_classes)
     return given
 
@@ -366,20 +369,23 @@ def look_at_rows(rows: Tensor, own_labels: Any, given: Given, axis: int) -> Tens
     Returns None where all rows are known to be right; else which are not, for which the formulas
     need not wait: they judge the rows on their way.
     """
-    if given.is_exempt is None and checks.all_within(rows, 0, float(np.finfo("float32").max)):
+    most = float(np.finfo("float32").max) / (rows.shape[-1] or 1)  # for the sum to be finite, too
+    if given.is_exempt is None and checks.all_within(rows, 0, most):
         return None
     smallest = ops.squeeze(backend.smallest(rows), -1)
     is_right = ops.logical_and(smallest >= 0, ops.isfinite(ops.sum(rows, -1)))
     is_invalid = unless(given.is_exempt, ops.logical_not(is_right))
     found = checks.any_true(is_invalid)
     if found:
-        position, value = first_entry(
-            own_labels, lambda at: np.isfinite(at) & (at >= 0), given.is_exempt, axis
-        )
+        position = checks.first(is_invalid)
+        row = checks.to_numpy(rows)[position]
+        is_wrong = ~(np.isfinite(row) & (row >= 0))
+        index = int(np.argmax(is_wrong if is_wrong.any() else row))
+        position = (*position[:axis], index, *position[axis:]) if axis >= 0 else (*position, index)
         raise InvalidValuesError(
             "y_true",
-            value,
-            "finite numbers >= 0 in dense label rows",
+            own_value(own_labels, position),
+            "finite numbers >= 0 of a finite sum in dense label rows",
             position,
             "Correct the labels, or give the row `sample_weight` 0.",
         )

@@ -1,6 +1,6 @@
 """Arguments with a number for each class: checked once, and made a tensor once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -74,13 +74,17 @@ class PerClass:
 
 
 def per_class(
-    *, minimum: float = 0.0, above: float | None = None, missing: float | None = None
+    *,
+    minimum: float = 0.0,
+    above: float | None = None,
+    missing: float | None = None,
+    least: int = 2,
 ) -> Check:
     """A number for each class, as `PerClass`.
 
     A sequence has one for each class in turn. What has labels of its own, such as a dict, a
     Counter or a pandas Series, is taken by them: they are class ids, and `missing` stands for ids
-    that it does not have; None forbids that.
+    that it does not have; None forbids that. `least` is the smallest number of classes.
     """
     entry = number(above=above) if above is not None else number(minimum=minimum)
 
@@ -88,16 +92,20 @@ def per_class(
         if isinstance(value, PerClass):
             return value
         if callable(getattr(value, "items", None)):
-            return PerClass(name, _by_class_id(name, value.items(), entry, missing), missing or 0)
-        is_sequence = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
+            values = _by_class_id(name, value, entry, missing)
+            if missing is None and len(values) < least:
+                raise InvalidValuesError(name, value, f"one number for each of {least} classes")
+            return PerClass(name, values, missing or 0)
+        is_sequence = hasattr(value, "__getitem__") and not isinstance(value, (str, bytes))
         if not is_sequence or len(getattr(value, "shape", (1,))) != 1:
             raise InvalidValuesError(name, value, "a sequence with one number per class")
-        if len(value) < 2:
-            raise InvalidValuesError(name, value, "one number per class, of at least two classes")
+        if len(value) < least:
+            number_of = "two classes" if least == 2 else "one class"
+            raise InvalidValuesError(name, value, f"one number per class, of at least {number_of}")
         if hasattr(value, "dtype"):
             values = to_numpy(value)
         else:
-            values = np.array(value, "float64" if set(map(type, value)) <= {int, float} else "O")
+            values = np.array(value, None if set(map(type, value)) <= {int, float} else "O")
         is_right = values.dtype.kind in "iuf" and np.isfinite(values).all()
         if not is_right or (values.min() <= above if above is not None else values.min() < minimum):
             values = np.array([entry(f"{name}[{at}]", item) for at, item in enumerate(values)])
@@ -117,7 +125,7 @@ def distribution(name: str, value: Any) -> PerClass:
 
 def number_or_per_class(*, above: float, missing: float) -> Check:
     """A number, or one for each class."""
-    one, many = number(above=above), per_class(above=above, missing=missing)
+    one, many = number(above=above), per_class(above=above, missing=missing, least=1)
 
     def check(name: str, value: Any) -> float | PerClass:
         if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
@@ -142,18 +150,18 @@ def plain(value: Any) -> Any:
 
 
 def _by_class_id(
-    name: str, items: Iterable[tuple[Any, Any]], entry: Check, missing: float | None
+    name: str, given: Any, entry: Check, missing: float | None
 ) -> dict[int, float] | Array:
     numbers_of: dict[int, float] = {}
-    for key, value in items:
+    for key, value in given.items():
         class_id = _class_id_of(key)
         if class_id is None:
             raise InvalidValuesError(
-                name, key, "given by class ids, integers >= 0", fix="Number the classes from 0."
+                name, given, "given by class ids, integers >= 0", fix=f"The key {key!r} is none."
             )
         if class_id in numbers_of:
             raise InvalidValuesError(
-                name, key, "given once for each class", fix=f"Class {class_id} has two numbers."
+                name, given, "given once for each class", fix=f"Class {class_id} has two numbers."
             )
         numbers_of[class_id] = entry(f"{name}[{key!r}]", value)
     if missing is not None:
@@ -162,7 +170,7 @@ def _by_class_id(
     if absent:
         raise InvalidValuesError(
             name,
-            sorted(numbers_of),
+            given,
             "given for every class",
             fix=f"Class {absent[0]} has no number: count its examples, or leave the class out.",
         )

@@ -176,10 +176,11 @@ def keras_mask(y_pred: Any, positions: list[int | None]) -> Tensor | None:
     """
     if not ops.is_tensor(y_pred) or backend.carries_nothing(y_pred):
         return None
-    mask = _probe(ops.ones((1,) * len(positions)), y_pred)
+    ones = ops.ones((1,) * len(positions))
+    mask = _probe(ones, y_pred)
+    if mask is ones:
+        return None
     shape = list(mask.shape)
-    if all(size == 1 for size in shape) and any(size != 1 for size in positions):
-        return None  # The ones came back as they were.
     require_mask_of_positions(shape, positions)
     return ops.cast(mask, "bool")
 

@@ -12,6 +12,8 @@ from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
     PROBABILITY_TOLERANCE,
     Given,
+    as_dtype,
+    as_rows,
     either,
     first_entry,
     fits,
@@ -21,11 +23,10 @@ from keras_ce._core.labels import (
     own_position,
     shape_of,
     tensor,
-    unless,
     unmarked,
     zero_where,
 )
-from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped, weighted
+from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped, last_axis_size
 
 Tensor = Any
 
@@ -61,12 +62,15 @@ class Independent(Given):
 
     def settle_mean(self, losses: Tensor) -> Tensor:
         """The losses of the positions, from those of the entries (..., C) that count."""
+        if self.is_kept is not None:
+            losses = backend.where(self.is_kept, losses, 0.0)
+        return self.settle(ops.sum(losses, -1) / self.counts())
+
+    def counts(self) -> Tensor | float:
+        """How many entries of each position count: at least 1."""
         if self.is_kept is None:
-            size = losses.shape[-1] or ops.cast(ops.shape(losses)[-1], losses.dtype)
-            return self.settle(ops.sum(losses, -1) / size)
-        number = ops.sum(ops.cast(self.is_kept, losses.dtype), -1)
-        total = ops.sum(ops.where(self.is_kept, losses, ops.zeros_like(losses)), -1)
-        return self.settle(total / ops.maximum(number, 1))
+            return last_axis_size(self.y_pred)
+        return ops.maximum(ops.sum(ops.cast(self.is_kept, self.y_pred.dtype), -1), 1)
 
 
 def independent(
@@ -75,7 +79,8 @@ def independent(
     """The record of a loss of independent entries."""
     y_true, marked = unmarked(y_true)
     y_pred = float_tensor("y_pred", y_pred)
-    labels = ops.cast(_as_predictions("y_true", tensor("y_true", y_true), y_pred), y_pred.dtype)
+    labels = _as_predictions("y_true", tensor("y_true", y_true), y_pred)
+    labels = as_dtype(labels, y_pred)
     given = Independent(y_pred, marked, marked.is_exempt, from_logits=from_logits)
     if ignore_label is not None:
         is_kept = ops.logical_not(
@@ -88,10 +93,9 @@ def independent(
         labels = ops.where(is_kept, labels, ops.zeros_like(labels))
         y_pred = ops.where(is_kept, y_pred, ops.zeros_like(y_pred))
     y_pred = zero_where(given.is_exempt, y_pred)
-    is_right = ops.logical_and(labels >= 0, labels <= 1)
-    is_invalid = unless(given.is_exempt, ops.logical_not(ops.all(is_right, -1)))
-    found = checks.any_true(is_invalid)
-    if found:
+    labels = zero_where(given.is_exempt, labels)
+    are_right = checks.all_within(labels, 0, 1)
+    if are_right is False:
         position, value = first_entry(labels, lambda at: (at >= 0) & (at <= 1), given.is_exempt)
         raise InvalidValuesError(
             "y_true",
@@ -101,70 +105,96 @@ def independent(
             "For class ids use a softmax loss; for labels to leave out use `ignore_label` or "
             "`sample_weight` 0.",
         )
-    if found is None:
-        given.is_invalid = is_invalid
-        labels = ops.where(is_right, labels, ops.zeros_like(labels))
-    given.labels = zero_where(given.is_exempt, labels)
+    if are_right is None:
+        is_right = ops.logical_and(labels >= 0, labels <= 1)
+        given.is_invalid = ops.logical_not(ops.all(is_right, -1))
+        labels = backend.where(is_right, labels, 0.0)
+    given.labels = labels
     if not from_logits:
-        is_right = ops.logical_and(
-            y_pred >= -PROBABILITY_TOLERANCE, y_pred <= 1 + PROBABILITY_TOLERANCE
-        )
-        is_invalid = ops.logical_not(ops.all(is_right, -1))
-        found = checks.any_true(is_invalid)
-        if found:
-            position, value = first_entry(y_pred, may_be_probabilities, None)
-            raise not_a_probability(position, value)
-        if found is None:
+        low, high = -PROBABILITY_TOLERANCE, 1 + PROBABILITY_TOLERANCE
+        are_right = checks.all_within(y_pred, low, high)
+        if are_right is False:
+            raise not_a_probability(*first_entry(y_pred, may_be_probabilities, None))
+        if are_right is None:
+            is_right = ops.logical_and(y_pred >= low, y_pred <= high)
+            is_invalid = ops.logical_not(ops.all(is_right, -1))
             given.is_invalid = either(given.is_invalid, is_invalid)
         y_pred = clamped(y_pred)
     given.y_pred = y_pred
     return given
 
 
-def crossentropy(y_pred: Tensor, yes: Tensor, no: Tensor, *, from_logits: bool) -> Tensor:
-    """-yes log p - no log(1 - p) of each entry, in nats.
+def mean_crossentropy(
+    given: Independent, pos_weight: Tensor | float = 1.0, label_smoothing: float = 0.0
+) -> Tensor:
+    """The mean over the entries of -(w y log p + (1 - y) log(1 - p)), in nats: (..., C) to (...).
 
     Args:
-        y_pred: logits, or clamped probabilities p, of any shape.
-        yes: the mass >= 0 of "yes" at each entry.
-        no: the mass >= 0 of "no" at each entry.
-        from_logits: whether `y_pred` holds logits.
-
-    Returns:
-        Losses of `y_pred`'s shape.
+        given: logits or probabilities, and labels y, (..., C).
+        pos_weight: the weight w, or one (C,) for each class.
+        label_smoothing: e takes labels to y (1 - e) + e / 2.
     """
+    sums_to_one = isinstance(pos_weight, (int, float)) and pos_weight == 1
 
-    def forward_from_logits(logits: Tensor, yes: Tensor, no: Tensor) -> Any:
-        # -log p is softplus(-z), so with |z| and s = exp(-|z|): log1p(s), and |z| on the wrong
-        # side of 0. Nothing cancels, and nothing overflows.
-        distance = ops.absolute(logits)
-        small = ops.exp(-distance)
-        wrong = ops.where(logits < 0, yes, no)
-        losses = (yes + no) * ops.log1p(small) + weighted(wrong, distance)
-        return losses, (small,)
+    def masses(labels: Tensor, *is_kept: Tensor) -> tuple[Tensor, Tensor]:
+        yes, no = labels, 1 - labels
+        if label_smoothing:
+            yes = yes * (1 - label_smoothing) + label_smoothing / 2
+            no = no * (1 - label_smoothing) + label_smoothing / 2
+        if not sums_to_one:
+            yes = pos_weight * yes
+        if is_kept:
+            yes, no = (backend.where(is_kept[0], item, 0.0) for item in (yes, no))
+        return yes, no
+
+    def forward_from_logits(logits: Tensor, *labels: Tensor) -> Any:
+        yes, no = masses(*labels)
+        losses = backend.sigmoid_losses(logits, yes, no)
+        if len(labels) > 1 or not sums_to_one:
+            rest = (yes + no - 1) * backend.log1p(backend.exp(-backend.absolute(logits)))
+            losses = losses + rest
+        return backend.flat(backend.row_sum(losses)), ()
 
     def backward_from_logits(
-        upstream: Tensor, residuals: Any, logits: Tensor, yes: Tensor, no: Tensor
+        upstream: Tensor, residuals: Any, logits: Tensor, *labels: Tensor
     ) -> Tensor:
-        (small,) = residuals
-        slope = ops.where(logits < 0, no * small - yes, no - yes * small)
-        return upstream * slope / (1 + small)
+        slopes = backend.sigmoid_slopes(logits, *masses(*labels))
+        return backend.scaled(slopes, backend.column(upstream))
 
-    def forward(p: Tensor, yes: Tensor, no: Tensor) -> Any:
-        is_certain = ops.equal(p, 1)
-        complement = ops.where(is_certain, SMALLEST_PROBABILITY, 1 - p)
-        log_complement = ops.where(
-            is_certain, math.log(SMALLEST_PROBABILITY), ops.log1p(-ops.where(is_certain, 0.0, p))
+    def forward(p: Tensor, *labels: Tensor) -> Any:
+        yes, no = masses(*labels)
+        is_certain = p == 1
+        log_complement = backend.where(
+            is_certain,
+            math.log(SMALLEST_PROBABILITY),
+            backend.log1p(-backend.where(is_certain, 0.0, p)),
         )
-        return -yes * ops.log(p) - no * log_complement, (complement, is_certain)
+        return backend.flat(backend.row_sum(-yes * backend.log(p) - no * log_complement)), ()
 
-    def backward(upstream: Tensor, residuals: Any, p: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-        complement, is_certain = residuals
-        return upstream * (ops.where(is_certain, 0.0, no / complement) - yes / p)
+    def backward(upstream: Tensor, residuals: Any, p: Tensor, *labels: Tensor) -> Tensor:
+        yes, no = masses(*labels)
+        is_certain = p == 1
+        slope_of_no = backend.where(is_certain, 0.0, no / backend.where(is_certain, 1.0, 1 - p))
+        return backend.column(upstream) * (slope_of_no - yes / p)
 
-    if from_logits:
-        return backend.closed_form(forward_from_logits, backward_from_logits, y_pred, yes, no)
-    return backend.closed_form(forward, backward, y_pred, yes, no)
+    num_classes = ops.shape(given.y_pred)[-1]
+    constants = [given.labels] if given.is_kept is None else [given.labels, given.is_kept]
+    passes = (
+        (forward_from_logits, backward_from_logits)
+        if given.from_logits
+        else (
+            forward,
+            backward,
+        )
+    )
+    sums = backend.closed_form_of_rows(
+        *passes,
+        as_rows(given.y_pred, num_classes),
+        *(as_rows(item, num_classes) for item in constants),
+    )
+    if len(given.y_pred.shape) != 2:
+        sums = ops.reshape(sums, ops.shape(given.y_pred)[:-1])
+    return sums / given.counts()
 
 
 def _as_predictions(name: str, labels: Tensor, y_pred: Tensor) -> Tensor:

@@ -13,14 +13,14 @@ from keras_ce._core.softmax import largest_number
 Tensor = Any
 
 
-def zlpr(y_pred: Tensor, y_true: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-    """log(1 + sum (1 - y) e^s) + log(1 + sum y e^-s) of each row, and its gradient."""
-    absent, absent_share = log_one_plus_sum(1 - y_true, y_pred)
-    present, present_share = log_one_plus_sum(y_true, -y_pred)
+def zlpr(y_pred: Tensor, yes: Tensor, no: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+    """log(1 + sum no e^s) + log(1 + sum yes e^-s) of each row, and its gradient."""
+    absent, absent_share = log_one_plus_sum(no, y_pred)
+    present, present_share = log_one_plus_sum(yes, -y_pred)
     return ops.squeeze(absent + present, -1), (absent_share - present_share,)
 
 
-def times_gradient(upstream: Tensor, residuals: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
+def times_gradient(upstream: Tensor, residuals: Any, *tensors: Tensor) -> Tensor:
     """The gradient of `zlpr`."""
     return ops.expand_dims(upstream, -1) * residuals[0]
 
@@ -47,7 +47,10 @@ def multi_label_softmax_crossentropy(
 ) -> Tensor:
     """`MultiLabelSoftmaxCrossentropy` of each position, in nats; one row gives shape ()."""
     given = sigmoid.independent(y_true, y_pred, True, ignore_label)
-    return given.settle(backend.closed_form(zlpr, times_gradient, given.y_pred, given.labels))
+    yes, no = given.labels, 1 - given.labels
+    if given.is_kept is not None:
+        no = ops.where(given.is_kept, no, ops.zeros_like(no))
+    return given.settle(backend.closed_form(zlpr, times_gradient, given.y_pred, yes, no))
 
 
 @final

@@ -27,13 +27,8 @@ def weighted_sigmoid_crossentropy(
 ) -> Tensor:
     """`WeightedSigmoidCrossentropy` of each position, in nats; one single row gives shape ()."""
     given = sigmoid.independent(y_true, y_pred, from_logits, ignore_label)
-    yes, no = given.labels, 1 - given.labels
-    if label_smoothing:
-        yes = yes * (1 - label_smoothing) + label_smoothing / 2
-        no = no * (1 - label_smoothing) + label_smoothing / 2
-    yes = tensor_of(pos_weight, given.y_pred) * yes
-    losses = sigmoid.crossentropy(given.y_pred, yes, no, from_logits=from_logits)
-    return given.settle_mean(losses)
+    weight = tensor_of(pos_weight, given.y_pred)
+    return given.settle(sigmoid.mean_crossentropy(given, weight, label_smoothing))
 
 
 @final

@@ -1,22 +1,31 @@
 """Expected calibration error."""
 
-from __future__ import annotations
-
-import numbers
 from typing import Any, final
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_ce._core.labels import PROBABILITY_TOLERANCE, tensor
-from keras_ce._core.reduction import position_weights
-from keras_ce.metrics import _classes
+from keras_ce._core import checks
+from keras_ce._core.backends import backend
+from keras_ce._core.labels import (
+    Marked,
+    are_dense,
+    either,
+    exclusive,
+    first_entry,
+    may_be_probabilities,
+    not_a_probability,
+    unless,
+)
+from keras_ce.metrics._weighted_sums import WeightedSums, true_classes
+
+Tensor = Any
 
 
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
-class ExpectedCalibrationError(keras.metrics.Metric):
+class ExpectedCalibrationError(WeightedSums):
     """How far the confidence of a classifier is from its accuracy.
 
     0 means that of the predictions made with a confidence of 0.8, four in five are right; 0.1
@@ -40,17 +49,18 @@ class ExpectedCalibrationError(keras.metrics.Metric):
     the same prediction written as two columns (1 - p, p) gives. (The "calibration of class 1",
     which bins p itself, is another quantity.)
 
-    Labels and predictions that mean nothing give NaN, never a plausible number: an integer label
-    outside [0, C), or a "probability" outside [0, 1] by more than 1e-6. **NaN most often means
-    that the model returns logits and `from_logits=True` is missing.** Positions that are masked
-    or have weight 0 are left out, whatever they hold.
+    Labels and predictions that mean nothing are an error in eager execution, the losses' own: a
+    label outside [0, C), or a "probability" outside [0, 1] by more than 1e-6. In compiled code,
+    and with `keras_ce.set_value_checks(False)`, they give NaN, never a plausible number. **NaN
+    most often means that the model returns logits and `from_logits=True` is missing.** Positions
+    that are masked or have weight 0 are left out, whatever they hold.
 
     Args:
         num_bins: Number of bins, at least 1.
         from_logits: Whether predictions are logits (softmax is applied, or sigmoid to a last
             dimension of 1) or probabilities.
         name: Name of the metric.
-        dtype: Dtype of the result. Sums are kept in float32, or in `dtype` if that is wider.
+        dtype: Dtype of the result. Sums are kept in pairs of float32, or of float64 if that is it.
 
     Shapes:
         y_true: Integer ids (...) or (..., 1), or one-hot rows (..., C); for binary predictions
@@ -62,6 +72,8 @@ class ExpectedCalibrationError(keras.metrics.Metric):
 
     Raises:
         ValueError: If an argument is out of its range, or shapes do not fit.
+        InvalidValuesError: A `ValueError` in eager execution, for a label or a prediction that is
+            invalid.
 
     Example:
         >>> metric = keras_ce.metrics.ExpectedCalibrationError(num_bins=10)
@@ -83,60 +95,47 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         name: str = "expected_calibration_error",
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
-        _check_arguments(num_bins, from_logits)
-        self.num_bins = int(num_bins)
-        self.from_logits = bool(from_logits)
-        self._sum_dtype = "float64" if self.dtype == "float64" else "float32"
-        # Sums over the positions of a bin of weight * (right - confidence). Its absolute value is
-        # all that the definition needs of a bin: n_k cancels.
-        self.gaps = self.add_variable(
-            shape=(self.num_bins,), initializer="zeros", dtype=self._sum_dtype, name="gaps"
-        )
-        self.total_weight = self.add_variable(
-            shape=(), initializer="zeros", dtype=self._sum_dtype, name="total_weight"
-        )
+        self.num_bins = checks.integer(minimum=1)("num_bins", num_bins)
+        self.from_logits = checks.flag("from_logits", from_logits)
+        super().__init__(self.num_bins, name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch.
+    @property
+    def gaps(self) -> Tensor:
+        """For each bin, the sum of weight * (right - confidence).
 
-        Args:
-            y_true: The right classes.
-            y_pred: The predicted probabilities or logits.
-            sample_weight: Optional weights of rows or positions.
+        Its absolute value is all that the definition needs of a bin: n_k cancels.
         """
-        y_pred = tensor("y_pred", y_pred)
-        _require_fitting_shapes(_classes.shape_of(y_true), tuple(y_pred.shape))
-        scores = ops.cast(y_pred, self._sum_dtype)
-        probabilities = self._probabilities(scores)
-        confidence = ops.max(probabilities, axis=-1)
-        true_class, is_class = _true_classes(y_true, tuple(probabilities.shape))
-        is_right = ops.equal(ops.cast(ops.argmax(probabilities, axis=-1), "int32"), true_class)
-        is_valid = ops.logical_and(is_class, _are_probabilities(probabilities))
+        return self._result()[0]
 
-        weight = position_weights(y_pred, sample_weight, self._sum_dtype)
-        gap = ops.cast(is_right, self._sum_dtype) - confidence
-        gap = ops.where(is_valid, gap, ops.full_like(gap, float("nan")))
-        # Selected, not multiplied alone: 0 * NaN is NaN.
-        gap = ops.where(ops.equal(weight, 0), ops.zeros_like(gap), gap * weight)
-
-        bins = self._bins(ops.reshape(confidence, (-1,)))
-        batch_gaps = ops.segment_sum(ops.reshape(gap, (-1,)), bins, num_segments=self.num_bins)
-        self.gaps.assign(self.gaps + batch_gaps)
-        self.total_weight.assign(self.total_weight + ops.sum(weight))
-
-    def result(self) -> Any:
-        """Returns the calibration error of all batches since the last reset."""
-        error = ops.divide_no_nan(ops.sum(ops.abs(self.gaps)), self.total_weight)
-        return ops.cast(error, self.dtype)
+    def result(self) -> Tensor:
+        """The calibration error of all batches since the last reset."""
+        gaps, weight = self._result()
+        return ops.cast(ops.divide_no_nan(ops.sum(ops.abs(gaps)), weight), self.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
+        """The arguments of the constructor, by name."""
         config: dict[str, Any] = super().get_config()
         return {**config, "num_bins": self.num_bins, "from_logits": self.from_logits}
 
-    def _probabilities(self, scores: Any) -> Any:
-        """Returns probabilities (..., C) with C >= 2."""
+    def _values(self, y_true: Marked, y_pred: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        if y_pred.shape[-1] is None:
+            raise ValueError(
+                "`y_pred` must have a last dimension of known size, the classes (1 if binary). "
+                f"Received: y_pred.shape={tuple(y_pred.shape)}."
+            )
+        are_dense(y_true.labels, y_pred, -1)  # Raises where shapes do not fit.
+        if y_pred.shape[-1] == 1 and not self.from_logits:
+            look_at_binary(y_pred, y_true.is_exempt)
+        given = exclusive(y_true, self._probabilities(y_pred), self.from_logits)
+        classes, is_none = true_classes(given, y_true.is_exempt, lambda position: (*position, 0))
+        confidence, predicted = backend.top(given.y_pred)
+        confidence = ops.reshape(confidence, given.positions)
+        is_right = ops.equal(ops.reshape(predicted, given.positions), classes)
+        gap = ops.cast(is_right, confidence.dtype) - confidence
+        return gap, either(given.is_invalid, is_none), self._bins(ops.reshape(confidence, (-1,)))
+
+    def _probabilities(self, scores: Tensor) -> Tensor:
+        """Probabilities (..., C) with C >= 2."""
         if scores.shape[-1] != 1:
             return ops.softmax(scores, axis=-1) if self.from_logits else scores
         # The sigmoid of the negative logit keeps the digits that 1 - sigmoid loses.
@@ -146,8 +145,8 @@ class ExpectedCalibrationError(keras.metrics.Metric):
             pair = [1.0 - scores, scores]
         return ops.concatenate(pair, axis=-1)
 
-    def _bins(self, confidence: Any) -> Any:
-        """Returns the number of each confidence's bin, counted from 0."""
+    def _bins(self, confidence: Tensor) -> Tensor:
+        """The number of each confidence's bin, counted from 0."""
         # The upper edges, rounded to the dtype of the confidence: one that was given as 0.2 then
         # lies on the edge 3 / 15, not beside it.
         edges = np.arange(1, self.num_bins + 1) / self.num_bins
@@ -156,47 +155,8 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         return ops.minimum(bins, self.num_bins - 1)
 
 
-def _check_arguments(num_bins: Any, from_logits: Any) -> None:
-    is_integer = isinstance(num_bins, numbers.Integral) and not isinstance(num_bins, bool)
-    if not is_integer or num_bins < 1:
-        raise ValueError(f"`num_bins` must be a positive integer. Received: num_bins={num_bins!r}.")
-    if not isinstance(from_logits, (bool, np.bool_)):
-        raise ValueError(
-            f"`from_logits` must be True or False. Received: from_logits={from_logits!r}."
-        )
-
-
-def _require_fitting_shapes(labels: tuple[int | None, ...], scores: tuple[int | None, ...]) -> None:
-    if len(scores) < 2 or scores[-1] is None:
-        raise ValueError(
-            "`y_pred` must have a batch dimension and a last dimension of known size, the classes "
-            f"(1 if binary). Received: y_pred.shape={scores}."
-        )
-    has_ids = len(labels) == len(scores) - 1 or (len(labels) == len(scores) and labels[-1] == 1)
-    is_one_hot = len(labels) == len(scores) and labels[-1] == scores[-1]
-    agree = all(
-        label is None or score is None or label == score
-        for label, score in zip(labels, scores[:-1], strict=False)
-    )
-    if not (agree and (has_ids or is_one_hot)):
-        raise ValueError(
-            "`y_true` must have the shape of `y_pred` without its last dimension, or with 1 in "
-            "place of it (class ids), or the same shape (one-hot rows). "
-            f"Received: y_true.shape={labels}, y_pred.shape={scores}."
-        )
-
-
-def _true_classes(labels: Any, shape: tuple[int | None, ...]) -> tuple[Any, Any]:
-    """Returns the class of each position, and whether there is such a class."""
-    given = _classes.shape_of(labels)
-    if len(given) == len(shape) and given[-1] != 1:
-        return _classes.of_rows(tensor("y_true", labels))
-    return _classes.of_ids(labels, len(shape) - 1, shape[-1])
-
-
-def _are_probabilities(values: Any) -> Any:
-    is_inside = ops.logical_and(
-        ops.greater_equal(values, -PROBABILITY_TOLERANCE),
-        ops.less_equal(values, 1.0 + PROBABILITY_TOLERANCE),
-    )
-    return ops.all(is_inside, axis=-1)
+def look_at_binary(y_pred: Tensor, is_exempt: Tensor) -> None:
+    """Raises at the first entry (..., 1) that is no probability: of the pair, it is not it."""
+    is_wrong = ops.logical_not(may_be_probabilities(ops.squeeze(y_pred, -1)))
+    if checks.any_true(unless(is_exempt, is_wrong)):
+        raise not_a_probability(*first_entry(y_pred, may_be_probabilities, is_exempt))

@@ -188,12 +188,12 @@ def _piece_by_piece(forward: Forward) -> Forward:
 
 def largest(rows: Tensor) -> Tensor:
     """The largest entry of each row: (..., C) to (..., 1)."""
-    return rows.max(-1, keepdims=True)
+    return rows.max(-1, keepdims=True) if rows.shape[-1] else rows.sum(-1, keepdims=True)
 
 
 def smallest(rows: Tensor) -> Tensor:
     """The smallest entry of each row: (..., C) to (..., 1)."""
-    return rows.min(-1, keepdims=True)
+    return rows.min(-1, keepdims=True) if rows.shape[-1] else rows.sum(-1, keepdims=True)
 
 
 def top(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,6 +234,18 @@ def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
     """`exp(rows - peak)` (N, C), in a tensor of its own."""
     return jnp.exp(rows - peak)
+
+
+def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """-yes log p - no log(1 - p) of each entry, without (yes + no - 1) log(1 + exp(-|z|))."""
+    distance = jnp.abs(logits)
+    wrong = jnp.where(logits < 0, yes, no)
+    return jnp.log1p(jnp.exp(-distance)) + jnp.where(wrong == 0, 0.0, wrong * distance)
+
+
+def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """The derivative of -yes log p - no log(1 - p) by each logit."""
+    return no * jax.nn.sigmoid(logits) - yes * jax.nn.sigmoid(-logits)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -271,6 +271,18 @@ def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
     return tf.exp(rows - peak)
 
 
+def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """-yes log p - no log(1 - p) of each entry, without (yes + no - 1) log(1 + exp(-|z|))."""
+    distance = tf.abs(logits)
+    wrong = tf.where(logits < 0, yes, no)
+    return tf.math.softplus(-distance) + tf.math.multiply_no_nan(distance, wrong)
+
+
+def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """The derivative of -yes log p - no log(1 - p) by each logit."""
+    return no * tf.sigmoid(logits) - yes * tf.sigmoid(-logits)
+
+
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """`rows @ kernel + bias`."""
     return rows @ kernel + bias

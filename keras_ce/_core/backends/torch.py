@@ -210,12 +210,12 @@ def _rows(piece: slice, tensors: tuple[Tensor, ...]) -> list[Tensor]:
 
 def largest(rows: Tensor) -> Tensor:
     """The largest entry of each row: (..., C) to (..., 1)."""
-    return rows.amax(-1, keepdim=True)
+    return rows.amax(-1, keepdim=True) if rows.shape[-1] else rows.sum(-1, keepdim=True)
 
 
 def smallest(rows: Tensor) -> Tensor:
     """The smallest entry of each row: (..., C) to (..., 1)."""
-    return rows.amin(-1, keepdim=True)
+    return rows.amin(-1, keepdim=True) if rows.shape[-1] else rows.sum(-1, keepdim=True)
 
 
 def top(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -289,6 +289,24 @@ def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
         parts = rows.softmax(-1)
         return parts.div_(parts.amax(-1, keepdim=True))
     return torch.exp(rows - peak)
+
+
+def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """-yes log p - no log(1 - p) of each entry, without (yes + no - 1) log(1 + exp(-|z|))."""
+    # Of the fused operations only softplus keeps the digits of a small loss.
+    distance = logits.abs()
+    wrong = torch.where(logits < 0, yes, no)
+    losses = torch.nn.functional.softplus(-distance)
+    if _records():
+        return losses + wrong * torch.where(wrong == 0, 0.0, distance)
+    return losses.addcmul_(wrong, distance.masked_fill_(wrong == 0, 0.0))
+
+
+def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """The derivative of -yes log p - no log(1 - p) by each logit."""
+    if _records():
+        return no * torch.sigmoid(logits) - yes * torch.sigmoid(-logits)
+    return torch.sigmoid(logits).mul_(no).addcmul_((-logits).sigmoid_(), yes, value=-1)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
