@@ -8,7 +8,8 @@ import functools
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Any, TypeVar
 
 import keras
@@ -29,8 +30,8 @@ class InvalidValuesError(ValueError):
         argument: the name of the argument that holds the value.
         value: what was received.
         expected: what the argument must be or hold.
-        position: where the value stands in the array that was given; None where the argument
-            itself is the value.
+        position: where the value stands in what was given; None where the argument itself is
+            the value.
         fix: what to do about it, as sentences.
 
     Example:
@@ -40,6 +41,9 @@ class InvalidValuesError(ValueError):
         ...     print(error.argument, error.position, error.value)
         y_true (1,) 3
     """
+
+    # Keras makes a new error from the sentence of one that leaves a layer, unless it has this name.
+    _keras_call_info_injected = True
 
     def __init__(
         self,
@@ -57,7 +61,8 @@ class InvalidValuesError(ValueError):
         if position is None:
             received = f"must be {expected}. Received: {argument}={_shown(value)}."
         else:
-            received = f"must hold {expected}. Received: {_shown(value)} at position {position}."
+            place = f" at position {position}" if position else ""
+            received = f"must hold {expected}. Received: {_shown(value)}{place}."
         super().__init__(" ".join(filter(None, [f"`{argument}` {received}", fix])))
 
     def __reduce__(self) -> Any:
@@ -290,12 +295,28 @@ def num_classes(name: str, value: Any) -> int:
     return int(value)
 
 
+def each(check: Check, places: Iterable[Any] | None = None) -> Check:
+    """The same check for each entry of a sequence; the error says which."""
+
+    def check_all(name: str, values: Any) -> list[Any]:
+        checked = []
+        for place, value in zip(count() if places is None else places, values, strict=False):
+            try:
+                checked.append(check(name, value))
+            except InvalidValuesError as error:
+                expected = f"{error.expected} in each place"
+                raise InvalidValuesError(name, value, expected, (place,), error.fix) from None
+        return checked
+
+    return check_all
+
+
 def group_sizes(name: str, value: Any) -> list[int]:
     """The numbers of classes of groups: integers >= 2."""
     is_sequence = hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping))
     if not is_sequence or not len(value):
         raise InvalidValuesError(name, value, "a non-empty sequence of integers")
-    return [num_classes(f"{name}[{index}]", item) for index, item in enumerate(value)]
+    return each(num_classes)(name, value)
 
 
 def class_axis(axis: int, y_pred: Any) -> None:

@@ -7,7 +7,15 @@ import keras
 import numpy as np
 
 from keras_ce._core.backends import backend
-from keras_ce._core.checks import Array, Check, InvalidValuesError, as_float, number, to_numpy
+from keras_ce._core.checks import (
+    Array,
+    Check,
+    InvalidValuesError,
+    as_float,
+    each,
+    number,
+    to_numpy,
+)
 
 Numbers = Sequence[float] | Mapping[Any, float]
 """One for each class: in turn, or by class id."""
@@ -108,7 +116,7 @@ def per_class(
             values = np.array(value, None if set(map(type, value)) <= {int, float} else "O")
         is_right = values.dtype.kind in "iuf" and np.isfinite(values).all()
         if not is_right or (values.min() <= above if above is not None else values.min() < minimum):
-            values = np.array([entry(f"{name}[{at}]", item) for at, item in enumerate(values)])
+            values = np.array(each(entry)(name, values))
         return PerClass(name, values.astype("float64"), missing or 0)
 
     return check
@@ -163,7 +171,7 @@ def _by_class_id(
             raise InvalidValuesError(
                 name, given, "given once for each class", fix=f"Class {class_id} has two numbers."
             )
-        numbers_of[class_id] = entry(f"{name}[{key!r}]", value)
+        (numbers_of[class_id],) = each(entry, [class_id])(name, [value])
     if missing is not None:
         return numbers_of
     absent = sorted(set(range(max(numbers_of, default=1) + 1)) - set(numbers_of))

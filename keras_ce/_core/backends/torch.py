@@ -76,7 +76,8 @@ class Constant:
     def tensor(self, like: Tensor) -> Tensor:
         """The tensor beside another."""
         if like.device not in self._tensors:
-            self._tensors[like.device] = torch.tensor(self._values, device=like.device)
+            with torch.inference_mode(False):  # Training may need it later.
+                self._tensors[like.device] = torch.tensor(self._values, device=like.device)
         return self._tensors[like.device]
 
 
@@ -260,9 +261,10 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
 
     `rows` may be overwritten, as above.
     """
-    ids = ids[:, None].to(torch.int64)
+    places = torch.arange(rows.shape[0], device=rows.device), ids.to(torch.int64)
     # Autograd records this line only for second derivatives, and needs the old values then.
-    return rows.scatter(-1, ids, values) if _records() else rows.scatter_(-1, ids, values)
+    put = rows.index_put if _records() else rows.index_put_
+    return put(places, values[:, 0])
 
 
 def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
@@ -274,11 +276,9 @@ def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tens
 
 def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
     """`rows` (N, C) minus 1 at entry `ids[n]` of each row n. They may be overwritten, as above."""
-    ids = ids[:, None].to(torch.int64)
-    minus_one = rows.new_full((), -1).expand(ids.shape)
-    if _records():
-        return rows.scatter_add(-1, ids, minus_one)
-    return rows.scatter_add_(-1, ids, minus_one)
+    places = torch.arange(rows.shape[0], device=rows.device), ids.to(torch.int64)
+    put = rows.index_put if _records() else rows.index_put_
+    return put(places, -torch.ones_like(rows[:, 0]), accumulate=True)
 
 
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
