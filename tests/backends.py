@@ -175,4 +175,6 @@ def invalid(argument, expected="", *, fix="", position=None, value=...):
 
 def invalid_argument(arguments, name, expected):
     """`invalid` for one of these arguments, or for an entry of one, with the name "prior[1]"."""
-    return invalid(name, expected, value=eval(name, {}, dict(arguments)))
+    argument, _, place = name.partition("[")
+    position = (int(place.strip("'\"]")),) if place else None
+    return invalid(argument, expected, position=position, value=eval(name, {}, dict(arguments)))

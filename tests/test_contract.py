@@ -418,11 +418,6 @@ class TestInvalidValues:
             assert close_gradient(slopes[:, :2], case.slopes[:, :2])
 
 
-def test_value_checks_take_a_bool():
-    with pytest.raises(TypeError, match=r"`enabled` must be True or False\. Received: enabled=1"):
-        keras_ce.set_value_checks(1)
-
-
 # --- weights, masks, reductions ---
 
 

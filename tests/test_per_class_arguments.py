@@ -116,9 +116,9 @@ def test_a_call_does_no_work_for_each_class_in_python(name, argument, options, f
         calls = {"function": function, "class": functools.partial(loss, labels, y_pred)}
         for kind, each in calls.items():
             each()  # JAX compiles its operations.
-            start = time.perf_counter()
+            start = time.thread_time()
             each()
-            seconds[kind] = time.perf_counter() - start
+            seconds[kind] = time.thread_time() - start
             counts.setdefault(kind, []).append(calls_during(each))
     for kind, (few, many) in counts.items():
         assert many <= 1.2 * few + 50, f"{kind}: {few} calls for {FEWER} classes, {many} for {MANY}"
@@ -133,9 +133,9 @@ def test_a_call_with_a_list_of_numpy_numbers_takes_no_second(name, argument, opt
         function_of(name), labels, predictions(MANY), **options, **{argument: numbers}
     )
     run()
-    start = time.perf_counter()
+    start = time.thread_time()
     run()
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 @every_argument

@@ -1,18 +1,23 @@
 """Every loss has everything that a loss of the catalogue needs; this names what was forgotten."""
 
 import ast
+import copy
 import doctest
+import importlib.metadata
 import inspect
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 import pytest
+from cases import CASES
 
 import keras_ce
 import keras_ce.information
@@ -81,6 +86,24 @@ class TestEveryLoss:
         assert getattr(loss, "__final__", False), f"{name} is not marked typing.final"
         assert keras.saving.get_registered_name(loss) == f"keras_ce>{name}"
         assert keras.saving.get_registered_object(f"keras_ce>{name}") is loss
+
+    def test_stands_near_to_the_loss_of_keras(self, name):
+        """At most two classes between: who reads a loss does not climb a tower."""
+        ancestors = getattr(keras_ce.losses, name).__mro__
+        between = ancestors[1 : ancestors.index(keras.losses.Loss)]
+        assert len(between) <= 2, [each.__name__ for each in between]
+
+    def test_shows_its_arguments(self, name):
+        """As a user would write them."""
+        loss = getattr(keras_ce.losses, name)
+        examples = [case.arguments for case in CASES if case.loss == name]
+        for arguments in examples or [{"temperature": 0.2}]:
+            for reduction in ("sum_over_batch_size", "none"):
+                shown = repr(loss(**arguments, reduction=reduction))
+                again = eval(shown, {name: loss})
+                expected = {**loss(**arguments).get_config(), "reduction": reduction, "name": ""}
+                assert {**again.get_config(), "name": ""} == expected
+                assert ("reduction='none'" in shown) == (reduction == "none")
 
     def test_function_takes_the_arguments_of_the_class(self, name):
         signature = inspect.signature(getattr(keras_ce.losses, snake_case(name)))
@@ -229,6 +252,65 @@ def test_imports(path):
         assert not imports_any(modules, *others), "a loss does not import another loss"
 
 
+def private_names(code: str, package: str) -> set[str]:
+    """Every private name of another package that code imports, or reaches for in what it imports.
+
+    `keras_ce._core` is private to keras_ce, `recipes._x` to the recipes.
+    """
+    found: set[str] = set()
+    known: dict[str, str] = {}
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.add(alias.name)
+                first = alias.name.split(".")[0]
+                known |= {alias.asname: alias.name} if alias.asname else {first: first}
+        elif isinstance(node, ast.ImportFrom):
+            dotted = {alias: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= set(dotted.values())
+            known |= {alias.asname or alias.name: name for alias, name in dotted.items()}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            first, *others = ast.unparse(node).split(".")
+            if first in known and all(each.isidentifier() for each in others):
+                found.add(".".join([known[first], *others]))
+    return {
+        name
+        for name in found
+        if name.split(".")[0] != package
+        and any(part.startswith("_") and not part.endswith("__") for part in name.split("."))
+    }
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in source_files() if path.parts[0] != "tests"], ids=str
+)
+def test_no_package_takes_what_is_private_to_another(path):
+    code = (PROJECT / path).read_text(encoding="utf-8")
+    assert private_names(code, path.parts[0]) == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import keras_ce._core",
+        "from keras_ce import _core",
+        "from keras_ce._core import checks",
+        "from keras_ce._core.checks import number",
+        "from keras_ce.losses._x import number",
+        "from recipes._arguments import require_flag as flag",
+        "import keras_ce\nkeras_ce._core.checks.number",
+        "import keras_ce.losses as ours\nours._x",
+        "from keras_ce import losses\nlosses._x(1)",
+        "from keras_ce.metrics import ExpectedCalibrationError as Error\nError._bins",
+    ],
+)
+def test_what_is_private_to_another_package_would_be_found(code):
+    assert private_names(code, "examples")
+    assert not private_names(code, "recipes" if "recipes" in code else "keras_ce")
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -241,3 +323,116 @@ def test_imports(path):
 )
 def test_private_keras_would_be_found(code):
     assert imports_any(imported_modules(code), PRIVATE_KERAS)
+
+
+# --- the package itself ---
+
+
+def test_the_package_lists_what_it_imports_on_demand():
+    names = dir(keras_ce)
+    assert "diagnose" in names
+    assert set(keras_ce.__all__) < set(names)
+    for name in keras_ce.__all__:
+        assert getattr(keras_ce, name) is not None
+    with pytest.raises(AttributeError, match="'keras_ce' has no attribute 'diagnosed'"):
+        keras_ce.diagnosed  # noqa: B018
+
+
+def test_the_version_is_that_of_the_distribution():
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    if "version" in settings["project"].get("dynamic", []):
+        # Written down once: hatchling reads the line.
+        source = PROJECT / settings["tool"]["hatch"]["version"]["path"]
+        assert source.samefile(keras_ce.__file__)
+        line = re.compile(r'^__version__ = "(\d+\.\d+\.\d+)"$', re.MULTILINE)
+        (version,) = line.findall(source.read_text(encoding="utf-8"))
+    else:
+        version = settings["project"]["version"]
+    assert keras_ce.__version__ == version
+    assert importlib.metadata.version("keras-ce") == version, "install the package anew"
+
+
+def test_an_invalid_value_is_an_error_with_fields():
+    error = keras_ce.InvalidValuesError("y_true", 3, "ids below 3", (1, 0), "Subtract 1.")
+    assert isinstance(error, ValueError)
+    assert str(error) == (
+        "`y_true` must hold ids below 3. Received: 3 at position (1, 0). Subtract 1."
+    )
+    # Between processes, say.
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(again) is keras_ce.InvalidValuesError
+        assert vars(again) == vars(error)
+        assert str(again) == str(error)
+    error = keras_ce.InvalidValuesError("margin", "1", "a number")
+    assert (error.position, error.fix) == (None, "")
+    assert str(error) == "`margin` must be a number. Received: margin='1'."
+
+
+# --- the switch ---
+
+
+def are_values_checked() -> bool:
+    try:
+        loss = keras_ce.losses.label_smoothed_crossentropy([9], [[0.0, 1.0]], from_logits=True)
+    except keras_ce.InvalidValuesError:
+        return True
+    assert np.isnan(float(loss[0]))
+    return False
+
+
+@pytest.fixture
+def checked():
+    yield
+    keras_ce.set_value_checks(True)
+
+
+@pytest.mark.usefixtures("checked")
+class TestValueChecks:
+    @pytest.mark.parametrize("before", [True, False])
+    @pytest.mark.parametrize("inside", [True, False])
+    def test_a_block_leaves_the_switch_as_it_was(self, before, inside):
+        keras_ce.set_value_checks(before)
+        with keras_ce.value_checks(inside):
+            assert are_values_checked() is inside
+        assert are_values_checked() is before
+
+    def test_blocks_nest(self):
+        with keras_ce.value_checks(False):
+            with keras_ce.value_checks(True):
+                assert are_values_checked()
+                with keras_ce.value_checks(False):
+                    assert not are_values_checked()
+                assert are_values_checked()
+            assert not are_values_checked()
+        assert are_values_checked()
+
+    def test_one_object_serves_several_blocks(self):
+        switch = keras_ce.value_checks(False)
+        with switch:
+            keras_ce.set_value_checks(True)
+            with switch:
+                assert not are_values_checked()
+            assert are_values_checked()
+        assert are_values_checked()
+        with switch:
+            assert not are_values_checked()
+        assert are_values_checked()
+
+    def test_an_error_passes_through_and_the_switch_is_back(self):
+        def fails():
+            with keras_ce.value_checks(False), keras_ce.value_checks(True):
+                keras_ce.losses.label_smoothed_crossentropy([9], [[0.0, 1.0]], from_logits=True)
+
+        with pytest.raises(keras_ce.InvalidValuesError):
+            fails()
+        assert are_values_checked()
+        with pytest.raises(KeyboardInterrupt), keras_ce.value_checks(False):
+            raise KeyboardInterrupt
+        assert are_values_checked()
+
+    @pytest.mark.parametrize("enabled", [0, 1, None, "no"])
+    def test_takes_a_bool_and_changes_nothing_without(self, enabled):
+        for switch in (keras_ce.value_checks, keras_ce.set_value_checks):
+            with pytest.raises(TypeError, match="`enabled` must be True or False. Received: en"):
+                switch(enabled)
+        assert are_values_checked()

@@ -141,7 +141,8 @@ def any_true(flags: Any) -> bool | None:
 
 def all_within(values: Any, low: float, high: float) -> bool | None:
     """Whether all entries lie from `low` to `high`; None where nobody looks, as above."""
-    return backend.all_within(values, low, high) if _checks_values else None
+    are_within = backend.all_within(values, low, high) if _checks_values else None
+    return None if are_within is False and not backend.has_values(values) else are_within
 
 
 def first(flags: Any) -> tuple[int, ...]:

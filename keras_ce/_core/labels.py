@@ -111,6 +111,12 @@ def as_rows(values: Tensor, num_classes: Any) -> Tensor:
     return values if len(values.shape) == 2 else ops.reshape(values, (-1, num_classes))
 
 
+def last_axis_size(values: Tensor) -> Tensor | float:
+    """The size of the last axis: a float, or a tensor where a trace does not know it."""
+    size = values.shape[-1]
+    return float(size) if size is not None else ops.cast(ops.shape(values)[-1], values.dtype)
+
+
 def either(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     """Logical or of two boolean tensors, each of which may be missing."""
     if first is None or second is None:

@@ -1,4 +1,4 @@
-"""Products, quotients and means that keep their limits: 0 log 0 = 0, x / x = 1 at x = 0."""
+"""Products and quotients that keep their limits, and values that exist only where they hold."""
 
 from typing import Any
 
@@ -34,17 +34,6 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """`numerator / denominator`, 1 where both are 0: for (-log p) / (1 - p) and its kin."""
     is_zero = denominator == 0
     return backend.where(is_zero, 1.0, numerator / backend.where(is_zero, 1.0, denominator))
-
-
-def last_axis_size(values: Tensor) -> Tensor | float:
-    """The size of the last axis: a float, or a tensor where a trace does not know it."""
-    size = values.shape[-1]
-    return float(size) if size is not None else ops.cast(ops.shape(values)[-1], values.dtype)
-
-
-def last_axis_mean(values: Tensor) -> Tensor:
-    """The mean over the last axis, which stays. On torch, `ops.mean` rounds float64 to float32."""
-    return backend.row_sum(values) / last_axis_size(values)
 
 
 def nan_where(is_invalid: Tensor, losses: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from keras import ops
 
 from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Backward, Forward
-from keras_ce._core.limits import last_axis_mean, last_axis_size
-from keras_ce._core.softmax import largest_number
+from keras_ce._core.labels import last_axis_size
+from keras_ce._core.softmax import largest_number, last_axis_mean
 
 Tensor = Any
 

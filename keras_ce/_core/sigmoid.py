@@ -18,6 +18,7 @@ from keras_ce._core.labels import (
     first_entry,
     fits,
     float_tensor,
+    last_axis_size,
     may_be_probabilities,
     not_a_probability,
     own_position,
@@ -26,7 +27,7 @@ from keras_ce._core.labels import (
     unmarked,
     zero_where,
 )
-from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped, last_axis_size
+from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped
 
 Tensor = Any
 

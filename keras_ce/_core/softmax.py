@@ -18,8 +18,8 @@ from keras import ops
 
 from keras_ce._core.backends import backend
 from keras_ce._core.checks import Array
-from keras_ce._core.labels import Exclusive
-from keras_ce._core.limits import last_axis_mean, last_axis_size, nan_where, weighted
+from keras_ce._core.labels import Exclusive, last_axis_size
+from keras_ce._core.limits import nan_where, weighted
 
 Tensor = Any
 Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -256,6 +256,11 @@ def mean_under_prediction(given: Exclusive, costs: Tensor) -> Tensor:
         return gradient if from_logits else gradient / y_pred
 
     return backend.closed_form_of_rows(forward, backward, given.y_pred, costs)
+
+
+def last_axis_mean(values: Tensor) -> Tensor:
+    """The mean over the last axis, which stays. On torch, `ops.mean` rounds float64 to float32."""
+    return backend.row_sum(values) / last_axis_size(values)
 
 
 def largest_number(values: Tensor) -> float:

@@ -17,6 +17,7 @@ from keras_ce._core.reduction import position_weights
 
 Tensor = Any
 Position = tuple[int, ...]
+Values = tuple[Tensor, Tensor | None, Tensor | None]
 
 STEPS = 4096
 """So many steps make a unit. A float32 adds up so many numbers of so many steps exactly."""
@@ -47,8 +48,8 @@ class WeightedSums(keras.metrics.Metric, abc.ABC):
         )
 
     @abc.abstractmethod
-    def _values(self, y_true: Marked, y_pred: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The value of each position, which are invalid, and their bins, 0 to `num_bins` - 1."""
+    def _values(self, y_true: Marked, y_pred: Tensor) -> Values:
+        """The value of each position, which are invalid, and the bin of each, if there are bins."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
@@ -73,17 +74,13 @@ class WeightedSums(keras.metrics.Metric, abc.ABC):
         # Selected, not multiplied alone: 0 * NaN is NaN.
         values = ops.where(is_exempt, ops.zeros_like(values), values * weights)
 
-        bins = ops.reshape(bins, (-1,))
-        of_weights = ops.full_like(bins, self.sums.shape[0] - 1)
-        terms = sums_of_bins(
-            ops.concatenate([ops.reshape(values, (-1,)), ops.reshape(weights, (-1,))]),
-            ops.concatenate([bins, of_weights]),
-            self.sums.shape[0],
-        )
+        of_bins = exact_sums(ops.reshape(values, (-1,)), bins, self.sums.shape[0] - 1)
+        of_weights = exact_sums(ops.reshape(weights, (-1,)))
         sums, rests = ops.convert_to_tensor(self.sums), ops.convert_to_tensor(self.rests)
-        for term in terms:
+        for term in map(ops.concatenate, zip(of_bins, of_weights, strict=True)):
             sums, lost = rounded_sum(sums, term)
-            sums, rests = rounded_sum(sums, rests + lost)
+            rests = rests + lost
+        sums, rests = rounded_sum(sums, rests)
         self.sums.assign(sums)
         self.rests.assign(rests)
 
@@ -100,36 +97,37 @@ def rounded_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return total, (a - (total - of_b)) + (b - of_b)
 
 
-def sums_of_bins(values: Tensor, bins: Tensor, num_bins: int) -> list[Tensor]:
+def exact_sums(values: Tensor, bins: Tensor | None = None, num_bins: int = 1) -> list[Tensor]:
     """Terms (num_bins,) that add up to the sum of the values of each bin.
 
     One float after another would lose what is small beside the sum so far. Here each value is cut
-    into a whole number of steps, of finer steps, and a rest: whole numbers add up exactly, in any
-    order, as long as a lane of values and then the lanes of a bin are not too many.
+    into a whole number of steps and a rest. Whole numbers add up exactly in any order, at first
+    those of a lane of values, then, cut again, those of the lanes. Rests do so too where values
+    end at the 24th binary digit of the unit; of others, the 36th is rounded.
     """
     largest = ops.max(ops.absolute(values), initial=0.0)
     units = ops.convert_to_tensor(UNITS, dtype=values.dtype)
     # A power of two: nothing is rounded by it.
     unit = ops.min(ops.where(units >= largest, units, units[-1]))
-    steps, finer = cut(values / unit * STEPS)
-    finer, rest = cut(finer * STEPS)
+    parts = ops.stack(cut(values / unit * STEPS), axis=-1)
 
     number = ops.shape(values)[0]
     lanes = number // STEPS + 1
-    lane = ops.arange(number, dtype="int32") // STEPS
-    sums = ops.segment_sum(
-        ops.stack([steps, finer, rest], axis=-1),
-        ops.cast(bins, "int32") * lanes + lane,
-        num_segments=num_bins * lanes,
-    )
-    whole, left = cut(ops.reshape(sums, (num_bins, lanes, 3)) / STEPS)
-    whole, left = ops.sum(whole, axis=1), ops.sum(left * STEPS, axis=1)
+    if bins is None:
+        padding = ops.zeros((lanes * STEPS - number, 2), dtype=values.dtype)
+        sums = ops.sum(ops.reshape(ops.concatenate([parts, padding]), (1, lanes, STEPS, 2)), axis=2)
+    else:
+        lane = ops.arange(number, dtype="int32") // STEPS
+        of_lanes = ops.cast(bins, "int32") * lanes + lane
+        sums = ops.segment_sum(parts, of_lanes, num_segments=num_bins * lanes)
+        sums = ops.reshape(sums, (num_bins, lanes, 2))
+    whole_units, steps = cut(sums[..., 0] / STEPS)
+    more_steps, rest = cut(sums[..., 1])
     step = unit / STEPS
     return [
-        whole[:, 0] * unit,
-        (left[:, 0] + whole[:, 1]) * step,
-        left[:, 1] * (step / STEPS),
-        left[:, 2] * (step / STEPS),
+        ops.sum(whole_units, axis=1) * unit,
+        ops.sum(steps * STEPS + more_steps, axis=1) * step,
+        ops.sum(rest, axis=1) * step,
     ]
 
 
@@ -140,7 +138,7 @@ def cut(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def true_classes(
-    record: Exclusive, is_exempt: Tensor, own_position: Callable[[Position], Position]
+    record: Exclusive, is_exempt: Any, own_position: Callable[[Position], Position]
 ) -> tuple[Tensor, Tensor]:
     """The right class of each position, and which have none; raises where somebody looks.
 
@@ -153,8 +151,8 @@ def true_classes(
     if record.ids is not None:
         classes = ops.reshape(record.ids, record.positions)
         return classes, ops.zeros_like(classes, dtype="bool")
-    largest, classes = backend.top(record.rows)
-    is_none = ops.reshape(ops.logical_not(largest > 0), record.positions)
+    is_none = ops.logical_not(ops.any(record.rows > 0, axis=-1))
+    is_none = ops.reshape(is_none, record.positions)
     is_none = ops.logical_and(is_none, ops.logical_not(is_exempt))
     if checks.any_true(is_none):
         raise InvalidValuesError(
@@ -168,4 +166,11 @@ def true_classes(
     smallest, total = backend.smallest(record.rows), ops.sum(record.rows, axis=-1)
     is_right = ops.logical_and(ops.reshape(smallest, (-1,)) >= 0, ops.isfinite(total))
     is_wrong = ops.reshape(ops.logical_not(is_right), record.positions)
-    return ops.reshape(classes, record.positions), ops.logical_or(is_none, is_wrong)
+    return largest_class(record, record.rows), ops.logical_or(is_none, is_wrong)
+
+
+def largest_class(record: Exclusive, rows: Tensor) -> Tensor:
+    """The class of the first largest entry of each of the record's rows (N, C), by position."""
+    # Keras's argmax ranks -0 below 0 on TensorFlow and JAX, not on torch.
+    rows = ops.where(ops.equal(rows, 0), ops.zeros_like(rows), rows)
+    return ops.reshape(ops.cast(ops.argmax(rows, axis=-1), "int32"), record.positions)

@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 from keras_ce._core import checks
-from keras_ce._core.backends import backend
 from keras_ce._core.labels import (
     Marked,
     are_dense,
@@ -18,7 +17,7 @@ from keras_ce._core.labels import (
     not_a_probability,
     unless,
 )
-from keras_ce.metrics._weighted_sums import WeightedSums, true_classes
+from keras_ce.metrics._weighted_sums import Values, WeightedSums, largest_class, true_classes
 
 Tensor = Any
 
@@ -117,7 +116,7 @@ class ExpectedCalibrationError(WeightedSums):
         config: dict[str, Any] = super().get_config()
         return {**config, "num_bins": self.num_bins, "from_logits": self.from_logits}
 
-    def _values(self, y_true: Marked, y_pred: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _values(self, y_true: Marked, y_pred: Tensor) -> Values:
         if y_pred.shape[-1] is None:
             raise ValueError(
                 "`y_pred` must have a last dimension of known size, the classes (1 if binary). "
@@ -128,9 +127,8 @@ class ExpectedCalibrationError(WeightedSums):
             look_at_binary(y_pred, y_true.is_exempt)
         given = exclusive(y_true, self._probabilities(y_pred), self.from_logits)
         classes, is_none = true_classes(given, y_true.is_exempt, lambda position: (*position, 0))
-        confidence, predicted = backend.top(given.y_pred)
-        confidence = ops.reshape(confidence, given.positions)
-        is_right = ops.equal(ops.reshape(predicted, given.positions), classes)
+        confidence = ops.reshape(ops.max(given.y_pred, axis=-1), given.positions)
+        is_right = ops.equal(largest_class(given, given.y_pred), classes)
         gap = ops.cast(is_right, confidence.dtype) - confidence
         return gap, either(given.is_invalid, is_none), self._bins(ops.reshape(confidence, (-1,)))
 

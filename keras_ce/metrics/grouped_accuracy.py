@@ -7,9 +7,14 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks, groups
-from keras_ce._core.backends import backend
 from keras_ce._core.labels import Marked, either
-from keras_ce.metrics._weighted_sums import Position, WeightedSums, true_classes
+from keras_ce.metrics._weighted_sums import (
+    Position,
+    Values,
+    WeightedSums,
+    largest_class,
+    true_classes,
+)
 
 Tensor = Any
 
@@ -95,9 +100,10 @@ class GroupedAccuracy(WeightedSums):
         config: dict[str, Any] = super().get_config()
         return {**config, "group_sizes": self.group_sizes, "mode": self.mode}
 
-    def _values(self, y_true: Marked, y_pred: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _values(self, y_true: Marked, y_pred: Tensor) -> Values:
         """In mode "each", the number of groups that are right: whole numbers add up exactly."""
         given, blocks = groups.grouped(y_true, y_pred, self.group_sizes, True)
+        is_exempt = ops.expand_dims(y_true.is_exempt, -1)
         is_invalid, rights, column = given.is_invalid, [], 0
         for block in blocks:
             size = block.y_pred.shape[-1]
@@ -105,9 +111,8 @@ class GroupedAccuracy(WeightedSums):
             def own(position: Position, column: int = column, size: int = size) -> Position:
                 return *position[:-1], column + position[-1] * size
 
-            classes, is_none = true_classes(block, y_true.is_exempt[..., None], own)
-            _, predicted = backend.top(block.y_pred)
-            is_right = ops.equal(ops.reshape(predicted, block.positions), classes)
+            classes, is_none = true_classes(block, is_exempt, own)
+            is_right = ops.equal(largest_class(block, block.y_pred), classes)
             rights.append(ops.sum(ops.cast(is_right, y_pred.dtype), axis=-1))
             is_invalid = either(is_invalid, ops.any(is_none, axis=-1))
             column += block.positions[-1] * size
@@ -115,4 +120,4 @@ class GroupedAccuracy(WeightedSums):
         if self.mode == "all":
             value = ops.cast(ops.equal(value, len(self.group_sizes)), value.dtype)
         is_invalid = either(is_invalid, ops.any(ops.isnan(y_pred), axis=-1))
-        return value, is_invalid, ops.zeros_like(value, dtype="int32")
+        return value, is_invalid, None

@@ -165,10 +165,10 @@ def test_equal_and_unequal_groups(sizes):
 @pytest.mark.parametrize("sizes", [[1] * CLASSES, [1, 4], [4, 1]])
 def test_groups_of_one_class_are_refused(sizes):
     """A softmax over one class is 1: such a group would cost nothing and teach nothing."""
-    hint = "WeightedSigmoidCrossentropy"
-    with invalid(f"group_sizes[{sizes.index(1)}]", "an integer >= 2", fix=hint, value=1):
+    hint, position = "WeightedSigmoidCrossentropy", (sizes.index(1),)
+    with invalid("group_sizes", "an integer >= 2", fix=hint, position=position, value=1):
         GroupedSoftmaxCrossentropy(sizes)
-    with invalid(f"group_sizes[{sizes.index(1)}]", "an integer >= 2", fix=hint, value=1):
+    with invalid("group_sizes", "an integer >= 2", fix=hint, position=position, value=1):
         grouped_softmax_crossentropy(ROWS, LOGITS, sizes, from_logits=True)
 
 

@@ -44,14 +44,16 @@ def test_row_18_arguments_are_validated(arguments, name, expected):
 @pytest.mark.parametrize("name", ["prior", "class_weight"])
 @pytest.mark.parametrize("key", ["cat", "-1", -1, 0.5, float("nan"), None, True, 2**31])
 def test_keys_must_be_class_ids(name, key):
-    with invalid(name, "class ids, integers >= 0"):
-        LabelSmoothedCrossentropy(**{name: {0: 1.0, key: 1.0}})
+    given = {0: 1.0, key: 1.0}
+    with invalid(name, "class ids, integers >= 0", fix=f"key {key!r}", value=given):
+        LabelSmoothedCrossentropy(**{name: given})
 
 
 @pytest.mark.parametrize("name", ["prior", "class_weight"])
 def test_two_keys_must_not_mean_one_class(name):
-    with invalid(name, "once for each class", fix="Class 1 has two"):
-        LabelSmoothedCrossentropy(**{name: {1: 1.0, "1": 2.0}})
+    given = {1: 1.0, "1": 2.0}
+    with invalid(name, "once for each class", fix="Class 1 has two", value=given):
+        LabelSmoothedCrossentropy(**{name: given})
 
 
 @pytest.mark.parametrize("name", ["prior", "class_weight"])

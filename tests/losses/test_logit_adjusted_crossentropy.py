@@ -27,6 +27,7 @@ gradient = functools.partial(backends.gradient, mode=MODE)
         ({"class_prior": 0.5}, "class_prior", "a sequence with one number per class"),
         ({"class_prior": "0.5"}, "class_prior", "a sequence with one number per class"),
         ({"class_prior": []}, "class_prior", "at least two classes"),
+        ({"class_prior": {0: 1.0}}, "class_prior", "each of 2 classes"),
         ({"class_prior": [1, 0]}, "class_prior[1]", "a positive number"),
         ({"class_prior": [1, -2]}, "class_prior[1]", "a positive number"),
         ({"class_prior": {0: 1, 1: 0}}, "class_prior[1]", "a positive number"),
@@ -48,7 +49,7 @@ def test_row_18_arguments_are_validated(arguments, name, expected):
 @pytest.mark.parametrize(("prior", "absent"), [({0: 3, 2: 1}, 1), ({1: 3}, 0)])
 def test_row_18_every_class_needs_a_prior(prior, absent):
     """log 0 would forbid the class: what was never counted has to be named."""
-    with invalid("class_prior", "every class", fix=f"Class {absent} has no number"):
+    with invalid("class_prior", "every class", fix=f"Class {absent} has no number", value=prior):
         LogitAdjustedCrossentropy(prior)
 
 

@@ -299,14 +299,14 @@ def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     losses = torch.nn.functional.softplus(-distance)
     if _records():
         return losses + wrong * torch.where(wrong == 0, 0.0, distance)
-    return losses.addcmul_(wrong, distance.masked_fill_(wrong == 0, 0.0))
+    return losses.add_(distance.masked_fill_(wrong == 0, 0.0).mul_(wrong))
 
 
 def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """The derivative of -yes log p - no log(1 - p) by each logit."""
     if _records():
         return no * torch.sigmoid(logits) - yes * torch.sigmoid(-logits)
-    return torch.sigmoid(logits).mul_(no).addcmul_((-logits).sigmoid_(), yes, value=-1)
+    return torch.sigmoid(logits).mul_(no).sub_((-logits).sigmoid_().mul_(yes))
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
