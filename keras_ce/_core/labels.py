@@ -42,6 +42,7 @@ EXCLUSIVE_CHECKS: dict[str, checks.Check] = {
 def tensor(name: str, value: Any) -> Tensor:
     """An array, tensor or (nested) list of numbers as a tensor; Python floats become float32."""
     if ops.is_tensor(value) or isinstance(value, keras.Variable):
+        _require_rank(name, value)
         return ops.convert_to_tensor(value)
     array = to_array(name, value)
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
@@ -52,6 +53,7 @@ def tensor(name: str, value: Any) -> Tensor:
 def float_tensor(name: str, value: Any) -> Tensor:
     """The same in float32 or wider."""
     if backend.is_float(value):
+        _require_rank(name, value)
         return value
     values = tensor(name, value)
     if keras.backend.standardize_dtype(values.dtype) in ("float32", "float64"):
@@ -84,13 +86,17 @@ def shape_of(name: str, value: Any) -> Shape:
     """The shape of a tensor, array or (nested) list, None for sizes that a trace does not know."""
     if not hasattr(value, "shape"):
         return list(np.shape(value))
+    _require_rank(name, value)
+    return list(value.shape)
+
+
+def _require_rank(name: str, value: Any) -> None:
     if getattr(value.shape, "rank", 0) is None:
         raise ValueError(
             f"`{name}` must have a known number of axes. Received: a tensor of unknown rank. "
-            "TensorFlow forgets the rank where it changes from one call to the next: give labels "
+            "TensorFlow forgets the rank where it changes from one call to the next: give arrays "
             "of one rank, or compile the model anew."
         )
-    return list(value.shape)
 
 
 def fits(shape: Shape, expected: Shape) -> bool:
@@ -331,8 +337,8 @@ def class_ids(y_true: Any, rank: int | None, argument: str = "y_true") -> Tensor
             is_id = ops.equal(ops.floor(labels), labels) & (labels > NO_ID) & (labels < 2.0**31)
             ids = ops.cast(ops.where(is_id, labels, ops.full_like(labels, NO_ID)), "int32")
         elif dtype in ("int64", "uint32", "uint64"):
-            labels = ops.cast(y_true, "int64")  # On JAX int32.
-            # Beyond int64, and on JAX beyond int32, an unsigned label is negative now.
+            labels = ops.cast(y_true, backend.widest_integer())
+            # Beyond that type an unsigned label is negative now.
             least = 0 if dtype.startswith("u") else NO_ID
             is_id = (labels >= least) & (labels <= 2**31 - 1)
             ids = ops.cast(ops.where(is_id, labels, ops.full_like(labels, NO_ID)), "int32")

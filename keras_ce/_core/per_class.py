@@ -116,7 +116,8 @@ def per_class(
             values = np.array(value, None if set(map(type, value)) <= {int, float} else "O")
         is_right = values.dtype.kind in "iuf" and np.isfinite(values).all()
         if not is_right or (values.min() <= above if above is not None else values.min() < minimum):
-            values = np.array(each(entry)(name, values))
+            given = values.tolist() if hasattr(value, "dtype") else value
+            values = np.array(each(entry)(name, given))
         return PerClass(name, values.astype("float64"), missing or 0)
 
     return check

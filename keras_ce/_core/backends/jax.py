@@ -79,6 +79,11 @@ def carries_nothing(values: Any) -> bool:
     return False
 
 
+def widest_integer() -> str:
+    """The widest type of integers: int32, unless JAX has been told to know int64."""
+    return str(jax.dtypes.canonicalize_dtype("int64"))
+
+
 def index(ids: Tensor) -> Tensor:
     """Integers in the type in which operations take them as indices."""
     return ids

@@ -76,6 +76,11 @@ def carries_nothing(values: Any) -> bool:
     return tf.executing_eagerly() and not vars(values)
 
 
+def widest_integer() -> str:
+    """The widest type of integers."""
+    return "int64"
+
+
 def index(ids: Tensor) -> Tensor:
     """Integers in the type in which operations take them as indices."""
     return ids
