@@ -94,7 +94,8 @@ def candidates(y_true: Any, y_pred: Any, ignore_label: float | None) -> Candidat
         if found:
             position = own_position(checks.first(is_invalid), y_true)
             fix = "Candidates count from 0, along the last axis of `y_pred`."
-            if (value := own_value(y_true, position)) == -1:
+            value = own_value(y_true, position)
+            if value == -1:
                 fix = (
                     "In torch's margin_ranking_loss, 1 means that the first is right and -1 that "
                     "the second is: give 0 and 1 here."

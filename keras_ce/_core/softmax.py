@@ -95,7 +95,7 @@ def crossentropy(given: Exclusive, blend: Blend = AS_THEY_ARE) -> Tensor:
     if blend.shift is None and _is_number(blend.scale):
         return _losses_of_ids(given, nats, blend.scale, uniform_share=blend.shift_mass)
     if blend.shift is None:
-        return _losses_of_ids(given, nats, ops.take(blend.scale, given.ids))
+        return _losses_of_ids(given, nats, backend.of_classes(blend.scale, given.ids))
     rows = ops.one_hot(given.ids, given.y_pred.shape[-1], dtype=given.y_pred.dtype)
     return _crossentropy_of_rows(given, rows, blend)
 
@@ -112,7 +112,7 @@ def sum_of_terms(given: Exclusive, term: Term, weights: Tensor | None = None) ->
         Losses (N,).
     """
     if given.ids is not None:
-        mass = 1.0 if weights is None else ops.take(weights, given.ids)
+        mass = 1.0 if weights is None else backend.of_classes(weights, given.ids)
         return _losses_of_ids(given, term, mass)
     return _terms_of_rows(given, term, AS_THEY_ARE if weights is None else Blend(weights))
 

@@ -22,7 +22,8 @@ Values = tuple[Tensor, Tensor | None, Tensor | None]
 STEPS = 4096
 """So many steps make a unit. A float32 adds up so many numbers of so many steps exactly."""
 
-UNITS = 2.0 ** np.arange(-100, 101)
+POWERS = 2.0 ** np.arange(-100, 101)
+"""What may be the unit; less would make a step of it underflow."""
 
 
 class WeightedSums(keras.metrics.Metric, abc.ABC):
@@ -106,9 +107,9 @@ def exact_sums(values: Tensor, bins: Tensor | None = None, num_bins: int = 1) ->
     end at the 24th binary digit of the unit; of others, the 36th is rounded.
     """
     largest = ops.max(ops.absolute(values), initial=0.0)
-    units = ops.convert_to_tensor(UNITS, dtype=values.dtype)
+    powers = ops.convert_to_tensor(POWERS, dtype=values.dtype)
     # A power of two: nothing is rounded by it.
-    unit = ops.min(ops.where(units >= largest, units, units[-1]))
+    unit = ops.min(ops.where(powers >= largest, powers, powers[-1]))
     parts = ops.stack(cut(values / unit * STEPS), axis=-1)
 
     number = ops.shape(values)[0]
@@ -121,11 +122,13 @@ def exact_sums(values: Tensor, bins: Tensor | None = None, num_bins: int = 1) ->
         of_lanes = ops.cast(bins, "int32") * lanes + lane
         sums = ops.segment_sum(parts, of_lanes, num_segments=num_bins * lanes)
         sums = ops.reshape(sums, (num_bins, lanes, 2))
-    whole_units, steps = cut(sums[..., 0] / STEPS)
+    units, steps = cut(sums[..., 0] / STEPS)
+    stacks, units_left = cut(units / STEPS)
     more_steps, rest = cut(sums[..., 1])
     step = unit / STEPS
     return [
-        ops.sum(whole_units, axis=1) * unit,
+        ops.sum(stacks, axis=1) * (unit * STEPS),
+        ops.sum(units_left * STEPS, axis=1) * unit,
         ops.sum(steps * STEPS + more_steps, axis=1) * step,
         ops.sum(rest, axis=1) * step,
     ]
@@ -151,7 +154,7 @@ def true_classes(
     if record.ids is not None:
         classes = ops.reshape(record.ids, record.positions)
         return classes, ops.zeros_like(classes, dtype="bool")
-    is_none = ops.logical_not(ops.any(record.rows > 0, axis=-1))
+    is_none = ops.logical_not(ops.any(ops.greater(record.rows, 0), axis=-1))
     is_none = ops.reshape(is_none, record.positions)
     is_none = ops.logical_and(is_none, ops.logical_not(is_exempt))
     if checks.any_true(is_none):

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ce._core import checks
+from keras_ce._core.backends import backend
 from keras_ce._core.labels import (
     Marked,
     are_dense,
@@ -127,7 +128,7 @@ class ExpectedCalibrationError(WeightedSums):
             look_at_binary(y_pred, y_true.is_exempt)
         given = exclusive(y_true, self._probabilities(y_pred), self.from_logits)
         classes, is_none = true_classes(given, y_true.is_exempt, lambda position: (*position, 0))
-        confidence = ops.reshape(ops.max(given.y_pred, axis=-1), given.positions)
+        confidence = ops.reshape(backend.largest(given.y_pred), given.positions)
         is_right = ops.equal(largest_class(given, given.y_pred), classes)
         gap = ops.cast(is_right, confidence.dtype) - confidence
         return gap, either(given.is_invalid, is_none), self._bins(ops.reshape(confidence, (-1,)))

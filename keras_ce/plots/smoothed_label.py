@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_ce import information
+from keras_ce._core.checks import InvalidValuesError
 from keras_ce.losses import LabelSmoothedCrossentropy
 from keras_ce.plots._axes import BLUE, ORANGE, panels, tidy
 
@@ -58,6 +59,11 @@ def smoothed_label(
             "`label`, `prior` and `class_names` must have an entry for each class. Received: "
             f"{len(row)}, {len(share)} and {len(names)} entries."
         )
+    try:
+        information.entropy(row)
+    except InvalidValuesError as error:
+        at = error.position
+        raise InvalidValuesError("label", error.value, error.expected, at, error.fix) from None
     smoothed = (1 - label_smoothing) * row + label_smoothing * share
     figure, (panel,) = panels(ax, 1)
     for target, name, colour, shift in (

@@ -217,7 +217,13 @@ def inner_product(rows: Tensor, values: Tensor) -> Tensor:
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     """Entry `ids[n]` of each row n: (N, C) and (N,) to (N, 1)."""
-    return jnp.take_along_axis(rows, ids[..., None], axis=-1)
+    # "clip" keeps the NaN out that stands for what lies outside; nothing does.
+    return jnp.take_along_axis(rows, ids[..., None], axis=-1, mode="clip")
+
+
+def of_classes(values: Tensor, ids: Tensor) -> Tensor:
+    """The number (C,) of each id (N,)."""
+    return values.take(ids, mode="clip")
 
 
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:

@@ -137,23 +137,9 @@ def closed_form_of_rows(
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of tensors, compiled by XLA, eager calls included.
-
-    TensorFlow cannot differentiate the result: it says so.
-    """
+    """The function of tensors, compiled by XLA, eager calls included."""
     run = tf.function(function, jit_compile=True, autograph=False)
-
-    def refuse(*_: Tensor) -> Any:
-        raise NotImplementedError(
-            "TensorFlow cannot differentiate this gradient once more. For second derivatives, "
-            "take `Dense` and `LabelSmoothedCrossentropy`, or JAX or torch as backend."
-        )
-
-    def run_unwatched(*tensors: Tensor) -> Any:
-        # A watched call would be differentiated at once.
-        return run(*tf.nest.map_structure(tf.stop_gradient, tensors)), refuse
-
-    return tf.custom_gradient(run_unwatched)
+    return _with_derivative_of(run, tf.function(function, autograph=False))
 
 
 def replica_scale() -> float:
@@ -167,21 +153,43 @@ def _compiled_by_pieces(forward: Forward) -> Forward:
     if tf.config.list_physical_devices("GPU"):
         return whole
     in_pieces = tf.function(_piece_by_piece(forward), jit_compile=True, autograph=False)
+    return _with_derivative_of(in_pieces, whole)
 
-    def run(*tensors: Tensor) -> Any:
-        def derivative(*upstream: Tensor) -> list[Tensor | None]:
-            numbers = [item for item in tensors if item.dtype.is_floating]
-            with tf.GradientTape() as tape:
-                tape.watch(numbers)
-                losses, residuals = whole(*tensors)
-            pairs = zip((losses, *residuals), upstream, strict=True)
-            results, upstream = zip(*((a, b) for a, b in pairs if a.dtype.is_floating), strict=True)
-            slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
-            return [next(slopes) if item.dtype.is_floating else None for item in tensors]
 
-        return in_pieces(*map(tf.stop_gradient, tensors)), derivative
+def _with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`run(*tensors)`, with the derivative of `plain`: the same that TensorFlow can differentiate.
 
-    return tf.custom_gradient(run)
+    It is not watched: TensorFlow would differentiate a watched call at once.
+    """
+
+    def with_derivative(*nested: Any) -> Any:
+        @tf.custom_gradient
+        def of_flat(*tensors: Tensor) -> Any:
+            def derivative(*upstream: Tensor) -> list[Tensor | None]:
+                numbers = [item for item in tensors if item.dtype.is_floating]
+                with tf.GradientTape() as tape:
+                    tape.watch(numbers)
+                    results = tf.nest.flatten(plain(*tf.nest.pack_sequence_as(nested, tensors)))
+                pairs = [
+                    (result, slope)
+                    for result, slope in zip(results, upstream, strict=True)
+                    if result.dtype.is_floating
+                ]
+                results, upstream = zip(*pairs, strict=True)
+                slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
+                return [next(slopes) if item.dtype.is_floating else None for item in tensors]
+
+            results = run(
+                *tf.nest.pack_sequence_as(nested, [tf.stop_gradient(item) for item in tensors])
+            )
+            structure.append(results)
+            return tf.nest.flatten(results), derivative
+
+        structure: list[Any] = []
+        flat = of_flat(*tf.nest.flatten(nested))
+        return tf.nest.pack_sequence_as(structure[0], flat)
+
+    return with_derivative
 
 
 def _piece_by_piece(forward: Forward) -> Forward:
@@ -254,6 +262,11 @@ def inner_product(rows: Tensor, values: Tensor) -> Tensor:
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     """Entry `ids[n]` of each row n: (N, C) and (N,) to (N, 1)."""
     return tf.gather(rows, ids[..., None], batch_dims=len(ids.shape))
+
+
+def of_classes(values: Tensor, ids: Tensor) -> Tensor:
+    """The number (C,) of each id (N,)."""
+    return tf.gather(values, ids)
 
 
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:

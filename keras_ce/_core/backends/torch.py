@@ -261,6 +261,11 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     return rows.gather(-1, ids[..., None].to(torch.int64))
 
 
+def of_classes(values: Tensor, ids: Tensor) -> Tensor:
+    """The number (C,) of each id (N,)."""
+    return values[ids.to(torch.int64)]
+
+
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1).
 
