@@ -24,6 +24,11 @@ ELEMENTS_OF_A_COMPILED_PIECE = 2**18
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
+_NO_SECOND_DERIVATIVE = (
+    "TensorFlow cannot differentiate this gradient once more. For second derivatives, take `Dense` "
+    "and `LabelSmoothedCrossentropy`, or JAX or torch as backend."
+)
+
 
 # --- values and derivatives ---
 
@@ -176,7 +181,10 @@ def _with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> C
                     if result.dtype.is_floating
                 ]
                 results, upstream = zip(*pairs, strict=True)
-                slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
+                try:
+                    slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
+                except LookupError as error:
+                    raise NotImplementedError(_NO_SECOND_DERIVATIVE) from error
                 return [next(slopes) if item.dtype.is_floating else None for item in tensors]
 
             results = run(
