@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from backends import BACKEND, COMPILED_MODES, QUICK, array
 from cases import CASES, CLASSES, SIGMOID
-from kinds import SOFTMAX, function_of, invalid, one_per, only_tensorflow, tensor
 from keras import ops
+from kinds import SOFTMAX, function_of, invalid, one_per, only_tensorflow, tensor
 
 import keras_ce
 from keras_ce.layers import LinearCrossentropy
@@ -59,9 +59,7 @@ class TestPositionsOfGroups:
             wrong = labels.copy()
             wrong[position] = label
             with invalid("y_true", position, label):
-                grouped_softmax_crossentropy(
-                    wrong, logits(2, 3, 9), [2, 2, 2, 3], from_logits=True
-                )
+                grouped_softmax_crossentropy(wrong, logits(2, 3, 9), [2, 2, 2, 3], from_logits=True)
 
     @pytest.mark.parametrize("label", [2**40, -(2**40), 2**31, 2**62])
     def test_an_id_beyond_int32_shows_itself(self, label):
@@ -80,9 +78,7 @@ class TestPositionsOfGroups:
 
     def test_the_rows_of_the_issue(self):
         with invalid("y_true", (0, 4), -1):
-            grouped_softmax_crossentropy(
-                [[1, 0, 0, 0, -1]], logits(1, 5), [2, 3], from_logits=True
-            )
+            grouped_softmax_crossentropy([[1, 0, 0, 0, -1]], logits(1, 5), [2, 3], from_logits=True)
 
     @pytest.mark.parametrize("sizes", [[2, 3], [3, 2], [5]])
     @pytest.mark.parametrize("column", range(5))
@@ -212,7 +208,9 @@ def unsigned():
 UNSIGNED = list(unsigned())
 
 
-@pytest.mark.parametrize("labels", UNSIGNED, ids=lambda labels: f"{type(labels).__name__} {labels.dtype}")
+@pytest.mark.parametrize(
+    "labels", UNSIGNED, ids=lambda labels: f"{type(labels).__name__} {labels.dtype}"
+)
 class TestUnsigned:
     """2**32 - 1 is not -1, which `ignore_class` would take out in silence."""
 
@@ -225,7 +223,9 @@ class TestUnsigned:
                     function_of(name)(labels, logits(2, 5), **options)
                 with invalid("y_true", (1,), value):
                     getattr(keras_ce.losses, name)(**options)(labels, logits(2, 5))
-        if not (BACKEND == "torch" and labels.dtype == "uint64"):  # which no Keras layer takes there
+        if not (
+            BACKEND == "torch" and labels.dtype == "uint64"
+        ):  # which no Keras layer takes there
             with invalid("labels", (1,), value):
                 LinearCrossentropy(5, ignore_class=-1)(logits(2, 3), labels)
         with invalid("y_true", (1,), value):
@@ -271,8 +271,17 @@ def test_right_ids_of_every_type_count_and_an_ignored_one_does_not(dtype):
 
 @pytest.mark.parametrize(
     ("dtype", "value"),
-    [("int8", -1), ("int8", -128), ("uint8", 255), ("int16", -1), ("uint16", 65535)]
-    + [("float16", -1), ("float32", -1), ("float32", 2.0**32 - 1), ("float64", 2.0**32 - 1)],
+    [
+        ("int8", -1),
+        ("int8", -128),
+        ("uint8", 255),
+        ("int16", -1),
+        ("uint16", 65535),
+        ("float16", -1),
+        ("float32", -1),
+        ("float32", 2.0**32 - 1),
+        ("float64", 2.0**32 - 1),
+    ],
 )
 @pytest.mark.parametrize("as_tensor", [False, True])
 def test_narrow_ids_keep_their_sign(dtype, value, as_tensor):
@@ -318,7 +327,9 @@ def test_variables_are_tensors(case):
             assert float(value) == pytest.approx(expected.mean(), rel=1e-5)
             with invalid_in_a_variable(case):
                 wrong = np.array(case.y_true)
-                wrong[1, 2] = 99 if case.has_ids else -99 if case.loss != "MarginRanking" else np.nan
+                wrong[1, 2] = (
+                    99 if case.has_ids else -99 if case.loss != "MarginRanking" else np.nan
+                )
                 case.function(next(variables(wrong, case.y_true.dtype)), y_pred)
 
 

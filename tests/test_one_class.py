@@ -5,8 +5,8 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND, COMPILED_MODES, array
-from kinds import SOFTMAX, every_mode, function_of, invalid, only_tensorflow, raises_in
 from keras import ops
+from kinds import SOFTMAX, every_mode, function_of, invalid, only_tensorflow, raises_in
 
 import keras_ce
 from keras_ce.layers import LinearCrossentropy

@@ -354,7 +354,7 @@ def test_what_a_smoothed_label_must_hold():
         keras_ce.plots.smoothed_label([0, 1], 2)
     with invalid("prior", "a non-negative number", position=(1,), value=-1):
         keras_ce.plots.smoothed_label([0, 1], prior=[1, -1])
-    with invalid("p", "distributions", fix="The sum", position=(), value=2):
+    with invalid("label", "distributions", fix="The sum", position=(), value=2):
         keras_ce.plots.smoothed_label([1, 1])
 
 

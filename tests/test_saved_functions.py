@@ -1,20 +1,13 @@
 """Models that are compiled with a public function: saved, loaded and trained like any other."""
 
-import json
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
-from backends import QUICK, default_backend_only
+from backends import QUICK
 from kinds import function_of
 
 import keras_ce
 
-PROJECT = pathlib.Path(__file__).parents[1]
 CLASSES = 5
 # The others cannot do without an argument, which `compile` does not hand on.
 ALONE = [
@@ -88,34 +81,3 @@ def test_as_a_metric_and_in_a_list_of_losses(tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     values = again.evaluate(X, labels, verbose=0, return_dict=True)
     assert values == pytest.approx(expected, rel=1e-6)
-
-
-@default_backend_only
-def test_a_new_process_loads_them(tmp_path):
-    expected = {}
-    for name in ALONE:
-        model = compiled_model(name, run_eagerly=True)
-        expected[name] = model.evaluate(X, labels_for(name), verbose=0)
-        model.save(tmp_path / f"{name}.keras")
-    completed = subprocess.run(
-        [sys.executable, __file__, tmp_path],
-        cwd=PROJECT,
-        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert json.loads(completed.stdout.splitlines()[-1]) == pytest.approx(expected, rel=1e-6)
-
-
-def main(folder):
-    found = {}
-    for name in ALONE:
-        model = keras.saving.load_model(folder / f"{name}.keras", safe_mode=True)
-        found[name] = model.evaluate(X, labels_for(name), verbose=0)
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))

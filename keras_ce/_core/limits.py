@@ -47,4 +47,5 @@ def nan_where(is_invalid: Tensor, losses: Tensor) -> Tensor:
 
 def infinity_where(condition: Tensor, dtype: Any) -> Tensor:
     """Infinity where `condition` holds, else 0; no infinity exists where it holds nowhere."""
-    return 1 / ops.cast(ops.logical_not(condition), dtype) - 1
+    # Not 1 / x - 1: TensorFlow's reciprocal of 1 may be 0.99999994.
+    return -ops.log(ops.cast(ops.logical_not(condition), dtype))

@@ -67,8 +67,17 @@ class Constant:
         return self._values
 
 
-exp, log, log1p, where = tf.exp, tf.math.log, tf.math.log1p, tf.where
-absolute = tf.abs
+exp, log, log1p, absolute = tf.exp, tf.math.log, tf.math.log1p, tf.abs
+
+
+def where(condition: Tensor, first: Tensor | float, second: Tensor | float) -> Tensor:
+    """`first` where the condition holds, else `second`; one of them may be a number."""
+    # Graphs take a number for a float32 whatever the other one is.
+    if isinstance(first, (int, float)):
+        first = tf.constant(first, second.dtype)
+    elif isinstance(second, (int, float)):
+        second = tf.constant(second, first.dtype)
+    return tf.where(condition, first, second)
 
 
 def is_float(values: Any) -> bool:

@@ -1,0 +1,334 @@
+"""MarginRanking of whole lists, against a loop over all pairs in float64 that holds none of them."""
+
+import backends
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, MODES, QUICK, array
+from kinds import invalid, only_jax, only_tensorflow, only_torch, tensor
+
+from keras_ce.losses import MarginRanking, margin_ranking
+
+GENERATOR = np.random.default_rng(12)
+PADDING = -1.0
+MARGIN = 0.75
+
+
+def reference(scores, relevance, margin=MARGIN, ignore_label=None):
+    """Values and the gradients of their sum, pair by pair."""
+    scores, relevance = np.asarray(scores, "float64"), np.asarray(relevance, "float64")
+    values, slopes = np.zeros(scores.shape[:-1]), np.zeros(scores.shape)
+    for position in np.ndindex(values.shape):
+        s, r, slope = scores[position], relevance[position], np.zeros(scores.shape[-1])
+        total, pairs = 0.0, 0
+        for i in range(len(s)):
+            for j in range(len(s)):
+                if ignore_label in (r[i], r[j]) or not r[i] > r[j]:
+                    continue
+                pairs += 1
+                lacking = margin - (s[i] - s[j])
+                if lacking > 0:
+                    total += lacking
+                    slope[i] -= 1
+                    slope[j] += 1
+        values[position] = total / max(pairs, 1)
+        slopes[position] = slope / max(pairs, 1)
+    return values, slopes
+
+
+def lists(*shape):
+    """Scores and relevances with ties of both, pairs exactly at the margin, and padding."""
+    scores = (GENERATOR.integers(-8, 8, shape) / 4).astype("float32")
+    relevance = GENERATOR.integers(0, 4, shape).astype("float32")
+    relevance[GENERATOR.uniform(size=shape) < 0.3] = PADDING
+    return scores, relevance
+
+
+def pieces_of(elements, monkeypatch):
+    from keras_ce._core import ranking
+
+    monkeypatch.setattr(ranking.backend, "ELEMENTS_OF_A_PIECE", elements)
+
+
+def check(scores, relevance, ignore_label, mode, function=None):
+    def run(y_pred, y_true):
+        return margin_ranking(y_true, y_pred, MARGIN, ignore_label)
+
+    value_and_gradient = function or backends.gradient_of(run, mode)
+    values, slopes = value_and_gradient(scores, relevance)
+    expected, expected_slopes = reference(scores, relevance, ignore_label=ignore_label)
+    np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(slopes, expected_slopes, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ignore_label", [None, PADDING])
+# One candidate at a time; three of seven, so that the last two pieces overlap; all at once.
+@pytest.mark.parametrize("elements", [1, 4 * 7 * 3, 2**20])
+def test_by_pieces(elements, ignore_label, mode, monkeypatch):
+    pieces_of(elements, monkeypatch)
+    check(*lists(4, 7), ignore_label, mode)
+
+
+@pytest.mark.parametrize("ignore_label", [None, PADDING])
+@pytest.mark.parametrize("elements", [1, 50, 2**20])
+def test_lists_of_lists(elements, ignore_label, monkeypatch):
+    pieces_of(elements, monkeypatch)
+    check(*lists(2, 3, 5), ignore_label, backends.QUICK_MODE)
+    check(*lists(5), ignore_label, backends.QUICK_MODE)
+    check(*lists(3, 2), ignore_label, backends.QUICK_MODE)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ties_and_the_margin_itself(mode):
+    """Equal relevance makes no pair; a pair exactly at the margin has no gradient."""
+    scores = np.array([[0.75, 0.0, 0.0], [0.5, 0.5, 0.5], [1.0, 0.25, -0.5]], "float32")
+    relevance = np.array([[1.0, 0.0, 0.0], [2.0, 2.0, 2.0], [2.0, 1.0, 0.0]], "float32")
+    values, slopes = backends.gradient(
+        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN), scores, relevance, mode=mode
+    )
+    np.testing.assert_array_equal(values, 0)
+    np.testing.assert_array_equal(slopes, 0)
+    check(scores, relevance, None, mode)
+
+
+@only_tensorflow
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("known", [(None, 7), (4, None), (None, None), (None, None, None)], ids=str)
+@pytest.mark.parametrize("ignore_label", [None, PADDING])
+def test_a_graph_that_does_not_know_its_sizes(known, ignore_label, jit_compile, monkeypatch):
+    import tensorflow as tf
+
+    if jit_compile and len(known) == 3:
+        pytest.skip("one program of unknown sizes is enough for XLA")
+    pieces_of(60, monkeypatch)
+
+    labels = (*known[:-1], 7)  # else they might be indices with a trailing axis
+    signature = [tf.TensorSpec(known), tf.TensorSpec(labels)]
+
+    @tf.function(input_signature=signature, jit_compile=jit_compile)
+    def run(scores, relevance):
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            values = margin_ranking(relevance, scores, MARGIN, ignore_label)
+            total = tf.reduce_sum(values)
+        return values, tape.gradient(total, scores)
+
+    def value_and_gradient(scores, relevance):
+        return [each.numpy() for each in run(scores, relevance)]
+
+    shape = (4, 7) if len(known) == 2 else (2, 2, 7)
+    check(*lists(*shape), ignore_label, None, value_and_gradient)
+
+
+# --- what is held ---
+
+LISTS, CANDIDATES = 16, 1000
+WHOLE = LISTS * CANDIDATES**2
+"""What all pairs of all lists would take; the largest piece may take a tenth of it."""
+
+
+def long_lists():
+    scores = GENERATOR.normal(size=(LISTS, CANDIDATES)).astype("float32")
+    return scores, GENERATOR.integers(0, 3, (LISTS, CANDIDATES)).astype("float32")
+
+
+@only_torch
+@pytest.mark.parametrize("ignore_label", [None, 0.0])
+def test_torch_holds_no_pairs_of_all_candidates(ignore_label):
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        elements = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            result = function(*arguments, **(options or {}))
+            for each in result if isinstance(result, (tuple, list)) else [result]:
+                if isinstance(each, torch.Tensor):
+                    self.elements = max(self.elements, each.numel())
+            return result
+
+    scores, relevance = map(torch.tensor, long_lists())
+    scores.requires_grad_()
+    with Largest() as largest:
+        margin_ranking(relevance, scores, 1.0, ignore_label).sum().backward()
+    assert CANDIDATES < largest.elements <= WHOLE / 10
+    assert torch.isfinite(scores.grad).all()
+
+
+def arrays_of(jaxpr):
+    """The sizes of everything that a JAX program computes, its loops included."""
+    for equation in jaxpr.eqns:
+        yield from (int(np.prod(each.aval.shape)) for each in equation.outvars)
+        for value in equation.params.values():
+            for each in value if isinstance(value, (tuple, list)) else [value]:
+                inner = getattr(each, "jaxpr", each)
+                if hasattr(inner, "eqns"):
+                    yield from arrays_of(inner)
+
+
+@only_jax
+@pytest.mark.parametrize("ignore_label", [None, 0.0])
+def test_jax_holds_no_pairs_of_all_candidates(ignore_label):
+    import jax
+
+    scores, relevance = long_lists()
+
+    def total(scores):
+        return margin_ranking(relevance, scores, 1.0, ignore_label).sum()
+
+    program = jax.make_jaxpr(jax.value_and_grad(total))(scores)
+    assert CANDIDATES < max(arrays_of(program.jaxpr)) <= WHOLE / 10
+
+
+@only_tensorflow
+@pytest.mark.parametrize("ignore_label", [None, 0.0])
+def test_tensorflow_holds_no_pairs_of_all_candidates(ignore_label):
+    import tensorflow as tf
+
+    scores, relevance = long_lists()
+
+    @tf.function
+    def gradient(scores):
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            total = tf.reduce_sum(margin_ranking(relevance, scores, 1.0, ignore_label))
+        return tape.gradient(total, scores)
+
+    sizes = []
+    original = tf.nn.relu, tf.where
+
+    def seen(operation):
+        def run(*arguments, **options):
+            result = operation(*arguments, **options)
+            sizes.append(result.shape.num_elements())
+            return result
+
+        return run
+
+    tf.nn.relu, tf.where = map(seen, original)
+    try:
+        gradient.get_concrete_function(tf.TensorSpec(scores.shape))
+    finally:
+        tf.nn.relu, tf.where = original
+    known = [size for size in sizes if size is not None]
+    assert CANDIDATES < max(known) <= WHOLE / 10
+
+
+def test_long_lists_are_right():
+    scores, relevance = long_lists()
+    few = slice(0, 2), slice(0, 150)
+    check(scores[few], relevance[few], None, backends.QUICK_MODE)
+
+
+# --- padding ---
+
+
+@pytest.mark.parametrize("ignore_label", [-1, -1.0, 0, 7.5])
+def test_a_padded_list_is_the_shorter_list(ignore_label):
+    scores, relevance = lists(5)
+    relevance = np.abs(relevance) + (2 if ignore_label == 0 else 0)
+    padded_scores = np.concatenate([scores, [1e30, np.nan, -5.0]]).astype("float32")
+    padded = np.concatenate([relevance, [ignore_label] * 3]).astype("float32")
+    # In between, too.
+    order = GENERATOR.permutation(8)
+    values, slopes = backends.gradient(
+        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN, ignore_label),
+        padded_scores[order][None],
+        padded[order][None],
+        mode="eager",
+    )
+    expected, expected_slopes = reference(scores[None], relevance[None])
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    back = np.argsort(order)
+    np.testing.assert_allclose(slopes[0][back][:5], expected_slopes[0], atol=1e-6)
+    np.testing.assert_array_equal(slopes[0][back][5:], 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_list_of_nothing_but_padding_is_no_position(mode):
+    scores, relevance = lists(4, 5)
+    relevance[2] = PADDING
+    relevance[3] = 1.0  # one list without a pair, which is a position
+    expected, _ = reference(scores, relevance, ignore_label=PADDING)
+    weights = np.array([1.0, 0.5, 3.0, 2.0], "float32")
+    for reduction, given, divisor in (
+        ("sum_over_batch_size", None, 3),
+        ("sum_over_batch_size", weights, 3),
+        ("mean_with_sample_weight", weights, 3.5),
+        ("sum", weights, 1),
+    ):
+        if mode == "xla" and given is not None:
+            continue
+        loss = MarginRanking(MARGIN, PADDING, reduction=reduction)
+        value, slopes = backends.gradient(
+            lambda y_pred, y_true, loss=loss, given=given: loss(y_true, y_pred, given),
+            scores,
+            relevance,
+            mode=mode,
+        )
+        total = (expected * (1 if given is None else given)).sum()
+        np.testing.assert_allclose(value, total / divisor, rtol=1e-5)
+        np.testing.assert_array_equal(slopes[2:], 0)
+
+
+def test_nothing_but_padding_costs_nothing():
+    loss = MarginRanking(ignore_label=PADDING)
+    value, slopes = backends.gradient(
+        lambda y_pred, y_true: loss(y_true, y_pred),
+        np.full((2, 3), np.nan, "float32"),
+        np.full((2, 3), PADDING, "float32"),
+    )
+    assert value == 0
+    np.testing.assert_array_equal(slopes, 0)
+
+
+def test_padding_needs_relevances():
+    for labels in ([0, 1], [[0], [1]], np.array([-1, 0])):
+        for ignore_label in (-1.0, 0):
+            with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
+                margin_ranking(labels, np.ones((2, 3), "float32"), 0.1, ignore_label)
+            with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
+                MarginRanking(ignore_label=ignore_label)(labels, np.ones((2, 3), "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "int8", "float64", "float16"])
+def test_padding_in_relevances_of_every_type(dtype):
+    scores, relevance = lists(3, 6)
+    expected, _ = reference(scores, relevance, ignore_label=PADDING)
+    for given in (relevance.astype(dtype), tensor(relevance.astype(dtype))):
+        values = array(margin_ranking(given, scores, MARGIN, PADDING))
+        np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_where_a_relevance_is_no_number(value):
+    scores, relevance = lists(3, 6)
+    relevance[1, 4] = value
+    for ignore_label in (None, PADDING):
+        with invalid("y_true", (1, 4)) as caught:
+            margin_ranking(relevance, scores, MARGIN, ignore_label)
+        np.testing.assert_equal(caught.value.value, value)
+
+
+def test_a_model_of_padded_lists_learns():
+    scores = keras.layers.TimeDistributed(keras.layers.Dense(1))
+    inputs = keras.Input((None, 3))
+    model = keras.Model(inputs, keras.layers.Reshape((-1,))(scores(inputs)))
+    model.compile(keras.optimizers.Adam(0.1), MarginRanking(0.5, ignore_label=PADDING), **QUICK)
+    x = GENERATOR.normal(size=(8, 6, 3)).astype("float32")
+    relevance = np.argsort(np.argsort(x[..., 0], -1), -1).astype("float32")
+    relevance[::2, 4:] = PADDING
+    before, *_, after = model.fit(x, relevance, epochs=4, verbose=0).history["loss"]
+    assert after < before
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has no float64 unless it is switched on")
+def test_float64_scores(monkeypatch):
+    pieces_of(20, monkeypatch)
+    scores, relevance = lists(3, 6)
+    values = array(margin_ranking(relevance, scores.astype("float64"), MARGIN, PADDING))
+    expected, _ = reference(scores, relevance, ignore_label=PADDING)
+    assert values.dtype == "float64"
+    np.testing.assert_allclose(values, expected, rtol=1e-14)
