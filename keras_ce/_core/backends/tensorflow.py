@@ -70,7 +70,7 @@ class Constant:
 exp, log, log1p, absolute = tf.exp, tf.math.log, tf.math.log1p, tf.abs
 
 
-def where(condition: Tensor, first: Tensor | float, second: Tensor | float) -> Tensor:
+def where(condition: Tensor, first: Any, second: Any) -> Tensor:
     """`first` where the condition holds, else `second`; one of them may be a number."""
     # Graphs take a number for a float32 whatever the other one is.
     if isinstance(first, (int, float)):
