@@ -97,8 +97,10 @@ class TestPositionsOfGroups:
 
 @every_softmax_loss
 class TestPositionsAlongEveryAxis:
-    SHAPES = [((2, 5), 1), ((2, 5), -1), ((2, 5, 3), 1), ((2, 5, 3), -2), ((2, 3, 5), 2)]
-    SHAPES += [((2, 5, 3, 4), 1), ((2, 3, 5, 4), 2), ((2, 3, 4, 5), -1)]
+    SHAPES = (
+        *[((2, 5), 1), ((2, 5), -1), ((2, 5, 3), 1), ((2, 5, 3), -2), ((2, 3, 5), 2)],
+        *[((2, 5, 3, 4), 1), ((2, 3, 5, 4), 2), ((2, 3, 4, 5), -1)],
+    )
 
     def test_rows(self, name):
         for shape, axis in self.SHAPES:
@@ -425,13 +427,12 @@ class TestUnknownRank:
         model.compile("sgd", LabelSmoothedCrossentropy(from_logits=True), jit_compile=False)
         x, ids = np.ones((4, 3), "float32"), np.zeros(4, "int32")
         for labels in (ids, ids[:, None]):
+            message = ""
             try:
-                history = model.fit(x, labels, verbose=0).history
-            except ValueError as error:
-                assert "`y_true`" in str(error)
-                assert "rank" in str(error)
-            else:
-                assert np.isfinite(history["loss"][0])
+                model.fit(x, labels, verbose=0)
+            except ValueError as error:  # where TensorFlow has forgotten the rank
+                message = str(error)
+            assert not message or ("`y_true`" in message and "rank" in message)
         with pytest.raises(ValueError, match="`y_true`"):
             model.fit(x, np.zeros((4, 1, 1), "int32"), verbose=0)
 

@@ -1,4 +1,4 @@
-"""MarginRanking of whole lists, against a loop over all pairs in float64 that holds none of them."""
+"""MarginRanking of whole lists, against a loop over all pairs in float64."""
 
 import backends
 import keras

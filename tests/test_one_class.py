@@ -143,7 +143,7 @@ def test_a_group_of_one_class(sizes):
         lambda: GroupedSoftmaxCrossentropy(sizes),
         lambda: grouped_softmax_crossentropy(np.ones_like(y_pred), y_pred, sizes),
     ):
-        with invalid(f"group_sizes[{at}]", value=1) as caught:
+        with invalid("group_sizes", position=(at,), value=1) as caught:
             make()
         assert SIGMOID_LOSS in caught.value.fix
 

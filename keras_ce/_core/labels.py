@@ -319,10 +319,11 @@ def class_ids(y_true: Any, rank: int | None, argument: str = "y_true") -> Tensor
     """
     if not ops.is_tensor(y_true) and not isinstance(y_true, keras.Variable):
         labels = to_array(argument, y_true)
-        if labels.dtype.kind not in "iub":
-            labels = labels.astype("float64")  # float16 does not reach the limits of int32.
+        least = 0 if labels.dtype.kind == "u" else NO_ID  # beyond int64, uint64 is negative then
+        # In types that reach the limits of int32, as float16 and int8 do not.
+        labels = labels.astype("int64" if labels.dtype.kind in "iub" else "float64")
         with np.errstate(invalid="ignore"):
-            is_id = (np.floor(labels) == labels) & (labels > NO_ID) & (labels < 2**31)
+            is_id = (np.floor(labels) == labels) & (labels >= least) & (labels < 2**31)
         ids = ops.convert_to_tensor(np.where(is_id, labels, NO_ID).astype("int32"))
     else:
         y_true = ops.convert_to_tensor(y_true)
