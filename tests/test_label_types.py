@@ -225,9 +225,8 @@ class TestUnsigned:
                     function_of(name)(labels, logits(2, 5), **options)
                 with invalid("y_true", (1,), value):
                     getattr(keras_ce.losses, name)(**options)(labels, logits(2, 5))
-        if not (
-            BACKEND == "torch" and labels.dtype == "uint64"
-        ):  # which no Keras layer takes there
+        # No Keras layer takes uint64 on torch; on JAX it is another type before the layer sees it.
+        if BACKEND == "tensorflow" or str(labels.dtype) != "uint64":
             with invalid("labels", (1,), value):
                 LinearCrossentropy(5, ignore_class=-1)(logits(2, 3), labels)
         with invalid("y_true", (1,), value):

@@ -211,8 +211,8 @@ def hinge_of_pairs(
 
     def start_of(piece: Any) -> Any:
         """Where a piece begins; the last two may overlap."""
-        last = num_candidates - step_size
-        return min(piece, last) if isinstance(piece, int) else ops.minimum(piece * step_size, last)
+        start, last = piece * step_size, num_candidates - step_size
+        return min(start, last) if isinstance(start, int) else ops.minimum(start, last)
 
     def pairs_of(piece: Any, scores: Tensor, relevance: Tensor, *kept: Tensor) -> Any:
         """What each candidate i of a piece lacks to the margin above j, 0 where it is no pair."""
