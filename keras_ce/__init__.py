@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from keras_ce import information, layers, losses, metrics
+from keras_ce._core.backends.passes import set_compilation
 from keras_ce._core.checks import InvalidValuesError, set_value_checks, value_checks
 from keras_ce.diagrams import plot_model
 
@@ -20,6 +21,7 @@ __all__ = [
     "metrics",
     "plot_model",
     "plots",
+    "set_compilation",
     "set_value_checks",
     "value_checks",
 ]

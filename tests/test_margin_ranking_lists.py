@@ -45,14 +45,19 @@ def lists(*shape):
 
 
 def pieces_of(elements, monkeypatch):
-    from keras_ce._core import ranking
+    from keras_ce._core.backends import backend
 
-    monkeypatch.setattr(ranking.backend, "ELEMENTS_OF_A_PIECE", elements)
+    monkeypatch.setattr(backend, "ELEMENTS_OF_A_PIECE", elements)
+
+
+def ranking_of(relevance, scores, margin, ignore_label):
+    padding = {} if ignore_label is None else {"ignore_label": ignore_label}
+    return margin_ranking(relevance, scores, margin, **padding)
 
 
 def check(scores, relevance, ignore_label, mode, function=None):
     def run(y_pred, y_true):
-        return margin_ranking(y_true, y_pred, MARGIN, ignore_label)
+        return ranking_of(y_true, y_pred, MARGIN, ignore_label)
 
     value_and_gradient = function or backends.gradient_of(run, mode)
     values, slopes = value_and_gradient(scores, relevance)
@@ -110,7 +115,7 @@ def test_a_graph_that_does_not_know_its_sizes(known, ignore_label, jit_compile, 
     def run(scores, relevance):
         with tf.GradientTape() as tape:
             tape.watch(scores)
-            values = margin_ranking(relevance, scores, MARGIN, ignore_label)
+            values = ranking_of(relevance, scores, MARGIN, ignore_label)
             total = tf.reduce_sum(values)
         return values, tape.gradient(total, scores)
 
@@ -152,7 +157,7 @@ def test_torch_holds_no_pairs_of_all_candidates(ignore_label):
     scores, relevance = map(torch.tensor, long_lists())
     scores.requires_grad_()
     with Largest() as largest:
-        margin_ranking(relevance, scores, 1.0, ignore_label).sum().backward()
+        ranking_of(relevance, scores, 1.0, ignore_label).sum().backward()
     assert CANDIDATES < largest.elements <= WHOLE / 10
     assert torch.isfinite(scores.grad).all()
 
@@ -176,7 +181,7 @@ def test_jax_holds_no_pairs_of_all_candidates(ignore_label):
     scores, relevance = long_lists()
 
     def total(scores):
-        return margin_ranking(relevance, scores, 1.0, ignore_label).sum()
+        return ranking_of(relevance, scores, 1.0, ignore_label).sum()
 
     program = jax.make_jaxpr(jax.value_and_grad(total))(scores)
     assert CANDIDATES < max(arrays_of(program.jaxpr)) <= WHOLE / 10
@@ -193,7 +198,7 @@ def test_tensorflow_holds_no_pairs_of_all_candidates(ignore_label):
     def gradient(scores):
         with tf.GradientTape() as tape:
             tape.watch(scores)
-            total = tf.reduce_sum(margin_ranking(relevance, scores, 1.0, ignore_label))
+            total = tf.reduce_sum(ranking_of(relevance, scores, 1.0, ignore_label))
         return tape.gradient(total, scores)
 
     sizes = []
@@ -308,7 +313,7 @@ def test_where_a_relevance_is_no_number(value):
     relevance[1, 4] = value
     for ignore_label in (None, PADDING):
         with invalid("y_true", (1, 4)) as caught:
-            margin_ranking(relevance, scores, MARGIN, ignore_label)
+            ranking_of(relevance, scores, MARGIN, ignore_label)
         np.testing.assert_equal(caught.value.value, value)
 
 

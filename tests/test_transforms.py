@@ -64,6 +64,22 @@ def test_torch_compiles_without_graph_breaks_when_unchecked(case):
 
 
 @some_cases
+@pytest.mark.filterwarnings("default")
+@pytest.mark.skipif(BACKEND != "torch", reason="torch.compile is torch's")
+def test_torch_compiles_a_loss_object(case):
+    """The class too, with its masks, weights and reduction."""
+    import torch
+
+    keras_ce.set_value_checks(False)
+    try:
+        compiled = torch.compile(case.make(), backend="aot_eager")
+        value = compiled(torch.tensor(case.y_true), torch.tensor(case.y_pred))
+    finally:
+        keras_ce.set_value_checks(True)
+    np.testing.assert_allclose(float(value), case.values.mean(), rtol=1e-5)
+
+
+@some_cases
 @pytest.mark.skipif(BACKEND != "torch", reason="torch keeps its graph only when told to")
 def test_a_graph_of_torch_can_be_used_twice(case):
     import torch

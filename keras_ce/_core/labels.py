@@ -362,7 +362,10 @@ def look_at_ids(
     number = int(num_classes)
     position = own_position(checks.first(is_invalid), y_true)
     value = own_value(y_true, position)
-    fix = "Correct the labels, or give the output layer more classes."
+    fix = (
+        "Correct the labels, give the output layer more classes, or give the position "
+        "`sample_weight` 0."
+    )
     if value == number:
         fix = "If the ids count from 1, subtract 1."
     elif value < 0 or value == 255:
@@ -439,7 +442,7 @@ def probabilities(
             "probabilities whose row sums are positive",
             own,
             "Its row holds nothing but zeros. Let the model end in a softmax, or better: return "
-            "logits and give the loss `from_logits=True`.",
+            "logits and give `from_logits=True`.",
         )
     if found is None:
         given.is_invalid = either(given.is_invalid, is_invalid)
@@ -452,7 +455,7 @@ def not_a_probability(position: tuple[int, ...], value: float) -> InvalidValuesE
         value,
         "probabilities, from 0 to 1, because from_logits=False",
         position,
-        "If the model returns logits, give the loss `from_logits=True`.",
+        "If the model returns logits, give `from_logits=True`.",
     )
 
 

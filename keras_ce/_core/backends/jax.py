@@ -8,7 +8,12 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from keras_ce._core.backends.passes import Backward, Forward, gradients_for_each
+from keras_ce._core.backends.passes import (
+    Backward,
+    Compilation,
+    Forward,
+    gradients_for_each,
+)
 
 Tensor = Any
 
@@ -142,6 +147,7 @@ def closed_form_of_rows(
         inputs.shape[-1] >= CLASSES_WORTH_PIECES
         and is_on_one
         and isinstance(inputs, jax.core.Tracer)
+        and Compilation.is_on
     ):
         forward = _piece_by_piece(forward)
     return closed_form(forward, backward, inputs, *constants)
@@ -149,7 +155,12 @@ def closed_form_of_rows(
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of tensors, compiled by XLA, eager calls included."""
-    return jax.jit(function)
+    by_xla = jax.jit(function)
+
+    def run(*tensors: Tensor) -> Any:
+        return (by_xla if Compilation.is_on else function)(*tensors)
+
+    return run
 
 
 def replica_scale() -> float:
@@ -203,11 +214,7 @@ def smallest(rows: Tensor) -> Tensor:
 
 def top(rows: Tensor) -> tuple[Tensor, Tensor]:
     """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
-    peak = largest(rows)
-    # Not argmax, which is four passes to tell -0.0 from 0.0.
-    last = rows.shape[-1] - 1
-    classes = jnp.arange(last + 1, dtype="int32")
-    return peak, jnp.where(rows == peak, classes, last).min(-1)
+    return largest(rows), jnp.argmax(rows, -1).astype("int32")
 
 
 def inner_product(rows: Tensor, values: Tensor) -> Tensor:

@@ -22,6 +22,30 @@ class Passes(NamedTuple):
     """Whether rows (N, ...) of all tensors do not see each other."""
 
 
+class Compilation:
+    """Whether the package compiles by itself what has many classes, and goes by pieces then."""
+
+    is_on = True
+
+
+def set_compilation(enabled: bool) -> None:
+    """Switch on or off what the package compiles by itself.
+
+    On (the default), losses of 512 classes and more and `LinearCrossentropy` are compiled by XLA
+    in TensorFlow's graphs and on JAX. Off, only what the user compiles is: for a device without
+    XLA, and for tools that look into graphs, such as `tf.debugging.enable_check_numerics`.
+
+    Args:
+        enabled: whether the package compiles.
+
+    Raises:
+        TypeError: if `enabled` is not a bool.
+    """
+    if not isinstance(enabled, bool):
+        raise TypeError(f"`enabled` must be True or False. Received: enabled={enabled!r}.")
+    Compilation.is_on = enabled
+
+
 def gradients_for_each(
     gradients: Tensor | tuple[Tensor, ...], number: int
 ) -> tuple[Tensor | None, ...]:

@@ -8,7 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_ce._core.backends.passes import Backward, Forward, gradients_for_each
+from keras_ce._core.backends.passes import (
+    Backward,
+    Compilation,
+    Forward,
+    gradients_for_each,
+)
 
 Tensor = Any
 
@@ -144,7 +149,8 @@ def closed_form_of_rows(
     processor's cache.
     """
     # Eager, each call would be compiled anew.
-    if (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING and not tf.executing_eagerly():
+    has_many = (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
+    if has_many and Compilation.is_on and not tf.executing_eagerly():
         forward = _compiled_by_pieces(forward)
         backward = tf.function(backward, jit_compile=True, autograph=False)
     return closed_form(forward, backward, inputs, *constants)
@@ -152,8 +158,13 @@ def closed_form_of_rows(
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of tensors, compiled by XLA, eager calls included."""
-    run = tf.function(function, jit_compile=True, autograph=False)
-    return _with_derivative_of(run, tf.function(function, autograph=False))
+    by_xla = tf.function(function, jit_compile=True, autograph=False)
+    plain = tf.function(function, autograph=False)
+
+    def run(*tensors: Tensor) -> Any:
+        return (by_xla if Compilation.is_on else plain)(*tensors)
+
+    return _with_derivative_of(run, plain)
 
 
 def replica_scale() -> float:

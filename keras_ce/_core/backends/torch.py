@@ -91,7 +91,7 @@ def is_float(values: Any) -> bool:
 
 def carries_nothing(values: Any) -> bool:
     """Whether it is sure that no layer has attached anything, such as a mask, to a tensor."""
-    return not vars(values)
+    return not torch.compiler.is_compiling() and not vars(values)
 
 
 def widest_integer() -> str:
