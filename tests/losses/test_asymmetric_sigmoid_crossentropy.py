@@ -245,3 +245,12 @@ def test_row_16_tiny_losses_keep_their_digits():
     values, _ = entries([1.0, 0.0], [20.0, -20.0], 2.0, 2.0, 0.0)
     np.testing.assert_allclose(values, np.exp(-60), rtol=1e-5)
     assert keras_entries([1.0], [20.0], 2.0)[0][0] == 0
+
+
+def test_what_a_certain_mistake_costs_is_what_the_docstring_says():
+    """A label 0 at p = 1: the clip bounds it, at the defaults far below 69.08."""
+    costs = float(asymmetric_sigmoid_crossentropy([0.0], [1.0]))
+    np.testing.assert_allclose(costs, -np.log(0.05) * 0.95**4, rtol=1e-6)
+    assert f"{costs:.2f} at the defaults" in AsymmetricSigmoidCrossentropy.__doc__
+    unclipped = float(asymmetric_sigmoid_crossentropy([0.0], [1.0], clip=0))
+    np.testing.assert_allclose(unclipped, 69.08, rtol=1e-4)
