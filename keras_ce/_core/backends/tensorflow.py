@@ -192,18 +192,18 @@ def _with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> C
         def of_flat(*tensors: Tensor) -> Any:
             def derivative(*upstream: Tensor) -> list[Tensor | None]:
                 numbers = [item for item in tensors if item.dtype.is_floating]
-                with tf.GradientTape() as tape:
-                    tape.watch(numbers)
-                    results = tf.nest.flatten(plain(*tf.nest.pack_sequence_as(nested, tensors)))
-                pairs = [
-                    (result, slope)
-                    for result, slope in zip(results, upstream, strict=True)
-                    if result.dtype.is_floating
-                ]
-                results, upstream = zip(*pairs, strict=True)
                 try:
+                    with tf.GradientTape() as tape:
+                        tape.watch(numbers)
+                        results = tf.nest.flatten(plain(*tf.nest.pack_sequence_as(nested, tensors)))
+                    pairs = [
+                        (result, slope)
+                        for result, slope in zip(results, upstream, strict=True)
+                        if result.dtype.is_floating
+                    ]
+                    results, upstream = zip(*pairs, strict=True)
                     slopes = iter(tape.gradient(results, numbers, output_gradients=upstream))
-                except LookupError as error:
+                except LookupError as error:  # an operation of XLA's own
                     raise NotImplementedError(_NO_SECOND_DERIVATIVE) from error
                 return [next(slopes) if item.dtype.is_floating else None for item in tensors]
 
