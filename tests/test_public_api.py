@@ -200,7 +200,7 @@ def test_import_brings_nothing_but_keras_and_takes_no_time():
     seconds, *names = completed.stdout.split()
     brought = set(names)
     assert {"keras_ce", "recipes"} <= brought <= {"keras_ce", "recipes", "keras"}
-    assert float(seconds) < 0.1  # 35 to 50 ms on a machine that does nothing else
+    assert float(seconds) < 0.1  # 35 to 70 ms on a machine that does nothing else
 
 
 def source_files() -> list[pathlib.Path]:
