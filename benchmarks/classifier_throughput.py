@@ -15,11 +15,14 @@ import numpy as np
 
 import keras_ce
 from benchmarks import throughput
-from examples import labelled_texts, standard_library, train_text_classifier, vocabulary
-from examples.failures import positive_integer
-from examples.labelled_texts import LabelledTexts
-from examples.text_training import TextBatches, batches
+from examples import train_text_classifier
+from recipes.corpora import standard_library
+from recipes.runs.failures import positive_integer
+from recipes.tables import labelled_texts
+from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import build_text_classifier
+from recipes.text_classifier.training import TextBatches, batches
+from recipes.tokens import vocabulary
 
 BATCH_SIZE = 64
 MODELS = {

@@ -14,11 +14,12 @@ import numpy as np
 
 import keras_ce
 from benchmarks import throughput
-from examples import ranking_questions, train_answer_ranker, vocabulary
-from examples.answer_triples import AnswerTriples
-from examples.failures import positive_integer
-from examples.vocabulary import TokenIds
-from recipes.answer_ranker import build_answer_ranker
+from examples import train_answer_ranker
+from recipes.answer_ranker import build_answer_ranker, questions as ranking_questions
+from recipes.answer_ranker.triples import AnswerTriples
+from recipes.runs.failures import positive_integer
+from recipes.tokens import vocabulary
+from recipes.tokens.vocabulary import TokenIds
 
 MODELS = {
     "sum of words": train_answer_ranker.ARCHITECTURE,

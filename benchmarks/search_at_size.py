@@ -19,8 +19,8 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
-from examples import answer_index
-from examples.failures import positive_integer
+from recipes.answer_ranker import answer_index
+from recipes.runs.failures import positive_integer
 
 QUESTIONS = 200
 NOISE = 0.5

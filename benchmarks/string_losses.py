@@ -21,10 +21,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from examples import digit_strings, string_report, string_training
 from examples.train_string_reader import ARCHITECTURE
 from keras_ce.losses import GroupedSoftmaxCrossentropy
-from recipes.string_reader import build_string_reader
+from recipes.images import digit_strings
+from recipes.string_reader import (
+    build_string_reader,
+    evaluation as string_report,
+    training as string_training,
+)
 
 LENGTH, ALPHABET = digit_strings.LENGTH, "0123456789"
 

@@ -11,8 +11,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from examples import failures, model_files
-from examples.failures import UserError
+from recipes.runs import failures, model_files
+from recipes.runs.failures import UserError
 
 TRAINING = "examples.train_text_classifier"
 
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Not at the top: see train_text_classifier.
     import keras
 
-    from examples import length_groups, text_training
-    from recipes.text_classifier import TextClassifier
+    from recipes.text_classifier import TextClassifier, training as text_training
+    from recipes.tokens import length_groups
 
     model = model_files.load(path, TextClassifier, "vocabulary", TRAINING)
     logits = length_groups.predict_by_length(model, text_training.token_ids(model, texts))

@@ -15,8 +15,9 @@ import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
-from examples import diagnosis_data, failures, model_files
-from examples.failures import UserError
+from recipes.runs import failures, model_files
+from recipes.runs.failures import UserError
+from recipes.tables import model_data as diagnosis_data
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,12 +8,13 @@ Needs no `dot` program: the wheels of pygraphviz carry Graphviz. Takes ten secon
 
 import argparse
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from examples import failures, run_folder
+from recipes.runs import failures, run_folder
 
 # What a builder has no default for.
 REQUIRED_ARGUMENTS = {"string_reader": {"image_shape": (42, 152, 3)}}
@@ -29,7 +30,9 @@ def models_of_recipes() -> Iterator[tuple[str, Any]]:
     import recipes
 
     for module_info in pkgutil.iter_modules(recipes.__path__):
-        module = importlib.import_module(f"recipes.{module_info.name}")
+        if importlib.util.find_spec(f"recipes.{module_info.name}.model") is None:
+            continue
+        module = importlib.import_module(f"recipes.{module_info.name}.model")
         for name, build in inspect.getmembers(module, inspect.isfunction):
             if not name.startswith("build_") or build.__module__ != module.__name__:
                 continue

@@ -12,8 +12,9 @@ import collections
 import itertools
 from collections.abc import Sequence
 
-from examples import failures, run_folder, study_notes
-from examples.known_functions import EQUIVALENTS
+from recipes.runs import failures, run_folder
+from recipes.study_notes import notes as study_notes
+from recipes.study_notes.known_functions import EQUIVALENTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     # Not at the top: TensorFlow writes lines of its own when it is imported, and a mistake in the
     # command is to be answered by one line.
-    from examples import notes_pictures
+    from recipes.study_notes import pictures as notes_pictures
 
     counts: collections.Counter[str] = collections.Counter()
     for document, part in itertools.groupby(notes, key=lambda computation: computation.document):
@@ -51,7 +52,7 @@ def explain(computation: study_notes.Computation) -> list[str]:
     import numpy
     from keras import ops
 
-    from examples.notes_computed import ANSWERS
+    from recipes.study_notes.computed import ANSWERS
 
     answer = ANSWERS[computation.what]
     computed = numpy.ravel(ops.convert_to_numpy(answer.compute(computation.inputs)))

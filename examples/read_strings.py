@@ -10,8 +10,9 @@ import argparse
 import pathlib
 from collections.abc import Sequence
 
-from examples import failures, image_files, model_files
-from examples.failures import UserError
+from recipes.images import image_files
+from recipes.runs import failures, model_files
+from recipes.runs.failures import UserError
 
 TRAINING = "examples.train_string_reader"
 
@@ -30,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = [read(pathlib.Path(file)) for file in options.images]
 
     # Not at the top: see train_string_reader.
-    from examples import string_training
-    from recipes.string_reader import StringReader
+    from recipes.string_reader import StringReader, training as string_training
 
     model = model_files.load(path, StringReader, "alphabet", TRAINING)
     height, width, channels = model.input_shape[1:]

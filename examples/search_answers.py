@@ -15,8 +15,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from examples import failures, table_files
-from examples.failures import UserError
+from recipes.runs import failures
+from recipes.runs.failures import UserError
+from recipes.tables import table_files
 
 ADVICE = "name a folder that examples.train_answer_ranker has left"
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     answers = read_answers(file, options.answer_column)
 
     # Not at the top: see train_text_classifier.
-    from examples.answer_search import AnswerSearch
+    from recipes.answer_ranker.search import AnswerSearch
 
     search = AnswerSearch(run, answers, index_file, with_bm25=options.bm25)
     state = "built" if search.was_built else "loaded"

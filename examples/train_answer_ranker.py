@@ -26,7 +26,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from examples import before_training, failures, ranking_sources, run_folder, vocabulary
+from recipes.answer_ranker import data as ranking_sources
+from recipes.runs import before_training, failures, run_folder
+from recipes.tokens import vocabulary
 
 LARGEST_VOCABULARY = 30_000
 UNKNOWN_BUCKETS = 5_000
@@ -64,9 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    from examples import classification_report, ranker_training, ranking_baseline, ranking_report
-    from examples.ranking_scores import score_ranking
-    from recipes.answer_ranker import build_answer_ranker
+    from recipes.answer_ranker import (
+        baseline as ranking_baseline,
+        build_answer_ranker,
+        evaluation as ranking_report,
+        training as ranker_training,
+    )
+    from recipes.answer_ranker.scores import score_ranking
+    from recipes.text_classifier import evaluation as classification_report
 
     keras.utils.set_random_seed(options.seed)
     texts = [text for each in training for text in (each.text, *each.candidates)]

@@ -24,8 +24,10 @@ from collections.abc import Sequence
 
 import numpy
 
-from examples import failures, next_word_texts, run_folder, vocabulary
-from examples.failures import UserError
+from recipes.next_word import data as next_word_texts
+from recipes.runs import failures, run_folder
+from recipes.runs.failures import UserError
+from recipes.tokens import vocabulary
 
 ARCHITECTURE = {
     "embedding_dim": 128,
@@ -70,14 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    from examples import (
-        classification_report,
-        next_word_baseline,
-        next_word_report,
-        next_word_training,
-        word_vectors,
+    from recipes.next_word import (
+        baseline as next_word_baseline,
+        build_next_word,
+        evaluation as next_word_report,
+        training as next_word_training,
     )
-    from recipes.next_word import build_next_word
+    from recipes.text_classifier import evaluation as classification_report
+    from recipes.tokens import word_vectors
 
     sizes = {name: sum(map(len, of_name)) for name, of_name in ids.items()}
     print(f"words: {sizes}; vocabulary: {len(words)} of at most {options.vocabulary_size}")

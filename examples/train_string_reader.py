@@ -18,7 +18,8 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from examples import before_training, failures, image_sources, run_folder
+from recipes.runs import before_training, failures, run_folder
+from recipes.string_reader import data as image_sources
 
 LOSSES = {
     "grouped": "one softmax for each position",
@@ -45,14 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    from examples import (
-        classification_report,
-        string_baseline,
-        string_report,
-        string_training,
-        temperature,
+    from recipes.runs import temperature
+    from recipes.string_reader import (
+        StringReader,
+        baseline as string_baseline,
+        build_string_reader,
+        evaluation as string_report,
+        training as string_training,
     )
-    from recipes.string_reader import StringReader, build_string_reader
+    from recipes.text_classifier import evaluation as classification_report
 
     keras.utils.set_random_seed(options.seed)
     model = build_string_reader(

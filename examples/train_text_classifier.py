@@ -18,8 +18,10 @@ import collections
 import time
 from collections.abc import Sequence
 
-from examples import before_training, failures, run_folder, text_sources, vocabulary
-from examples.labelled_texts import LabelledTexts
+from recipes.runs import before_training, failures, run_folder
+from recipes.tables.labelled_texts import LabelledTexts
+from recipes.text_classifier import data as text_sources
+from recipes.tokens import vocabulary
 
 LARGEST_VOCABULARY = 20_000
 # The best found, on validation texts of TREC-6 and of the standard library. An LSTM beside or above
@@ -49,14 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # command is to be answered by one line.
     import keras
 
-    from examples import (
-        classification_report,
-        length_groups,
-        temperature,
-        text_baseline,
-        text_training,
+    from recipes.runs import temperature
+    from recipes.text_classifier import (
+        TextClassifier,
+        baseline as text_baseline,
+        build_text_classifier,
+        evaluation as classification_report,
+        training as text_training,
     )
-    from recipes.text_classifier import TextClassifier, build_text_classifier
+    from recipes.tokens import length_groups
 
     def new_network(texts: Sequence[str]) -> TextClassifier:
         keras.utils.set_random_seed(options.seed)

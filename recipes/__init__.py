@@ -1,4 +1,4 @@
-"""Model recipes: one `build_*` function per file."""
+"""Model recipes: a job from data to answer, one folder each."""
 
 # Registers their layers: saved models load.
 from recipes import answer_ranker, next_word, string_reader, text_classifier  # noqa: F401

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from examples.answer_triples import AnswerTriples
-from examples.failures import UserError
-from examples.ranking_questions import RankingQuestion
+from recipes.answer_ranker.questions import RankingQuestion
+from recipes.answer_ranker.triples import AnswerTriples
+from recipes.runs.failures import UserError
 
 QUESTIONS = [
     RankingQuestion(

@@ -14,8 +14,9 @@ from backends import default_backend_only
 from keras import layers
 
 import keras_ce
-from examples import before_training, diagnose_model, train_text_classifier
-from examples.failures import UserError
+from examples import diagnose_model, train_text_classifier
+from recipes.runs import before_training
+from recipes.runs.failures import UserError
 
 PROJECT = pathlib.Path(__file__).parents[2]
 FEATURES = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")

@@ -13,9 +13,10 @@ from matplotlib.image import imread
 from scipy.special import softmax
 
 import keras_ce.losses
-from examples import explain_crossentropy, known_functions, notes_computed, study_notes
-from examples.failures import UserError
-from examples.notes_computed import ANSWERS
+from examples import explain_crossentropy
+from recipes.runs.failures import UserError
+from recipes.study_notes import computed as notes_computed, known_functions, notes as study_notes
+from recipes.study_notes.computed import ANSWERS
 
 PROJECT = pathlib.Path(__file__).parents[2]
 DOCUMENTS = json.loads(

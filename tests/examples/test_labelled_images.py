@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from examples import image_files, image_sources
-from examples.failures import UserError
-from examples.labelled_images import read_labelled_images
+from recipes.images import image_files
+from recipes.runs.failures import UserError
+from recipes.string_reader import data as image_sources
+from recipes.string_reader.labelled_images import read_labelled_images
 
 
 def options(**given):

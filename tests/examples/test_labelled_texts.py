@@ -4,8 +4,8 @@ import collections
 
 import pytest
 
-from examples.failures import UserError
-from examples.labelled_texts import LabelledTexts, read_labelled_texts
+from recipes.runs.failures import UserError
+from recipes.tables.labelled_texts import LabelledTexts, read_labelled_texts
 
 
 @pytest.mark.parametrize("name", ["train.label", "train.csv", "train"])

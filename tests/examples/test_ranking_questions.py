@@ -5,9 +5,7 @@ import json
 
 import pytest
 
-from examples import table_files
-from examples.failures import UserError
-from examples.ranking_questions import (
+from recipes.answer_ranker.questions import (
     Columns,
     RankingQuestion,
     answerable,
@@ -16,6 +14,8 @@ from examples.ranking_questions import (
     read_questions,
     split_questions,
 )
+from recipes.runs.failures import UserError
+from recipes.tables import table_files
 
 PAIRS = "question,answer,label\nwho?,me,1\nwhy?,so,0\nwho?,you,0\nwho?,us,1\nwho?,me,0\n"
 GROUPED = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from examples.ranking_scores import score_ranking
+from recipes.answer_ranker.scores import score_ranking
 
 
 def reference(scores, labels):

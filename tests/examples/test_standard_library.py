@@ -6,15 +6,15 @@ import sys
 import pytest
 from backends import default_backend_only
 
-from examples import standard_library
-from examples.failures import UserError
-from examples.standard_library import (
+from recipes.corpora import standard_library
+from recipes.corpora.standard_library import (
     Docstring,
     family_texts,
     name_and_docstring_pairs,
     source_texts,
     walk_docstrings,
 )
+from recipes.runs.failures import UserError
 
 SOURCE = '''"""Reads mail.
 

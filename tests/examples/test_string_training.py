@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from examples import digit_strings, string_report, string_training
-from examples.labelled_images import LabelledImages
-from examples.string_training import StringBatches, distorted, make_loss, readings
+from recipes.images import digit_strings
+from recipes.string_reader import evaluation as string_report, training as string_training
+from recipes.string_reader.labelled_images import LabelledImages
+from recipes.string_reader.training import StringBatches, distorted, make_loss, readings
 
 TEXTS = ["ab", "ca", "bb", "cc", "ba"]
 

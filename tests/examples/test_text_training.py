@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from examples.labelled_texts import LabelledTexts
-from examples.length_groups import predict_by_length
-from examples.temperature import best_temperature, divide_logits
-from examples.text_training import batches, token_ids, train
+from recipes.runs.temperature import best_temperature, divide_logits
+from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import build_text_classifier
+from recipes.text_classifier.training import batches, token_ids, train
+from recipes.tokens.length_groups import predict_by_length
 
 WORDS = [f"word{number}" for number in range(28)]
 SETTINGS = {

@@ -14,10 +14,11 @@ import pytest
 from backends import default_backend_only
 from test_train_text_classifier import run_example, write_csv
 
-from examples import ranking_baseline, search_answers, train_answer_ranker
-from examples.failures import UserError
-from examples.ranking_questions import RankingQuestion, read_questions
-from examples.ranking_scores import score_ranking
+from examples import search_answers, train_answer_ranker
+from recipes.answer_ranker import baseline as ranking_baseline
+from recipes.answer_ranker.questions import RankingQuestion, read_questions
+from recipes.answer_ranker.scores import score_ranking
+from recipes.runs.failures import UserError
 
 RESULTS = [
     "answer_encoder.keras",

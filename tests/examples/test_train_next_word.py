@@ -11,17 +11,17 @@ import keras
 import numpy as np
 import pytest
 
-from examples import (
-    next_word_baseline,
-    next_word_report,
-    next_word_texts,
-    train_next_word,
-    vocabulary,
-    word_vectors,
+from examples import train_next_word
+from recipes.next_word import (
+    baseline as next_word_baseline,
+    build_next_word,
+    data as next_word_texts,
+    evaluation as next_word_report,
 )
-from examples.failures import UserError
-from examples.next_word_training import NextWordBatches, score_texts, windows
-from recipes.next_word import TokenModel, build_next_word
+from recipes.next_word.training import NextWordBatches, score_texts, windows
+from recipes.runs.failures import UserError
+from recipes.tokens import vocabulary, word_vectors
+from recipes.tokens.model import TokenModel
 
 RESULTS = ["history.png", "metrics.json", "model.keras", "model.png", "predictions.csv"]
 SUBJECTS = ["The dog", "My cat", "A horse", "Our cow", "Nobody"]
@@ -366,7 +366,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, case):
 
 
 def test_a_python_without_its_sources_is_one_line(tmp_path, monkeypatch):
-    from examples import standard_library
+    from recipes.corpora import standard_library
 
     monkeypatch.setattr(standard_library, "_STANDARD_LIBRARY", tmp_path)
     with pytest.raises(UserError, match=r"no sources of its standard library.*--train FILE"):

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from backends import default_backend_only
 
-from examples import digit_strings, read_strings, string_training, train_string_reader
-from examples.failures import UserError
-from recipes.string_reader import StringReader
+from examples import read_strings, train_string_reader
+from recipes.images import digit_strings
+from recipes.runs.failures import UserError
+from recipes.string_reader import StringReader, training as string_training
 
 PROJECT = pathlib.Path(__file__).parents[2]
 RESULTS = [

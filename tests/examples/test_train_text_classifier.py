@@ -15,8 +15,9 @@ import pytest
 from backends import default_backend_only
 
 import recipes.text_classifier
-from examples import classify_text, failures, run_folder, train_text_classifier
-from examples.failures import UserError
+from examples import classify_text, train_text_classifier
+from recipes.runs import failures, run_folder
+from recipes.runs.failures import UserError
 
 PROJECT = pathlib.Path(__file__).parents[2]
 RESULTS = [

@@ -5,8 +5,8 @@ import zlib
 import numpy as np
 import pytest
 
-from examples.text_training import TextBatches
-from examples.vocabulary import TokenIds, build_vocabulary, pad, split_tokens
+from recipes.text_classifier.training import TextBatches
+from recipes.tokens.vocabulary import TokenIds, build_vocabulary, pad, split_tokens
 
 
 def test_tokens():

@@ -8,9 +8,9 @@ from backends import BACKEND, QUICK
 import keras_ce
 from recipes.text_classifier import (
     AffixEmbedding,
-    MaskedPooling1D,
     build_text_classifier,
 )
+from recipes.tokens.model import MaskedPooling1D
 
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(28))]
 SMALL = {"embedding_dim": 8, "units": 5, "convolution_filters": 6}

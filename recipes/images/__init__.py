@@ -1,0 +1,1 @@
+"""Pictures from files, and pictures drawn for want of files."""

@@ -1,0 +1,143 @@
+"""The next-word model: what stands so far to the words that may come next.
+
+An Embedding, an LSTM, and an output layer that computes its cross-entropy without the matrix of
+all positions and all words: a vocabulary of tens of thousands of words trains in the memory of a
+small one. `examples.train_next_word` uses the options that did best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers, ops
+
+from keras_ce.layers import LinearCrossentropy
+from recipes._arguments import require_flag, require_integer, require_share, shortened
+from recipes.tokens.model import TokenModel
+
+
+class NextWord(NamedTuple):
+    """Two models over the same layers: what trains one trains both.
+
+    `trainer` takes token ids and next-token ids (batch, time) and gives the loss of each position
+    in nats, 0 where the next token is padding. Compile it without a loss and fit it without
+    targets: it adds the mean loss itself.
+
+    `predictor` takes token ids (batch, time) and gives the logits of the next word at each
+    position, (batch, time, vocabulary_size).
+    """
+
+    trainer: TokenModel
+    predictor: TokenModel
+
+
+def build_next_word(
+    vocabulary_size: int = 30_000,
+    *,
+    embedding_dim: int = 128,
+    units: int = 128,
+    features_dim: int = 0,
+    embedding_shortcut: bool = False,
+    embedding_dropout: float = 0.0,
+    dropout: float = 0.0,
+    label_smoothing: float = 0.0,
+    word_vectors: Any = None,
+    word_counts: Sequence[float] = (),
+    vocabulary: Sequence[str] = (),
+    token_kind: str = "",
+) -> NextWord:
+    """Builds a model of the next word.
+
+    Padding never changes a loss or the logits of a word: the mask is built in the graph itself and
+    handed to the LSTM, and padding among the next words does not count.
+
+    Args:
+        vocabulary_size: Number of token ids, 0 (padding) and 1 (unknown) included. Both are
+            classes too: unknown words are predicted as one.
+        embedding_dim: Length of a token's vector.
+        units: Units of the LSTM.
+        features_dim: If above 0, a Dense layer brings the features to this length before the
+            output layer, whose cost is proportional to it.
+        embedding_shortcut: Whether the vector of the last token stands beside what the LSTM gives.
+        embedding_dropout: Share of the entries of the embeddings dropped in training.
+        dropout: Share of the features before the output layer dropped in training.
+        label_smoothing: Of the trainer's loss; see `keras_ce.layers.LinearCrossentropy`.
+        word_vectors: The vectors of the tokens before training, (vocabulary_size, embedding_dim);
+            by default random ones of length 1 on average.
+        word_counts: How often each id is the next word in the training texts, or empty. Before
+            any training the model then predicts each word as often as it occurs.
+        vocabulary: The token of each id, kept in the models' files.
+        token_kind: How texts are split into tokens, likewise.
+
+    Returns:
+        The trainer and the predictor.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    require_integer("vocabulary_size", vocabulary_size, 2)
+    require_integer("embedding_dim", embedding_dim, 1)
+    require_integer("units", units, 1)
+    require_integer("features_dim", features_dim, 0)
+    require_flag("embedding_shortcut", embedding_shortcut)
+    require_share("embedding_dropout", embedding_dropout)
+    require_share("dropout", dropout)
+    if isinstance(vocabulary, str) or len(vocabulary) not in (0, vocabulary_size):
+        raise ValueError(
+            f"`vocabulary` must be a sequence of {vocabulary_size} strings, one for each id, or "
+            f"empty. Received: vocabulary={shortened(vocabulary)}."
+        )
+    if len(word_counts) not in (0, vocabulary_size) or any(count < 0 for count in word_counts):
+        raise ValueError(
+            f"`word_counts` must be a sequence of {vocabulary_size} numbers >= 0, one for each "
+            f"id, or empty. Received: word_counts={shortened(word_counts)}."
+        )
+
+    if word_vectors is not None:
+        word_vectors = ops.convert_to_tensor(word_vectors, "float32")
+        if tuple(word_vectors.shape) != (vocabulary_size, embedding_dim):
+            raise ValueError(
+                "`word_vectors` must have the shape (vocabulary_size, embedding_dim) = "
+                f"({vocabulary_size}, {embedding_dim}). Received: word_vectors.shape="
+                f"{tuple(word_vectors.shape)}."
+            )
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    next_tokens = keras.Input((None,), dtype="int32", name="next_tokens")
+    # The next Keras release stops recurrent layers from passing masks on: the LSTM gets it.
+    mask = ops.not_equal(tokens, 0)
+    embedding = layers.Embedding(
+        vocabulary_size,
+        embedding_dim,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=embedding_dim**-0.5),
+        name="embedding",
+    )
+    embedded = embedding(tokens)
+    if word_vectors is not None:
+        embedding.embeddings.assign(word_vectors)
+    if embedding_dropout:
+        embedded = layers.Dropout(embedding_dropout, name="embedding_dropout")(embedded)
+    features = layers.LSTM(units, return_sequences=True, name="lstm")(embedded, mask=mask)
+    if embedding_shortcut:
+        features = layers.Concatenate(name="features")([features, embedded])
+    if features_dim:
+        features = layers.Dense(features_dim, name="short_features")(features)
+    if dropout:
+        features = layers.Dropout(dropout, name="dropout")(features)
+    head = LinearCrossentropy(
+        vocabulary_size, label_smoothing=label_smoothing, ignore_class=0, name="next_word"
+    )
+    trainer = TokenModel([tokens, next_tokens], head(features, next_tokens), name="trainer")
+    predictor = TokenModel(tokens, head(features), name="predictor")
+    if len(word_counts):
+        # One more of each: the logarithm of 0 is no start for a word that is yet to come.
+        total = sum(word_counts) + vocabulary_size
+        frequencies = [math.log((count + 1) / total) for count in word_counts]
+        head.bias.assign(ops.convert_to_tensor(frequencies, "float32"))
+    for model in (trainer, predictor):
+        model.vocabulary = tuple(vocabulary)
+        model.token_kind = token_kind
+    return NextWord(trainer, predictor)

@@ -1,0 +1,224 @@
+"""Trains a next-word model on long texts, and scores what it predicts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy
+from keras import ops
+
+import keras_ce
+from recipes.next_word.model import NextWord
+from recipes.tokens.length_groups import group_by_length
+from recipes.tokens.vocabulary import UNKNOWN_ID, pad
+
+POSITIONS_AT_ONCE = 512
+"""Of the positions whose logits of all words exist at the same time."""
+
+
+class NextWordBatches(keras.utils.PyDataset):
+    """Batches of windows of the texts: words, and the word after each.
+
+    A window begins with the word before it; before a text, that is the unknown word.
+
+    Args:
+        texts: The word ids of each text.
+        batch_size: Windows in a batch.
+        sequence_length: Words in a window, at most.
+        words_per_epoch: Each epoch takes the next windows with about this many words, in an order
+            that `seed` decides; all of them come before one comes again. `None` for all.
+        seed: Seed of the order, or `None` to keep the windows sorted by length.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[numpy.ndarray],
+        batch_size: int,
+        sequence_length: int,
+        *,
+        words_per_epoch: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._windows = windows(texts, sequence_length)
+        self._batch_size = batch_size
+        self._random = None if seed is None else numpy.random.default_rng(seed)
+        self._windows_per_epoch = len(self._windows)
+        if words_per_epoch is not None:
+            share = words_per_epoch / sum(map(len, texts))
+            # Whole batches: on JAX a batch of another size is compiled anew.
+            self._windows_per_epoch = (
+                math.ceil(share * len(self._windows) / batch_size) * batch_size
+            )
+        self._waiting: list[int] = []
+        self.on_epoch_end()
+
+    def on_epoch_end(self) -> None:
+        """Chooses and groups the windows of the next epoch."""
+        chosen = self._next_windows()
+        lengths = numpy.array([len(self._windows[index]) - 1 for index in chosen])
+        batches = group_by_length(lengths, self._batch_size, self._random)
+        self._batches = [numpy.asarray(chosen)[batch] for batch in batches]
+
+    def _next_windows(self) -> list[int]:
+        if self._random is None or self._windows_per_epoch >= len(self._windows):
+            return list(range(len(self._windows)))
+        while len(self._waiting) < self._windows_per_epoch:
+            self._waiting += self._random.permutation(len(self._windows)).tolist()
+        chosen = self._waiting[: self._windows_per_epoch]
+        del self._waiting[: self._windows_per_epoch]
+        return chosen
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[tuple[numpy.ndarray, numpy.ndarray]]:
+        """Token ids and next-token ids of one batch, (batch, time) each: inputs, no targets."""
+        chosen = [self._windows[index] for index in self._batches[index]]
+        # A tuple of one: Keras would take the second of two for targets.
+        return (tokens_and_next(chosen),)
+
+
+def windows(texts: Sequence[numpy.ndarray], sequence_length: int) -> list[numpy.ndarray]:
+    """Each text in pieces of `sequence_length` words, and before each piece the word before it."""
+    return [
+        text[start : start + sequence_length + 1]
+        for text in (numpy.concatenate([[UNKNOWN_ID], text]) for text in texts)
+        for start in range(0, len(text) - 1, sequence_length)
+    ]
+
+
+def tokens_and_next(chosen: Sequence[numpy.ndarray]) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Windows as token ids and next-token ids, padded."""
+    return pad([window[:-1] for window in chosen]), pad([window[1:] for window in chosen])
+
+
+class ValidationLoss(keras.callbacks.Callback):
+    """Adds the loss and the perplexity of the validation texts to what each epoch logs.
+
+    Every word counts the same. Keras's own validation averages over batches, and words of short
+    windows would count more than those of long ones.
+
+    Args:
+        batches: The windows.
+    """
+
+    def __init__(self, batches: NextWordBatches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Scores the texts."""
+        total, words = 0.0, 0
+        for index in range(len(self._batches)):
+            (inputs,) = self._batches[index]
+            # Padding has a loss of 0.
+            total += float(self.model.predict_on_batch(inputs).sum(dtype="float64"))
+            words += int((inputs[1] != 0).sum())
+        logs["val_loss"] = total / words
+        logs["val_perplexity"] = math.exp(logs["val_loss"])
+        print(f" - perplexity of the validation texts: {logs['val_perplexity']:.1f}")
+
+
+def train(
+    model: NextWord,
+    training: Sequence[numpy.ndarray],
+    validation: Sequence[numpy.ndarray],
+    *,
+    epochs: int,
+    words_per_epoch: int,
+    batch_size: int,
+    sequence_length: int,
+    learning_rate: float,
+    patience: int,
+    seed: int,
+) -> Mapping[str, Sequence[float]]:
+    """Trains until the loss of the validation texts stops falling.
+
+    Args:
+        model: From `build_next_word`.
+        training: The word ids of each text to learn from.
+        validation: Those that decide when to stop; the weights with the lowest loss are kept.
+        epochs: The largest number of epochs.
+        words_per_epoch: See `NextWordBatches`.
+        batch_size: Likewise.
+        sequence_length: Likewise.
+        learning_rate: Of Adam at its highest; it rises over the first steps, then falls to 0 along
+            a cosine until the last of `epochs`.
+        patience: Epochs without a lower validation loss before the training stops.
+        seed: Seed of the order of the windows.
+
+    Returns:
+        The loss of each epoch, and `val_loss` and `val_perplexity` on the validation texts.
+    """
+    batches = NextWordBatches(
+        training, batch_size, sequence_length, words_per_epoch=words_per_epoch, seed=seed
+    )
+    steps = epochs * len(batches)
+    warmup = max(1, steps // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        learning_rate / 10, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
+    )
+    model.trainer.compile(keras.optimizers.Adam(schedule, clipnorm=1.0))
+    return model.trainer.fit(
+        batches,
+        epochs=epochs,
+        shuffle=False,
+        callbacks=[
+            ValidationLoss(NextWordBatches(validation, batch_size, sequence_length)),
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss", patience=patience, restore_best_weights=True
+            ),
+        ],
+    ).history
+
+
+class Scores(NamedTuple):
+    """What a model says of every word of some texts, in the order of the texts."""
+
+    words: numpy.ndarray
+    """The right words (positions,)."""
+    losses: numpy.ndarray
+    """The negative logarithm of the probability of each, in nats (positions,)."""
+    best: numpy.ndarray
+    """The most probable words, the best first (positions, number)."""
+    probabilities: numpy.ndarray
+    """The probability of each of those."""
+
+
+def score_texts(
+    predictor: keras.Model,
+    texts: Sequence[numpy.ndarray],
+    sequence_length: int,
+    number: int = 5,
+) -> Scores:
+    """Scores a model in pieces: the logits of a few hundred positions exist at a time.
+
+    Args:
+        predictor: From token ids to logits of the next word.
+        texts: The word ids of each text.
+        sequence_length: Words in a window.
+        number: How many of the most probable words to give.
+    """
+    pieces = windows(texts, sequence_length)
+    ranked = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
+    scores: list[Scores | None] = [None] * len(pieces)
+    rows = max(1, POSITIONS_AT_ONCE // sequence_length)
+    for start in range(0, len(ranked), rows):
+        chosen = ranked[start : start + rows]
+        tokens, next_tokens = tokens_and_next([pieces[index] for index in chosen])
+        logits = ops.convert_to_tensor(predictor.predict_on_batch(tokens))
+        losses = keras_ce.losses.label_smoothed_crossentropy(
+            next_tokens, logits, 0.0, from_logits=True
+        )
+        largest, best = ops.top_k(logits, number)
+        # The loss is what a logit lacks of the logarithm of the sum.
+        right = ops.take_along_axis(logits, next_tokens[..., None], axis=-1)
+        probabilities = ops.exp(largest - (losses[..., None] + right))
+        arrays = [ops.convert_to_numpy(each) for each in (losses, best, probabilities)]
+        for row, index in enumerate(chosen):
+            length = len(pieces[index]) - 1
+            scores[index] = Scores(pieces[index][1:], *(each[row, :length] for each in arrays))
+    return Scores(*map(numpy.concatenate, zip(*scores, strict=True)))

@@ -1,0 +1,1 @@
+"""What every training has in common: its folder, its look before it starts, its failures."""

@@ -1,0 +1,173 @@
+"""Pictures and the text that each of them shows."""
+
+import collections
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Sequence
+
+import numpy
+
+from recipes.images import image_files
+from recipes.runs.failures import UserError
+from recipes.tables import table_files
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages:
+    """Pictures of one size and, in the same order, the name and the text of each."""
+
+    pixels: numpy.ndarray
+    """(pictures, height, width, channels), values from 0 to 255."""
+    texts: list[str]
+    names: list[str]
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.texts)
+
+    @property
+    def alphabet(self) -> str:
+        """The characters that occur, in order."""
+        return "".join(sorted(set("".join(self.texts))))
+
+    def take(self, indices: Sequence[int]) -> "LabelledImages":
+        """The pictures of these numbers, in this order."""
+        return LabelledImages(
+            self.pixels[indices],
+            [self.texts[index] for index in indices],
+            [self.names[index] for index in indices],
+        )
+
+    def split(self, share: float, salt: str) -> tuple["LabelledImages", "LabelledImages"]:
+        """Splits off a share of the pictures, chosen by a hash of the pixels of each.
+
+        The same pictures give the same split on every machine, in whatever order they come, and
+        equal pictures fall on the same side.
+
+        Args:
+            share: How many of the pictures to split off, as a fraction.
+            salt: Splits with different salts are independent of each other.
+
+        Returns:
+            The pictures that stay, and those split off.
+        """
+        hashes = [hashlib.sha256(salt.encode() + image.tobytes()).digest() for image in self.pixels]
+        chosen = set(sorted(hashes)[: round(share * len(hashes))])
+        is_split_off = numpy.array([digest in chosen for digest in hashes], dtype=bool)
+        return self.take(numpy.flatnonzero(~is_split_off)), self.take(
+            numpy.flatnonzero(is_split_off)
+        )
+
+
+def read_labelled_images(
+    images: str | pathlib.Path,
+    labels: str | pathlib.Path | None = None,
+    *,
+    skip_unreadable: bool = False,
+    channels: int | None = None,
+) -> LabelledImages:
+    """Reads pictures and their texts.
+
+    Args:
+        images: A folder or a tar archive of PNG and JPEG files.
+        labels: A CSV, TSV or JSON lines file with the columns `file` and `text`. Without it the
+            name of each picture is its text, up to the first underscore: `2b8f.png`, `2b8f_2.png`.
+        skip_unreadable: Whether to leave pictures out that cannot be read, with a line for each.
+        channels: 1 for gray, 3 for colours; by default 1 where all the pictures are gray.
+
+    Returns:
+        The pictures, in the order of `labels` or of their names.
+
+    Raises:
+        UserError: If something cannot be read, if a label has no picture or a picture no label,
+            or if the texts differ in length.
+    """
+    found, unreadable = image_files.read_images(images)
+    if unreadable and not skip_unreadable:
+        name, reason = next(iter(unreadable.items()))
+        others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        raise UserError(
+            f"{images}: {name} {reason}{others}; mend or remove it, or go on without it with "
+            "--skip-unreadable"
+        )
+    for name, reason in unreadable.items():
+        print(f"left out: {name} {reason}")
+    if labels is None:
+        source = f"the names of the pictures in {images}"
+        text_of = {name: pathlib.PurePosixPath(name).stem.split("_")[0] for name in found}
+    else:
+        source = str(labels)
+        text_of = _matched(_read_labels(pathlib.Path(labels)), [*found, *unreadable], source)
+        text_of = {name: text for name, text in text_of.items() if name in found}
+    _require_one_length(text_of, source)
+    pixels = image_files.to_array([found[name] for name in text_of], channels)
+    return LabelledImages(pixels, list(text_of.values()), list(text_of))
+
+
+def _read_labels(path: pathlib.Path) -> dict[str, str]:
+    """The text of each file that a table names, in its order."""
+    content = table_files.read_text(path)
+    if table_files.table_format(path) is None:
+        raise UserError(
+            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}"
+        )
+    if not content.strip():
+        raise UserError(f"{path} is empty; expected the columns file and text")
+    texts: dict[str, str] = {}
+    advice = "name the columns file and text"
+    for place, (name, text) in table_files.read_columns(
+        path, content, ["file", "text"], advice=advice
+    ):
+        if not name or not text:
+            raise UserError(
+                f"{path}, {place}: the {'text' if name else 'file'} is empty; fill it in or "
+                "remove the row"
+            )
+        if texts.setdefault(name, text) != text:
+            raise UserError(
+                f"{path}, {place}: {name} is {text!r} here and {texts[name]!r} above; keep the "
+                "right one"
+            )
+    if not texts:
+        raise UserError(f"{path} has a header but no rows; expected one picture per row")
+    return texts
+
+
+def _matched(texts: dict[str, str], names: Sequence[str], source: str) -> dict[str, str]:
+    """The texts by the names of the pictures; those may lie deeper than the labels say."""
+    last_parts = collections.Counter(pathlib.PurePosixPath(name).name for name in names)
+    name_of = {
+        pathlib.PurePosixPath(name).name: name
+        for name in names
+        if last_parts[pathlib.PurePosixPath(name).name] == 1
+    } | {name: name for name in names}
+    missing = [file for file in texts if file not in name_of]
+    if missing:
+        raise UserError(
+            f"{source} has labels without a picture: {_shortened(missing)}; add the pictures or "
+            "remove the rows"
+        )
+    matched = {name_of[file]: text for file, text in texts.items()}
+    unlabelled = [name for name in names if name not in matched]
+    if unlabelled:
+        raise UserError(
+            f"{source} has no label for these pictures: {_shortened(unlabelled)}; add rows or "
+            "remove the pictures"
+        )
+    return matched
+
+
+def _require_one_length(text_of: dict[str, str], source: str) -> None:
+    ((usual, _),) = collections.Counter(map(len, text_of.values())).most_common(1)
+    for name, text in text_of.items():
+        if len(text) != usual or not text:
+            raise UserError(
+                f"{source}: the text of {name} is {text!r}, {len(text)} characters where others "
+                f"have {usual}; all must be of one length"
+            )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,1 @@
+"""The study notes on cross-entropy that this package comes from, computed."""

@@ -1,0 +1,101 @@
+"""Reads inputs and labels for a diagnosis from a table or from NumPy's .npz."""
+
+import pathlib
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from recipes.runs.failures import UserError
+from recipes.tables import table_files
+
+_PARTS = ("x", "y", "sample_weight")
+
+
+def read_data(path: pathlib.Path, label_columns: Sequence[str]) -> dict[str, Any]:
+    """The arguments `x`, `y` and, where there are any, `sample_weight` of `keras_ce.diagnose`.
+
+    Args:
+        path: A table: one column for each label, all others are inputs; an empty field is NaN.
+            Or an .npz with arrays `x`, `y`, `sample_weight`; with several inputs or outputs
+            `x_NAME`, `y_NAME`.
+        label_columns: Names of the columns of a table that hold labels.
+
+    Raises:
+        UserError: If the file cannot be read.
+    """
+    if path.suffix.lower() == ".npz":
+        return _read_npz(path)
+    if table_files.table_format(path) is None:
+        raise UserError(
+            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}, "
+            "or .npz"
+        )
+    content = table_files.read_text(path)
+    if not content.strip():
+        raise UserError(f"{path} is empty; expected one row for each example")
+    advice = "choose with --label-column"
+    names = table_files.column_names(path, content)
+    inputs = [name for name in names if name not in label_columns]
+    rows = table_files.read_columns(path, content, [*inputs, *label_columns], advice=advice)
+    if not rows:
+        raise UserError(f"{path} has a header but no rows; add one for each example")
+    if not inputs:
+        raise UserError(f"{path} has no column beside {', '.join(map(repr, label_columns))}")
+    x = [
+        [_number(path, place, *field) for field in zip(inputs, values, strict=False)]
+        for place, values in rows
+    ]
+    y = [values[len(inputs) :] for _, values in rows]
+    labels = _labels(y)
+    return {
+        "x": numpy.array(x, "float32"),
+        "y": labels[:, 0] if len(label_columns) == 1 else labels,
+    }
+
+
+def _number(path: pathlib.Path, place: str, column: str, text: str) -> float:
+    try:
+        return float(text) if text else numpy.nan
+    except ValueError:
+        raise UserError(
+            f"{path}, {place}: expected a number in column {column!r}, received {text!r}; give "
+            "the inputs as the model takes them, as .npz if they are no numbers"
+        ) from None
+
+
+def _labels(rows: Sequence[Sequence[str]]) -> numpy.ndarray:
+    """Numbers where all labels are numbers, else texts: what is wrong is for `diagnose` to say."""
+    try:
+        return numpy.array([[float(text) if text else numpy.nan for text in row] for row in rows])
+    except ValueError:
+        return numpy.array(rows)
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        with numpy.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path") from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} cannot be read as NumPy's .npz ({reason}); write it with numpy.savez"
+        ) from None
+    found = {}
+    for part in _PARTS:
+        several = {
+            name.removeprefix(f"{part}_"): array
+            for name, array in arrays.items()
+            if name.startswith(f"{part}_")
+        }
+        if part in arrays or several:
+            found[part] = arrays.get(part, several)
+    if "x" not in found or "y" not in found:
+        raise UserError(
+            f"{path} must hold arrays x and y, or x_NAME and y_NAME for each input and output; it "
+            f"has {', '.join(arrays) or 'none'}"
+        )
+    return found
