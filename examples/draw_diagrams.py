@@ -29,10 +29,11 @@ def models_of_recipes() -> Iterator[tuple[str, Any]]:
     """
     import recipes
 
-    for module_info in pkgutil.iter_modules(recipes.__path__):
-        if importlib.util.find_spec(f"recipes.{module_info.name}.model") is None:
+    for room in pkgutil.iter_modules(recipes.__path__):
+        name = f"recipes.{room.name}.model"
+        if not room.ispkg or importlib.util.find_spec(name) is None:
             continue
-        module = importlib.import_module(f"recipes.{module_info.name}.model")
+        module = importlib.import_module(name)
         for name, build in inspect.getmembers(module, inspect.isfunction):
             if not name.startswith("build_") or build.__module__ != module.__name__:
                 continue
