@@ -45,9 +45,9 @@ def lists(*shape):
 
 
 def pieces_of(elements, monkeypatch):
-    from keras_ce._core.backends import backend
+    from keras_ce._core.backends.passes import Compilation
 
-    monkeypatch.setattr(backend, "ELEMENTS_OF_A_PIECE", elements)
+    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", elements)
 
 
 def ranking_of(relevance, scores, margin, ignore_label):

@@ -176,6 +176,7 @@ class Given:
         is_exempt: None, or which positions do not count, the ignored ones included.
         is_ignored: None, or which positions the labels ask to ignore.
         is_invalid: None, or which positions hold something invalid.
+        varies: whether the number of positions of a row is unknown, as that of time steps often.
     """
 
     y_pred: Tensor
@@ -183,6 +184,7 @@ class Given:
     is_exempt: Tensor | None = None
     is_ignored: Tensor | None = None
     is_invalid: Tensor | None = None
+    varies: bool = False
 
     def settle(self, losses: Tensor) -> Tensor:
         """The losses of the positions: NaN where invalid, 0 where they do not count."""
@@ -245,6 +247,7 @@ def exclusive(
         num_classes = ops.shape(y_pred)[-1]
     given = Exclusive(y_pred, marked, marked.is_exempt, from_logits=from_logits)
     given.positions = tuple(ops.shape(y_pred)[:-1])
+    given.varies = None in tuple(y_pred.shape)[1:]
     if is_dense:
         rows = as_dtype(tensor("y_true", y_true), y_pred)
         given.are_valid = look_at_rows(rows, own_labels, given, own_axis) is None

@@ -15,7 +15,7 @@ from typing import Any
 from keras import ops
 
 from keras_ce._core.backends import backend
-from keras_ce._core.backends.passes import Backward, Forward
+from keras_ce._core.backends.passes import Backward, Compilation, Forward
 from keras_ce._core.labels import last_axis_size
 from keras_ce._core.softmax import largest_number, last_axis_mean
 
@@ -121,7 +121,7 @@ def _over_pieces(
     number, num_classes = features.shape[0], kernel.shape[-1]
     width = WIDTH_FOR_ANY_BATCH
     if number:
-        width = max(NARROWEST_PIECE, backend.ELEMENTS_OF_A_PIECE // number)
+        width = max(NARROWEST_PIECE, Compilation.ELEMENTS_OF_A_PIECE // number)
     whole_pieces, last_width = divmod(num_classes, width)
     if whole_pieces:
         carry = ops.fori_loop(

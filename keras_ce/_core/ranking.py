@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_ce._core import checks
 from keras_ce._core.backends import backend
+from keras_ce._core.backends.passes import Compilation
 from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
     NO_ID,
@@ -201,7 +202,7 @@ def hinge_of_pairs(
     # As many at a time as fit in the processor's cache.
     is_known = isinstance(number, int) and isinstance(num_candidates, int)
     least, most = (min, max) if is_known else (ops.minimum, ops.maximum)
-    at_once = backend.ELEMENTS_OF_A_PIECE // most(1, number * num_candidates)
+    at_once = Compilation.ELEMENTS_OF_A_PIECE // most(1, number * num_candidates)
     step_size = least(num_candidates, most(1, at_once))
     pieces = (num_candidates + step_size - 1) // step_size
 

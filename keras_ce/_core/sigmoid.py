@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_ce._core import checks
 from keras_ce._core.backends import backend
+from keras_ce._core.backends.passes import Passes, kept
 from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
     PROBABILITY_TOLERANCE,
@@ -27,7 +28,7 @@ from keras_ce._core.labels import (
     unmarked,
     zero_where,
 )
-from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped
+from keras_ce._core.limits import SMALLEST_PROBABILITY, clamped, nan_where
 
 Tensor = Any
 
@@ -55,17 +56,21 @@ class Independent(Given):
         labels: from 0 to 1 (..., C).
         from_logits: which of them `y_pred` holds.
         is_kept: None, or which entries (..., C) count.
+        are_right: whether all labels are known to lie from 0 to 1.
     """
 
     labels: Tensor = None
     from_logits: bool = True
     is_kept: Tensor | None = None
+    are_right: bool = True
 
-    def settle_mean(self, losses: Tensor) -> Tensor:
-        """The losses of the positions, from those of the entries (..., C) that count."""
-        if self.is_kept is not None:
-            losses = backend.where(self.is_kept, losses, 0.0)
-        return self.settle(ops.sum(losses, -1) / self.counts())
+    def judged(self) -> Tensor:
+        """The labels, 0 where they are wrong; the rows that have such are invalid from now on."""
+        if self.are_right:
+            return self.labels
+        is_right = _is_label(self.labels)
+        self.is_invalid = either(self.is_invalid, ops.logical_not(ops.all(is_right, -1)))
+        return backend.where(is_right, self.labels, 0.0)
 
     def counts(self) -> Tensor | float:
         """How many entries of each position count: at least 1."""
@@ -83,6 +88,7 @@ def independent(
     labels = _as_predictions("y_true", tensor("y_true", y_true), y_pred)
     labels = as_dtype(labels, y_pred)
     given = Independent(y_pred, marked, marked.is_exempt, from_logits=from_logits)
+    given.varies = None in tuple(y_pred.shape)[1:]
     if ignore_label is not None:
         is_kept = ops.logical_not(
             ops.isnan(labels) if ignore_label == "nan" else ops.equal(labels, ignore_label)
@@ -106,10 +112,7 @@ def independent(
             "For class ids use a softmax loss; for labels to leave out use `ignore_label` or "
             "`sample_weight` 0.",
         )
-    if are_right is None:
-        is_right = ops.logical_and(labels >= 0, labels <= 1)
-        given.is_invalid = ops.logical_not(ops.all(is_right, -1))
-        labels = backend.where(is_right, labels, 0.0)
+    given.are_right = bool(are_right)
     given.labels = labels
     if not from_logits:
         low, high = -PROBABILITY_TOLERANCE, 1 + PROBABILITY_TOLERANCE
@@ -135,9 +138,38 @@ def mean_crossentropy(
         pos_weight: the weight w, or one (C,) for each class.
         label_smoothing: e takes labels to y (1 - e) + e / 2.
     """
+    # What holds a tensor is no key to find passes by.
+    make = _kept_passes if isinstance(pos_weight, (int, float)) else _passes
+    passes = make(pos_weight, label_smoothing, given.from_logits, given.are_right)
+    return mean_of_entries(given, passes, given.labels)
+
+
+def mean_of_entries(given: Independent, passes: Passes, labels: Tensor) -> Tensor:
+    """The mean over the entries that count, from the passes of their sum: (..., C) to (...).
+
+    The passes take predictions and labels (N, C), and which entries are kept where some are not.
+    """
+    num_classes = ops.shape(given.y_pred)[-1]
+    constants = [labels] if given.is_kept is None else [labels, given.is_kept]
+    sums = backend.closed_form_of_rows(
+        passes,
+        as_rows(given.y_pred, num_classes),
+        *(as_rows(item, num_classes) for item in constants),
+        varies=given.varies,
+    )
+    if len(given.y_pred.shape) != 2:
+        sums = ops.reshape(sums, ops.shape(given.y_pred)[:-1])
+    return sums / given.counts()
+
+
+def _passes(
+    pos_weight: Tensor | float, label_smoothing: float, from_logits: bool, are_right: bool
+) -> Passes:
+    """The sum over the entries of each row, from labels and perhaps which entries are kept."""
     sums_to_one = isinstance(pos_weight, (int, float)) and pos_weight == 1
 
-    def masses(labels: Tensor, *is_kept: Tensor) -> tuple[Tensor, Tensor]:
+    def masses(labels: Tensor, *is_kept: Tensor) -> tuple[Tensor, Tensor, Tensor | float]:
+        """What -log p and -log(1 - p) are multiplied by, and the sum of both."""
         yes, no = labels, 1 - labels
         if label_smoothing:
             yes = yes * (1 - label_smoothing) + label_smoothing / 2
@@ -146,56 +178,53 @@ def mean_crossentropy(
             yes = pos_weight * yes
         if is_kept:
             yes, no = (backend.where(is_kept[0], item, 0.0) for item in (yes, no))
-        return yes, no
+        return yes, no, 1.0 if sums_to_one and not is_kept else yes + no
 
-    def forward_from_logits(logits: Tensor, *labels: Tensor) -> Any:
-        yes, no = masses(*labels)
-        losses = backend.sigmoid_losses(logits, yes, no)
-        if len(labels) > 1 or not sums_to_one:
-            rest = (yes + no - 1) * backend.log1p(backend.exp(-backend.absolute(logits)))
-            losses = losses + rest
-        return backend.flat(backend.row_sum(losses)), ()
-
-    def backward_from_logits(
-        upstream: Tensor, residuals: Any, logits: Tensor, *labels: Tensor
-    ) -> Tensor:
-        slopes = backend.sigmoid_slopes(logits, *masses(*labels))
-        return backend.scaled(slopes, backend.column(upstream))
-
-    def forward(p: Tensor, *labels: Tensor) -> Any:
-        yes, no = masses(*labels)
-        is_certain = p == 1
+    def losses_of(y_pred: Tensor, *labels: Tensor) -> Tensor:
+        yes, no, both = masses(*labels)
+        if from_logits:
+            return backend.sigmoid_losses(y_pred, yes, no, both)
+        is_certain = y_pred == 1
         log_complement = backend.where(
             is_certain,
             math.log(SMALLEST_PROBABILITY),
-            backend.log1p(-backend.where(is_certain, 0.0, p)),
+            backend.log1p(-backend.where(is_certain, 0.0, y_pred)),
         )
-        return backend.flat(backend.row_sum(-yes * backend.log(p) - no * log_complement)), ()
+        return -yes * backend.log(y_pred) - no * log_complement
 
-    def backward(upstream: Tensor, residuals: Any, p: Tensor, *labels: Tensor) -> Tensor:
-        yes, no = masses(*labels)
-        is_certain = p == 1
-        slope_of_no = backend.where(is_certain, 0.0, no / backend.where(is_certain, 1.0, 1 - p))
-        return backend.column(upstream) * (slope_of_no - yes / p)
+    def slopes_of(y_pred: Tensor, *labels: Tensor) -> Tensor:
+        yes, no, _ = masses(*labels)
+        if from_logits:
+            return backend.sigmoid_slopes(y_pred, yes, no)
+        is_certain = y_pred == 1
+        rate = no / backend.where(is_certain, 1.0, 1 - y_pred)
+        return backend.where(is_certain, 0.0, rate) - yes / y_pred
 
-    num_classes = ops.shape(given.y_pred)[-1]
-    constants = [given.labels] if given.is_kept is None else [given.labels, given.is_kept]
-    passes = (
-        (forward_from_logits, backward_from_logits)
-        if given.from_logits
-        else (
-            forward,
-            backward,
-        )
-    )
-    sums = backend.closed_form_of_rows(
-        *passes,
-        as_rows(given.y_pred, num_classes),
-        *(as_rows(item, num_classes) for item in constants),
-    )
-    if len(given.y_pred.shape) != 2:
-        sums = ops.reshape(sums, ops.shape(given.y_pred)[:-1])
-    return sums / given.counts()
+    def forward(y_pred: Tensor, labels: Tensor, *is_kept: Tensor) -> Any:
+        if are_right:
+            return backend.flat(backend.row_sum(losses_of(y_pred, labels, *is_kept))), ()
+        is_right = _is_label(labels)
+        losses = losses_of(y_pred, backend.where(is_right, labels, 0.0), *is_kept)
+        is_invalid = ops.logical_not(ops.all(is_right, -1, keepdims=True))
+        return backend.flat(nan_where(is_invalid, backend.row_sum(losses))), (is_invalid,)
+
+    def backward(
+        upstream: Tensor, residuals: Any, y_pred: Tensor, labels: Tensor, *is_kept: Tensor
+    ) -> Tensor:
+        upstream = backend.column(upstream)
+        if not are_right:
+            labels = backend.where(_is_label(labels), labels, 0.0)
+            upstream = backend.where(residuals[0], 0.0, upstream)
+        return backend.scaled(slopes_of(y_pred, labels, *is_kept), upstream)
+
+    return Passes(forward, backward)
+
+
+_kept_passes = kept(_passes)
+
+
+def _is_label(labels: Tensor) -> Tensor:
+    return ops.logical_and(labels >= 0, labels <= 1)
 
 
 def _as_predictions(name: str, labels: Tensor, y_pred: Tensor) -> Tensor:

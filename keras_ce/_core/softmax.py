@@ -17,14 +17,27 @@ import numpy as np
 from keras import ops
 
 from keras_ce._core.backends import backend
+from keras_ce._core.backends.passes import Passes, kept
 from keras_ce._core.checks import Array
 from keras_ce._core.labels import Exclusive, last_axis_size
 from keras_ce._core.limits import nan_where, weighted
 
 Tensor = Any
-Term = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From -log p (0 to infinity) and 1 - p (exact also where p is all but 1), a value and its
-derivative by -log p."""
+
+
+class Term(NamedTuple):
+    """A value and its derivative by -log p, from -log p and 1 - p.
+
+    -log p goes from 0 to infinity; 1 - p is exact also where p is all but 1.
+    """
+
+    formula: Callable[..., tuple[Tensor, Tensor]]
+    """Takes -log p, 1 - p and the parameters."""
+    parameters: tuple[float, ...] = ()
+
+    def __call__(self, information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
+        """The value and its derivative."""
+        return self.formula(information, complement, *self.parameters)
 
 
 class Blend(NamedTuple):
@@ -47,6 +60,14 @@ class Blend(NamedTuple):
 
 
 AS_THEY_ARE = Blend()
+
+
+def nats(information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
+    """The term of the cross-entropy itself: -log p, whose derivative by -log p is 1."""
+    return information, ops.ones_like(information)
+
+
+NATS = Term(nats)
 
 
 def smoothing(
@@ -93,9 +114,9 @@ def crossentropy(given: Exclusive, blend: Blend = AS_THEY_ARE) -> Tensor:
     if given.ids is None:
         return _crossentropy_of_rows(given, given.rows, blend)
     if blend.shift is None and _is_number(blend.scale):
-        return _losses_of_ids(given, nats, blend.scale, uniform_share=blend.shift_mass)
+        return _losses_of_ids(given, NATS, blend.scale, blend.shift_mass)
     if blend.shift is None:
-        return _losses_of_ids(given, nats, backend.of_classes(blend.scale, given.ids))
+        return _losses_of_ids(given, NATS, backend.of_classes(blend.scale, given.ids))
     rows = ops.one_hot(given.ids, given.y_pred.shape[-1], dtype=given.y_pred.dtype)
     return _crossentropy_of_rows(given, rows, blend)
 
@@ -114,33 +135,47 @@ def sum_of_terms(given: Exclusive, term: Term, weights: Tensor | None = None) ->
     if given.ids is not None:
         mass = 1.0 if weights is None else backend.of_classes(weights, given.ids)
         return _losses_of_ids(given, term, mass)
-    return _terms_of_rows(given, term, AS_THEY_ARE if weights is None else Blend(weights))
-
-
-def nats(information: Tensor, complement: Tensor) -> tuple[Tensor, Tensor]:
-    """The term of the cross-entropy itself: -log p, whose derivative by -log p is 1."""
-    return information, ops.ones_like(information)
+    # What holds a tensor is no key to find passes by.
+    make = _kept_passes_of_terms if weights is None else _passes_of_terms
+    blend = AS_THEY_ARE if weights is None else Blend(weights)
+    passes = make(term, given.from_logits, given.are_valid, blend)
+    return backend.closed_form_of_rows(passes, given.y_pred, given.rows, varies=given.varies)
 
 
 def _losses_of_ids(
-    given: Exclusive, term: Term, mass: Tensor | float, *, uniform_share: float = 0.0
+    given: Exclusive, term: Term, mass: Tensor | float, uniform_share: float = 0.0
 ) -> Tensor:
     """`mass` times a term of the label's class, and of -log p a share that all classes have."""
-    from_logits = given.from_logits
-    is_number = _is_number(mass)
+    number = mass if _is_number(mass) else None
+    constants = (given.ids,) if _is_number(mass) else (given.ids, mass)
+    passes = _passes_of_ids(term, given.from_logits, number, uniform_share)
+    return backend.closed_form_of_rows(passes, given.y_pred, *constants, varies=given.varies)
+
+
+@kept
+def _passes_of_ids(
+    term: Term, from_logits: bool, mass: float | None, uniform_share: float
+) -> Passes:
+    """With `mass` None, the passes take a mass (N,) of each row after the ids."""
 
     def forward(y_pred: Tensor, ids: Tensor, *given_mass: Tensor) -> Any:
         peak = backend.largest(y_pred)
         at_label = backend.label_entry(y_pred, ids)
         label = _in_proportion(at_label, peak, from_logits)
         at_label = _log_ratio(at_label, peak, from_logits)
-        rest = _sum_without(y_pred, peak, ids, from_logits)
+        others = backend.with_label_entry(
+            _in_proportion(y_pred, peak, from_logits), ids, backend.zero(peak)
+        )
+        if uniform_share:
+            rest, ratios = backend.row_sums(others, _log_ratio(y_pred, peak, from_logits))
+        else:
+            rest = _sum(others)
         total = rest + label
         # Not log(total): where the label is the most probable class, `label` is exactly 1.
         log_total = backend.log1p(rest + (label - 1))
         share = rest / total
         losses, slope = term(log_total - at_label, share)
-        if not is_number:
+        if mass is None:
             column = backend.column(given_mass[0])
             losses, slope = weighted(column, losses), column * slope
         elif mass == 0:  # Also of a loss that is infinite.
@@ -148,8 +183,7 @@ def _losses_of_ids(
         elif mass != 1:
             losses, slope = mass * losses, mass * slope
         if uniform_share:
-            average = last_axis_mean(_log_ratio(y_pred, peak, from_logits))
-            losses = losses + uniform_share * (log_total - average)
+            losses = losses + uniform_share * (log_total - ratios / last_axis_size(y_pred))
         return backend.flat(losses), (peak, share, label / total, total, slope)
 
     def backward(
@@ -169,81 +203,95 @@ def _losses_of_ids(
         gradient = backend.with_label_entry(gradient, ids, upstream * at_label)
         return gradient if from_logits else gradient / y_pred
 
-    constants = (given.ids,) if is_number else (given.ids, mass)
-    return backend.closed_form_of_rows(forward, backward, given.y_pred, *constants)
+    return Passes(forward, backward)
 
 
-def _terms_of_rows(given: Exclusive, term: Term, blend: Blend) -> Tensor:
+def _passes_of_terms(term: Term, from_logits: bool, are_valid: bool, blend: Blend) -> Passes:
     """The sum of a term of each class, weighted by blended label rows."""
-    from_logits, are_valid = given.from_logits, given.are_valid
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        peak, ids = backend.top(y_pred)
-        rest = _sum_without(y_pred, peak, ids, from_logits)
+        peak, *top = backend.top(y_pred)
         log_ratio = _log_ratio(y_pred, peak, from_logits)
-        p = backend.with_label_entry(backend.exp(log_ratio) / (1 + rest), ids, 1 / (1 + rest))
-        complement = backend.with_label_entry(1 - p, ids, rest / (1 + rest))
+        parts = backend.exp(log_ratio)
+        rest, *total = backend.sums_beside_top(
+            parts, *top, also=() if are_valid else (_judged(rows),)
+        )
+        p, complement = parts / (1 + rest), backend.sum_of_others(parts, rest, *top) / (1 + rest)
         losses, slopes = term(backend.log1p(rest) - log_ratio, complement)
         blended = blend.rows(rows)
-        losses, slopes = _sum(weighted(blended, losses)), weighted(blended, slopes)
-        if not are_valid:
-            is_invalid = ops.logical_not(_are_label_rows(_judged_sum(rows)))
-            losses = nan_where(is_invalid, losses)
-            slopes = backend.where(is_invalid, 0.0, slopes)
-        return backend.flat(losses), (p, complement, slopes)
+        losses, slopes = weighted(blended, losses), weighted(blended, slopes)
+        losses, mass = backend.row_sums(losses, slopes)
+        if are_valid:
+            return backend.flat(losses), (p, complement, slopes, mass)
+        is_invalid = ops.logical_not(_are_label_rows(*total))
+        slopes, mass = (backend.where(is_invalid, 0.0, item) for item in (slopes, mass))
+        return backend.flat(nan_where(is_invalid, losses)), (p, complement, slopes, mass)
 
     def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
-        p, complement, slopes = residuals
-        # p_j sum(slopes) - slopes_j, without the difference where one class has all the mass.
-        others = _sum(slopes) - slopes
-        gradient = backend.column(upstream) * (p * others - slopes * complement)
+        p, complement, slopes, mass = residuals
+        # p_j mass - slopes_j, without the difference where one class has all the mass.
+        gradient = backend.column(upstream) * (p * (mass - slopes) - slopes * complement)
         return gradient if from_logits else gradient / y_pred
 
-    return backend.closed_form_of_rows(forward, backward, given.y_pred, given.rows)
+    return Passes(forward, backward)
+
+
+_kept_passes_of_terms = kept(_passes_of_terms)
 
 
 def _crossentropy_of_rows(given: Exclusive, rows: Tensor, blend: Blend) -> Tensor:
-    from_logits, are_valid = given.from_logits, given.are_valid
+    # What holds a tensor is no key to find passes by.
+    holds_numbers = _is_number(blend.scale) and blend.shift is None
+    make = _kept_passes_of_rows if holds_numbers else _passes_of_rows
+    passes = make(given.from_logits, given.are_valid, blend)
+    return backend.closed_form_of_rows(passes, given.y_pred, rows, varies=given.varies)
+
+
+def _passes_of_rows(from_logits: bool, are_valid: bool, blend: Blend) -> Passes:
+    """The cross-entropy of blended label rows."""
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        peak, ids = backend.top(y_pred)
-        # All but the top class, whose part is 1. Without a selection: the derivative of a maximum
-        # is shared by all that are as large, and that of their parts has to make up for it.
-        rest = _sum(backend.minus_one_at(_in_proportion(y_pred, peak, from_logits), ids))
-        log_ratio = _log_ratio(y_pred, peak, from_logits)
-        total = _sum(rows) if are_valid else _judged_sum(rows)
+        peak, *top = backend.top(y_pred)
+        rest, total, lacking = backend.label_sums(
+            _in_proportion(y_pred, peak, from_logits),
+            rows if are_valid else _judged(rows),
+            blend.rows(rows),
+            _log_ratio(y_pred, peak, from_logits),
+            *top,
+        )
         mass = total * blend.scale if _is_number(blend.scale) else _sum(rows * blend.scale)
         mass = mass + blend.shift_mass
-        losses = mass * backend.log1p(rest) - backend.inner_product(blend.rows(rows), log_ratio)
+        losses = mass * backend.log1p(rest) - lacking
         if are_valid:
-            return backend.flat(losses), (peak, ids, rest, mass)
+            return backend.flat(losses), (mass, rest, peak, *top)
         is_valid = _are_label_rows(total)
         losses = nan_where(ops.logical_not(is_valid), losses)
-        return backend.flat(losses), (peak, ids, rest, mass, is_valid)
+        return backend.flat(losses), (is_valid, mass, rest, peak, *top)
 
     def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
-        peak, ids, rest, mass, *judged = residuals
+        is_valid, mass, rest, peak, *top = (None, *residuals) if are_valid else residuals
         rows, upstream = blend.rows(rows), backend.column(upstream)
         if not are_valid:
-            rows = backend.where(judged[0], rows, 0.0)
-            mass = backend.where(judged[0], mass, 0.0)
-        slope = upstream / (1 + rest)
+            rows = backend.where(is_valid, rows, 0.0)
+            mass = backend.where(is_valid, mass, 0.0)
         parts = _in_proportion(y_pred, peak, from_logits)
-        gradient = backend.minus_product(backend.scaled(parts, slope * mass), upstream, rows)
-        # `p mass - q` at the largest p, without the difference of numbers close together.
-        label, one = backend.label_entry(rows, ids), backend.label_entry(y_pred, ids)
-        one = _in_proportion(one, peak, from_logits)
-        at_top = slope * ((one * mass - label) - label * rest)
-        gradient = backend.with_label_entry(gradient, ids, at_top)
+        gradient = backend.label_gradient(parts, rows, mass, rest, upstream, *top)
         return gradient if from_logits else gradient / y_pred
 
-    return backend.closed_form_of_rows(forward, backward, given.y_pred, rows)
+    return Passes(forward, backward)
+
+
+_kept_passes_of_rows = kept(_passes_of_rows)
 
 
 def mean_under_prediction(given: Exclusive, costs: Tensor) -> Tensor:
     """The mean of finite `costs` (N, C) under the predicted distribution: sum p c, (N,)."""
-    from_logits = given.from_logits
+    passes = _passes_of_mean(given.from_logits)
+    return backend.closed_form_of_rows(passes, given.y_pred, costs, varies=given.varies)
 
+
+@kept
+def _passes_of_mean(from_logits: bool) -> Passes:
     def forward(y_pred: Tensor, costs: Tensor) -> Any:
         parts = _in_proportion(y_pred, backend.largest(y_pred), from_logits)
         p = parts / _sum(parts)
@@ -255,7 +303,7 @@ def mean_under_prediction(given: Exclusive, costs: Tensor) -> Tensor:
         gradient = backend.column(upstream) * p * (costs - mean)
         return gradient if from_logits else gradient / y_pred
 
-    return backend.closed_form_of_rows(forward, backward, given.y_pred, costs)
+    return Passes(forward, backward)
 
 
 def last_axis_mean(values: Tensor) -> Tensor:
@@ -268,12 +316,12 @@ def largest_number(values: Tensor) -> float:
     return float(np.finfo(keras.backend.standardize_dtype(values.dtype)).max)
 
 
-def _judged_sum(rows: Tensor) -> Tensor:
-    """The sum (N, 1) of each label row, negative or not finite where an entry is.
+def _judged(rows: Tensor) -> Tensor:
+    """Label rows whose sum is negative or not finite where an entry is.
 
-    In one pass, and without a NaN or an infinity as a constant.
+    Without a NaN or an infinity as a constant.
     """
-    return _sum(backend.where(rows >= 0, rows, -largest_number(rows)))
+    return backend.where(rows >= 0, rows, -largest_number(rows))
 
 
 def _are_label_rows(judged_sum: Tensor) -> Tensor:
@@ -292,12 +340,6 @@ def _log_ratio(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
 def _in_proportion(y_pred: Tensor, peak: Tensor, from_logits: bool) -> Tensor:
     """Numbers in the proportions of the p of each row, in a tensor of their own."""
     return backend.exponentials(y_pred, peak) if from_logits else y_pred / peak
-
-
-def _sum_without(y_pred: Tensor, peak: Tensor, ids: Tensor, from_logits: bool) -> Tensor:
-    """The sum of p over the largest one, of all classes but `ids`, (N, 1)."""
-    parts = _in_proportion(y_pred, peak, from_logits)
-    return _sum(backend.with_label_entry(parts, ids, backend.zero(peak)))
 
 
 def _sum(rows: Tensor) -> Tensor:

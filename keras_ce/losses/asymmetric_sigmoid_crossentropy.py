@@ -1,6 +1,5 @@
 """Sigmoid cross-entropy that looks away from easy negatives more than from easy positives."""
 
-import functools
 import math
 from typing import Any, Unpack, final
 
@@ -9,6 +8,7 @@ from keras import ops
 
 from keras_ce._core import checks, sigmoid
 from keras_ce._core.backends import backend
+from keras_ce._core.backends.passes import Passes, kept
 from keras_ce._core.limits import SMALLEST_PROBABILITY, finite_product, ratio, weighted
 from keras_ce._core.reduction import LossOptions, PositionLoss
 
@@ -22,7 +22,7 @@ def asymmetric(
     gamma_negative: float,
     clip: float,
     from_logits: bool,
-) -> tuple[Tensor, tuple[Tensor]]:
+) -> tuple[Tensor, Tensor]:
     """The loss of each entry, and its derivative by `y_pred`."""
     if from_logits:
         small = ops.exp(-ops.absolute(y_pred))
@@ -70,12 +70,23 @@ def asymmetric(
 
     losses = weighted(y_true, positive) + weighted(1 - y_true, negative)
     slopes = weighted(y_true, positive_slope) + weighted(1 - y_true, negative_slope)
-    return losses, (slopes,)
+    return losses, slopes
 
 
-def times_slope(upstream: Tensor, residuals: Any, y_pred: Tensor, y_true: Tensor) -> Tensor:
-    """The gradient of `asymmetric`."""
-    return upstream * residuals[0]
+@kept
+def _passes(gamma_positive: float, gamma_negative: float, clip: float, from_logits: bool) -> Passes:
+    def forward(y_pred: Tensor, y_true: Tensor, *is_kept: Tensor) -> Any:
+        losses, slopes = asymmetric(
+            y_pred, y_true, gamma_positive, gamma_negative, clip, from_logits
+        )
+        if is_kept:
+            losses, slopes = (ops.where(is_kept[0], item, 0.0) for item in (losses, slopes))
+        return backend.flat(backend.row_sum(losses)), (slopes,)
+
+    def backward(upstream: Tensor, residuals: Any, *_: Tensor) -> Tensor:
+        return residuals[0] * backend.column(upstream)
+
+    return Passes(forward, backward)
 
 
 @checks.arguments(
@@ -96,14 +107,8 @@ def asymmetric_sigmoid_crossentropy(
 ) -> Tensor:
     """`AsymmetricSigmoidCrossentropy` of each position, in nats; one row gives shape ()."""
     given = sigmoid.independent(y_true, y_pred, from_logits, ignore_label)
-    forward = functools.partial(
-        asymmetric,
-        gamma_positive=gamma_positive,
-        gamma_negative=gamma_negative,
-        clip=clip,
-        from_logits=from_logits,
-    )
-    return given.settle_mean(backend.closed_form(forward, times_slope, given.y_pred, given.labels))
+    passes = _passes(gamma_positive, gamma_negative, clip, from_logits)
+    return given.settle(sigmoid.mean_of_entries(given, passes, given.judged()))
 
 
 @final

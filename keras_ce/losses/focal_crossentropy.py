@@ -1,6 +1,5 @@
 """Cross-entropy of exclusive classes that looks away from what is already right."""
 
-import functools
 from typing import Any, Unpack, final
 
 import keras
@@ -39,7 +38,7 @@ def focal_crossentropy(
     """`FocalCrossentropy` of each position, in nats; one single row gives shape ()."""
     given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
     weights = tensor_of(class_weight, given.y_pred)
-    term = functools.partial(focal, gamma=gamma)
+    term = softmax.Term(focal, (gamma,))
     return given.settle(softmax.sum_of_terms(given, term, weights))
 
 

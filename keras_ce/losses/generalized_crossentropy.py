@@ -1,6 +1,5 @@
 """Between cross-entropy and absolute error: a bounded loss for noisy labels."""
 
-import functools
 from typing import Any, Unpack, final
 
 import keras
@@ -30,7 +29,7 @@ def generalized_crossentropy(
 ) -> Tensor:
     """`GeneralizedCrossentropy` of each position, without unit; one single row gives shape ()."""
     given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
-    term = functools.partial(generalized, q=q)
+    term = softmax.Term(generalized, (q,))
     return given.settle(softmax.sum_of_terms(given, term))
 
 

@@ -47,7 +47,8 @@ def multi_label_softmax_crossentropy(
 ) -> Tensor:
     """`MultiLabelSoftmaxCrossentropy` of each position, in nats; one row gives shape ()."""
     given = sigmoid.independent(y_true, y_pred, True, ignore_label)
-    yes, no = given.labels, 1 - given.labels
+    labels = given.judged()
+    yes, no = labels, 1 - labels
     if given.is_kept is not None:
         no = ops.where(given.is_kept, no, ops.zeros_like(no))
     return given.settle(backend.closed_form(zlpr, times_gradient, given.y_pred, yes, no))

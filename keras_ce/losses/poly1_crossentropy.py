@@ -1,6 +1,5 @@
 """Cross-entropy of exclusive classes with a coefficient for its first polynomial term."""
 
-import functools
 from typing import Any, Unpack, final
 
 import keras
@@ -31,7 +30,7 @@ def poly1_crossentropy(
 ) -> Tensor:
     """`Poly1Crossentropy` of each position, in nats; one single row gives shape ()."""
     given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
-    term = functools.partial(poly1, epsilon=epsilon)
+    term = softmax.Term(poly1, (epsilon,))
     return given.settle(softmax.sum_of_terms(given, term))
 
 

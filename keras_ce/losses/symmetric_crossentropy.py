@@ -1,6 +1,5 @@
 """Cross-entropy and reverse cross-entropy together, for noisy labels."""
 
-import functools
 import math
 from typing import Any, Unpack, final
 
@@ -50,7 +49,7 @@ def symmetric_crossentropy(
     """`SymmetricCrossentropy` of each position, in nats; one single row gives shape ()."""
     given = labels.exclusive(y_true, y_pred, from_logits, ignore_class, axis)
     if given.ids is not None:
-        term = functools.partial(symmetric, alpha=alpha, beta=beta)
+        term = softmax.Term(symmetric, (alpha, beta))
         return given.settle(softmax.sum_of_terms(given, term))
     losses = softmax.crossentropy(given, softmax.Blend(alpha))
     costs = reverse_costs(given.rows, beta)

@@ -11,6 +11,7 @@ from keras import ops
 
 import keras_ce
 from keras_ce._core import linear
+from keras_ce._core.backends.passes import Compilation
 from keras_ce.layers import LinearCrossentropy
 
 NUMBER, WIDTH, CLASSES = 12, 5, 23
@@ -29,7 +30,7 @@ def pieces_of_seven_columns(monkeypatch):
     """Three whole pieces and one of two columns."""
     monkeypatch.setattr(linear, "NARROWEST_PIECE", 7)
     monkeypatch.setattr(linear, "WIDTH_FOR_ANY_BATCH", 7)
-    monkeypatch.setattr(linear.backend, "ELEMENTS_OF_A_PIECE", 1)
+    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", 1)
     linear._passes.cache_clear()
     yield
     linear._passes.cache_clear()

@@ -1,6 +1,6 @@
 """The verbs on JAX."""
 
-import math
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,19 +12,11 @@ from keras_ce._core.backends.passes import (
     Backward,
     Compilation,
     Forward,
+    Passes,
     gradients_for_each,
 )
 
 Tensor = Any
-
-CLASSES_WORTH_PIECES = 512
-"""From here on, a piece of rows in the cache saves more than the loop over pieces costs."""
-
-ELEMENTS_OF_A_PIECE = 2**20
-"""4 MB in float32."""
-
-ELEMENTS_OF_A_COMPILED_PIECE = 2**18
-"""1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
@@ -114,6 +106,34 @@ def row_sum(rows: Tensor) -> Tensor:
     return rows.sum(-1, keepdims=True)
 
 
+def row_sums(*terms: Tensor) -> list[Tensor]:
+    """The sum of each row of each term, (N, C) to (N, 1), in one pass over all of them."""
+    return jnp.split(_sums(*terms), len(terms), axis=1)
+
+
+@jax.custom_jvp
+def _sums(*terms: Tensor) -> Tensor:
+    # XLA would go over the rows once for each sum, and compute what is added up each time.
+    zeros = tuple(np.zeros((), term.dtype) for term in terms)
+    return jnp.stack(jax.lax.reduce(terms, zeros, _add_each, (1,)), axis=1)
+
+
+@functools.partial(_sums.defjvp, symbolic_zeros=True)
+def _(terms: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    sums = _sums(*terms)
+    columns = [
+        jnp.zeros_like(sums[:, column])
+        if isinstance(direction, jax.custom_derivatives.SymbolicZero)
+        else direction.sum(1)
+        for column, direction in enumerate(directions)
+    ]
+    return sums, jnp.stack(columns, axis=1)
+
+
+def _add_each(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(left + right for left, right in zip(first, second, strict=True))
+
+
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
     """See `Passes`."""
 
@@ -134,23 +154,24 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
 
 
 def closed_form_of_rows(
-    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor
+    passes: Passes, inputs: Tensor, *constants: Tensor, varies: bool = False
 ) -> Tensor:
     """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
 
-    With many classes, rows go piece by piece through the processor's cache.
+    Forward mode works as well. Only `inputs` have a derivative.
     """
-    # Outside of jit, each call would be compiled anew; on several devices, a piece would have to
-    # be fetched from one of them.
-    is_on_one = jax.default_backend() == "cpu" and jax.device_count() == 1
-    if (
-        inputs.shape[-1] >= CLASSES_WORTH_PIECES
-        and is_on_one
-        and isinstance(inputs, jax.core.Tracer)
-        and Compilation.is_on
-    ):
-        forward = _piece_by_piece(forward)
-    return closed_form(forward, backward, inputs, *constants)
+
+    @jax.custom_jvp
+    def losses(*tensors: Tensor) -> Tensor:
+        return passes.forward(*tensors)[0]
+
+    @losses.defjvp
+    def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        values, residuals = passes.forward(*tensors)
+        slopes = passes.backward(jnp.ones_like(values), residuals, *tensors)
+        return values, (slopes * directions[0]).sum(-1)
+
+    return losses(inputs, *constants)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,37 +189,6 @@ def replica_scale() -> float:
     return 1.0
 
 
-def _piece_by_piece(forward: Forward) -> Forward:
-    """`forward`, by pieces of rows where it gives a few numbers for each.
-
-    XLA writes out whatever it adds up over a row. What has the size of a piece stays in the cache.
-    """
-
-    def in_pieces(*tensors: Tensor) -> Any:
-        losses, residuals = jax.eval_shape(forward, *tensors)
-        gives_numbers = all(math.prod(item.shape[1:]) == 1 for item in (losses, *residuals))
-        number, width = tensors[0].shape
-        step = max(1, ELEMENTS_OF_A_COMPILED_PIECE // width)
-        if not gives_numbers or number <= step:
-            return forward(*tensors)
-
-        def with_piece(piece: Any, results: list[Tensor]) -> list[Tensor]:
-            start = jnp.minimum(piece * step, number - step)  # The last two may overlap.
-            rows = [jax.lax.dynamic_slice_in_dim(item, start, step) for item in tensors]
-            losses, residuals = forward(*rows)
-            return [
-                jax.lax.dynamic_update_slice_in_dim(item, part, start, 0)
-                for item, part in zip(results, (losses, *residuals), strict=True)
-            ]
-
-        results = [jnp.zeros(item.shape, item.dtype) for item in (losses, *residuals)]
-        pieces = (number + step - 1) // step
-        losses, *residuals = jax.lax.fori_loop(0, pieces, with_piece, results)
-        return losses, tuple(residuals)
-
-    return in_pieces
-
-
 # --- operations on rows of classes ---
 
 
@@ -212,18 +202,40 @@ def smallest(rows: Tensor) -> Tensor:
     return rows.min(-1, keepdims=True) if rows.shape[-1] else rows.sum(-1, keepdims=True)
 
 
-def top(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
-    peak = largest(rows)
-    # Not argmax: compiled, a selection and a minimum take less time beside the rest.
-    last = rows.shape[-1] - 1
-    classes = jnp.arange(last + 1, dtype="int32")
-    return peak, jnp.where(rows == peak, classes, last).min(-1)
+def top(rows: Tensor) -> tuple[Tensor]:
+    """The largest entry (N, 1) of each row (N, C), and nothing that says where it stands."""
+    return (largest(rows),)
 
 
-def inner_product(rows: Tensor, values: Tensor) -> Tensor:
-    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0."""
-    return jnp.where(rows == 0, 0.0, rows * values).sum(-1, keepdims=True)
+def sums_beside_top(parts: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
+    """The sum of each row but for one of its entries 1; and the sums of others, (N, 1) each."""
+    is_top = parts >= 1
+    others, number, *sums = row_sums(
+        jnp.where(is_top, 0.0, parts), is_top.astype(parts.dtype), *also
+    )
+    return [others + (number - 1), *sums]
+
+
+def sum_of_others(parts: Tensor, rest: Tensor) -> Tensor:
+    """The sum of all entries of the row but this one, from `rest` of `sums_beside_top`."""
+    # With the part in it at the top too, where it is 1: the second derivative sees it.
+    return jnp.where(parts >= 1, rest - (parts - 1), (1 + rest) - parts)
+
+
+def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -> list[Tensor]:
+    """That of `sums_beside_top`, the sum of `judged` and that of the products weight * value.
+
+    Each (N, C) to (N, 1); 0 times -infinity is 0.
+    """
+    products = jnp.where(weights == 0, 0.0, weights * values)
+    return sums_beside_top(parts, (judged, products))
+
+
+def label_gradient(
+    parts: Tensor, rows: Tensor, mass: Tensor, rest: Tensor, upstream: Tensor
+) -> Tensor:
+    """`upstream (mass p - rows)` with p = parts / (1 + rest), exact where a part is 1."""
+    return ((parts * mass - rows) - rows * rest) * (upstream / (1 + rest))
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
@@ -247,27 +259,25 @@ def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tens
     return with_label_entry(rows, ids, values)
 
 
-def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) minus 1 at entry `ids[n]` of each row n."""
-    classes = jnp.arange(rows.shape[-1], dtype=ids.dtype)
-    return rows - (classes == ids[:, None]).astype(rows.dtype)
-
-
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
     """`exp(rows - peak)` (N, C), in a tensor of its own."""
     return jnp.exp(rows - peak)
 
 
-def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """-yes log p - no log(1 - p) of each entry, without (yes + no - 1) log(1 + exp(-|z|))."""
+def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float) -> Tensor:
+    """-yes log p - no log(1 - p) of each entry; `both` is yes + no."""
     distance = jnp.abs(logits)
     wrong = jnp.where(logits < 0, yes, no)
-    return jnp.log1p(jnp.exp(-distance)) + jnp.where(wrong == 0, 0.0, wrong * distance)
+    return both * jnp.log1p(jnp.exp(-distance)) + jnp.where(wrong == 0, 0.0, wrong * distance)
 
 
 def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """The derivative of -yes log p - no log(1 - p) by each logit."""
-    return no * jax.nn.sigmoid(logits) - yes * jax.nn.sigmoid(-logits)
+    # One exponential for both. Not the absolute value, whose derivative at 0 is 0.
+    is_negative = logits < 0
+    small = jnp.exp(jnp.where(is_negative, logits, -logits))
+    right, wrong = jnp.where(is_negative, small, 1.0), jnp.where(is_negative, 1.0, small)
+    return (no * right - yes * wrong) / (1 + small)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -1,7 +1,10 @@
-"""A value and its gradient in closed form, as each backend takes them."""
+"""A value and its gradient in closed form, as each backend takes them, and when they compile."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import keras
 
 Tensor = Any
 Forward = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
@@ -20,20 +23,44 @@ class Passes(NamedTuple):
     backward: Backward
     by_rows: bool = False
     """Whether rows (N, ...) of all tensors do not see each other."""
+    are_kept: bool = False
+    """Whether later calls get the same two functions: a graph of them is worth its while."""
+
+
+def kept(make: Callable[..., Passes]) -> Callable[..., Passes]:
+    """`make(...)` once for the same arguments, which must be hashable; see `Passes.are_kept`."""
+    if keras.backend.backend() == "torch":  # which traces nothing; its compiler distrusts caches
+        return make
+
+    @functools.lru_cache(maxsize=256)
+    def passes(*arguments: Any) -> Passes:
+        return make(*arguments)._replace(are_kept=True)
+
+    return passes
 
 
 class Compilation:
-    """Whether the package compiles by itself what has many classes, and goes by pieces then."""
+    """What the package compiles by itself in graphs of TensorFlow, and what goes by pieces."""
 
     is_on = True
+
+    MANY_CLASSES = 512
+    """From here on, XLA is worth a compilation for each new shape, and the rows go by pieces."""
+    MANY_ELEMENTS = 2**13
+    """So many are worth a compilation, with few classes, where shapes seldom change."""
+    ELEMENTS_OF_A_PIECE = 2**20
+    """4 MB in float32: for operations that write their results one by one."""
+    ELEMENTS_OF_A_COMPILED_PIECE = 2**18
+    """1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 
 
 def set_compilation(enabled: bool) -> None:
     """Switch on or off what the package compiles by itself.
 
-    On (the default), losses of 512 classes and more and `LinearCrossentropy` are compiled by XLA
-    in TensorFlow's graphs and on JAX. Off, only what the user compiles is: for a device without
-    XLA, and for tools that look into graphs, such as `tf.debugging.enable_check_numerics`.
+    On (the default), losses in TensorFlow's graphs are compiled by XLA unless they are small, and
+    `LinearCrossentropy` is compiled on TensorFlow and JAX. Off, only what the user compiles is: for
+    a device without XLA, and for tools that look into graphs, such as
+    `tf.debugging.enable_check_numerics`.
 
     Args:
         enabled: whether the package compiles.

@@ -1,5 +1,6 @@
 """The verbs on TensorFlow."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,19 +13,11 @@ from keras_ce._core.backends.passes import (
     Backward,
     Compilation,
     Forward,
+    Passes,
     gradients_for_each,
 )
 
 Tensor = Any
-
-CLASSES_WORTH_COMPILING = 512
-"""From here on, XLA saves more than it costs to compile once for each shape of a batch."""
-
-ELEMENTS_OF_A_PIECE = 2**20
-"""4 MB in float32."""
-
-ELEMENTS_OF_A_COMPILED_PIECE = 2**18
-"""1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
@@ -125,6 +118,19 @@ def row_sum(rows: Tensor) -> Tensor:
     return tf.reduce_sum(rows, -1, keepdims=True)
 
 
+def row_sums(*terms: Tensor) -> tuple[Tensor, ...]:
+    """The sum of each row of each term, (N, C) to (N, 1)."""
+    if not _Tracing.for_xla:
+        return tuple(map(row_sum, terms))
+    # XLA would go over the rows once for each sum, and compute what is added up each time. Two
+    # real sums are one complex sum.
+    sums: list[Tensor] = []
+    for start in range(0, len(terms) - 1, 2):
+        both = row_sum(tf.complex(*terms[start : start + 2]))
+        sums += [tf.math.real(both), tf.math.imag(both)]
+    return (*sums, row_sum(terms[-1])) if len(terms) % 2 else tuple(sums)
+
+
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
     """See `Passes`."""
 
@@ -141,24 +147,77 @@ def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants
 
 
 def closed_form_of_rows(
-    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor
+    passes: Passes, inputs: Tensor, *constants: Tensor, varies: bool = False
 ) -> Tensor:
     """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
 
-    With many classes, graphs compile it by XLA, and rows go piece by piece through the
-    processor's cache.
+    Graphs compile it by XLA unless it is small; with many classes, rows go piece by piece through
+    the processor's cache. Eager calls run a graph that was traced once. `varies` says that N
+    may be another number at each call: with few classes nothing is compiled for it then.
     """
-    # Eager, each call would be compiled anew.
-    has_many = (inputs.shape[-1] or 0) >= CLASSES_WORTH_COMPILING
-    if has_many and Compilation.is_on and not tf.executing_eagerly():
-        forward = _compiled_by_pieces(forward)
-        backward = tf.function(backward, jit_compile=True, autograph=False)
+    forward, backward = passes.forward, passes.backward
+    if tf.executing_eagerly():
+        if passes.are_kept and math.prod(inputs.shape) <= Compilation.MANY_ELEMENTS:
+            forward, backward = _traced_once(passes, len(constants))
+    elif Compilation.is_on and _is_worth_compiling(inputs.shape, varies):
+        forward, backward = _compiled_by_pieces(forward), _by_xla(backward)
     return closed_form(forward, backward, inputs, *constants)
+
+
+@functools.lru_cache(maxsize=256)
+def _traced_once(passes: Passes, number_of_constants: int) -> tuple[Forward, Backward]:
+    """Both passes as graphs, for all shapes: an eager call starts one instead of its operations.
+
+    The backward pass computes the residuals anew, for second derivatives: the forward pass is not
+    watched, or TensorFlow would trace its derivative too.
+    """
+
+    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
+    def losses(*tensors: Tensor) -> Tensor:
+        return passes.forward(*tensors)[0]
+
+    @functools.partial(tf.function, autograph=False, reduce_retracing=True)
+    def gradient(upstream: Tensor, *tensors: Tensor) -> Tensor:
+        return passes.backward(upstream, passes.forward(*tensors)[1], *tensors)
+
+    def forward(inputs: Tensor, *constants: Tensor) -> tuple[Tensor, tuple[()]]:
+        return losses(tf.stop_gradient(inputs), *constants), ()
+
+    def backward(upstream: Tensor, residuals: Any, *tensors: Tensor) -> Tensor:
+        return gradient(upstream, *tensors)
+
+    return forward, backward
+
+
+def _is_worth_compiling(shape: Any, varies: bool) -> bool:
+    number, width = shape
+    if width is None or width >= Compilation.MANY_CLASSES:
+        return width is not None
+    return not varies and (number is None or number * width >= Compilation.MANY_ELEMENTS)
+
+
+class _Tracing:
+    """What the operations are for that are written down now."""
+
+    for_xla = False
+
+
+def _by_xla(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of tensors, compiled by XLA, and traced with the knowledge of it."""
+
+    def traced(*tensors: Any) -> Any:
+        before, _Tracing.for_xla = _Tracing.for_xla, True
+        try:
+            return function(*tensors)
+        finally:
+            _Tracing.for_xla = before
+
+    return tf.function(traced, jit_compile=True, autograph=False)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of tensors, compiled by XLA, eager calls included."""
-    by_xla = tf.function(function, jit_compile=True, autograph=False)
+    by_xla = _by_xla(function)
     plain = tf.function(function, autograph=False)
 
     def run(*tensors: Tensor) -> Any:
@@ -174,11 +233,10 @@ def replica_scale() -> float:
 
 def _compiled_by_pieces(forward: Forward) -> Forward:
     """`forward`, compiled by XLA and by pieces of rows, where second derivatives see it whole."""
-    whole = tf.function(forward, jit_compile=True, autograph=False)
+    whole = _by_xla(forward)
     if tf.config.list_physical_devices("GPU"):
         return whole
-    in_pieces = tf.function(_piece_by_piece(forward), jit_compile=True, autograph=False)
-    return _with_derivative_of(in_pieces, whole)
+    return _with_derivative_of(_by_xla(_piece_by_piece(forward)), whole)
 
 
 def _with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -227,11 +285,13 @@ def _piece_by_piece(forward: Forward) -> Forward:
     """
 
     def in_pieces(*tensors: Tensor) -> Any:
+        number, width = tensors[0].shape
+        if width < Compilation.MANY_CLASSES:
+            return forward(*tensors)
         # For the shapes: XLA leaves out what has no entries.
         losses, residuals = forward(*(values[:0] for values in tensors))
         gives_numbers = all(math.prod(item.shape[1:]) == 1 for item in (losses, *residuals))
-        number, width = tensors[0].shape
-        most = max(1, ELEMENTS_OF_A_COMPILED_PIECE // width)
+        most = max(1, Compilation.ELEMENTS_OF_A_COMPILED_PIECE // width)
         if not gives_numbers or (number is not None and number <= most):
             return forward(*tensors)
         if number is None:
@@ -274,17 +334,37 @@ def smallest(rows: Tensor) -> Tensor:
     return tf.reduce_min(rows, -1, keepdims=True)
 
 
-def top(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest entry (N, 1) of each row (N, C), and where it stands (N,), int32."""
-    peak = largest(rows)
-    # Not argmax, which is four passes to tell -0.0 from 0.0.
-    last = tf.shape(rows)[-1] - 1
-    return peak, tf.reduce_min(tf.where(rows == peak, tf.range(last + 1), last), -1)
+def top(rows: Tensor) -> tuple[Tensor]:
+    """The largest entry (N, 1) of each row (N, C), and nothing that says where it stands."""
+    return (largest(rows),)
 
 
-def inner_product(rows: Tensor, values: Tensor) -> Tensor:
-    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0."""
-    return tf.reduce_sum(tf.math.multiply_no_nan(values, rows), -1, keepdims=True)
+def sums_beside_top(parts: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
+    """The sum of each row but for one of its entries 1; and the sums of others, (N, 1) each."""
+    ones = tf.cast(parts >= 1, parts.dtype)
+    others, number, *sums = row_sums(parts - ones, ones, *also)
+    return [others + (number - 1), *sums]
+
+
+def sum_of_others(parts: Tensor, rest: Tensor) -> Tensor:
+    """The sum of all entries of the row but this one, from `rest` of `sums_beside_top`."""
+    # With the part in it at the top too, where it is 1: the second derivative sees it.
+    return tf.where(parts >= 1, rest - (parts - 1), (1 + rest) - parts)
+
+
+def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -> list[Tensor]:
+    """That of `sums_beside_top`, the sum of `judged` and that of the products weight * value.
+
+    Each (N, C) to (N, 1); 0 times -infinity is 0.
+    """
+    return sums_beside_top(parts, (judged, tf.math.multiply_no_nan(values, weights)))
+
+
+def label_gradient(
+    parts: Tensor, rows: Tensor, mass: Tensor, rest: Tensor, upstream: Tensor
+) -> Tensor:
+    """`upstream (mass p - rows)` with p = parts / (1 + rest), exact where a part is 1."""
+    return ((parts * mass - rows) - rows * rest) * (upstream / (1 + rest))
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
@@ -299,7 +379,7 @@ def of_classes(values: Tensor, ids: Tensor) -> Tensor:
 
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1)."""
-    return tf.where(tf.range(tf.shape(rows)[-1]) == ids[:, None], values, rows)
+    return where(tf.range(tf.shape(rows)[-1]) == ids[:, None], values, rows)
 
 
 def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
@@ -307,26 +387,37 @@ def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tens
     return with_label_entry(rows, ids, values)
 
 
-def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) minus 1 at entry `ids[n]` of each row n."""
-    return rows - tf.cast(tf.range(tf.shape(rows)[-1]) == ids[:, None], rows.dtype)
-
-
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
     """`exp(rows - peak)` (N, C), in a tensor of its own."""
     return tf.exp(rows - peak)
 
 
-def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """-yes log p - no log(1 - p) of each entry, without (yes + no - 1) log(1 + exp(-|z|))."""
+def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float) -> Tensor:
+    """-yes log p - no log(1 - p) of each entry; `both` is yes + no."""
     distance = tf.abs(logits)
     wrong = tf.where(logits < 0, yes, no)
-    return tf.math.softplus(-distance) + tf.math.multiply_no_nan(distance, wrong)
+    # XLA's softplus has selections that nothing needs here.
+    information = (
+        tf.math.log1p(tf.exp(-distance)) if _Tracing.for_xla else tf.math.softplus(-distance)
+    )
+    information = information if _is_one(both) else both * information
+    return information + tf.math.multiply_no_nan(distance, wrong)
 
 
 def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """The derivative of -yes log p - no log(1 - p) by each logit."""
-    return no * tf.sigmoid(logits) - yes * tf.sigmoid(-logits)
+    if not _Tracing.for_xla:
+        return no * tf.sigmoid(logits) - yes * tf.sigmoid(-logits)
+    # One exponential for both. Not the absolute value, whose derivative at 0 is 0.
+    is_negative = logits < 0
+    small = tf.exp(tf.where(is_negative, logits, -logits))
+    one = tf.ones_like(small)
+    right, wrong = tf.where(is_negative, small, one), tf.where(is_negative, one, small)
+    return (no * right - yes * wrong) / (1 + small)
+
+
+def _is_one(value: Tensor | float) -> bool:
+    return isinstance(value, (int, float)) and value == 1
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from keras_ce._core.backends.passes import Backward, Forward, Passes, gradients_for_each
+from keras_ce._core.backends.passes import (
+    Backward,
+    Compilation,
+    Forward,
+    Passes,
+    gradients_for_each,
+)
 
 Tensor = Any
 
@@ -20,9 +26,6 @@ BLOCK = 128
 
 CLASSES_WORTH_A_SOFTMAX = 64
 """From here on, one softmax takes less time than a difference and exp; below, far more."""
-
-ELEMENTS_OF_A_PIECE = 2**20
-"""4 MB in float32."""
 
 
 # --- values and derivatives ---
@@ -124,19 +127,24 @@ def row_sum(rows: Tensor) -> Tensor:
     return rows.sum(-1, keepdim=True)
 
 
+def row_sums(*terms: Tensor) -> tuple[Tensor, ...]:
+    """The sum of each row of each term, (N, C) to (N, 1)."""
+    return tuple(map(row_sum, terms))
+
+
 def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
     """See `Passes`."""
     return ClosedForm.apply(Passes(forward, backward), inputs, *constants)[0]
 
 
 def closed_form_of_rows(
-    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor
+    passes: Passes, inputs: Tensor, *constants: Tensor, varies: bool = False
 ) -> Tensor:
     """`closed_form` of `inputs` (N, C) and constants (N, ...) whose rows do not see each other.
 
-    With many classes, rows go piece by piece through the processor's cache.
+    Where there are many elements, rows go piece by piece through the processor's cache.
     """
-    return ClosedForm.apply(Passes(forward, backward, True), inputs, *constants)[0]
+    return ClosedForm.apply(passes._replace(by_rows=True), inputs, *constants)[0]
 
 
 def compiled(function: Any) -> Any:
@@ -161,10 +169,16 @@ class ClosedForm(torch.autograd.Function):
         if not pieces:
             losses, residuals = passes.forward(*tensors)
             return losses, *residuals
-        results = [passes.forward(*_rows(piece, tensors)) for piece in pieces]
-        losses = torch.cat([losses for losses, _ in results])
-        parts = zip(*(residuals for _, residuals in results), strict=True)
-        return losses, *(torch.cat(part) for part in parts)
+        results: list[Tensor] = []
+        for piece in pieces:
+            losses, residuals = passes.forward(*_rows(piece, tensors))
+            parts = (losses, *residuals)
+            if not results:
+                # Of the part, so that vmap knows that it has a batch.
+                results = [part.new_empty((len(tensors[0]), *part.shape[1:])) for part in parts]
+            for result, part in zip(results, parts, strict=True):
+                result[piece] = part
+        return tuple(results)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -201,9 +215,9 @@ def _pieces(matrix: Tensor) -> list[slice]:
     """Slices of rows that fit in a processor's cache; none where it is not worth the while."""
     number, width = matrix.shape
     is_plain = matrix.device.type == "cpu" and not torch.compiler.is_compiling()
-    if not is_plain or number * width < 4 * ELEMENTS_OF_A_PIECE:
+    if not is_plain or number * width < 4 * Compilation.ELEMENTS_OF_A_PIECE:
         return []
-    step = max(1, ELEMENTS_OF_A_PIECE // width)
+    step = max(1, Compilation.ELEMENTS_OF_A_PIECE // width)
     return [slice(start, start + step) for start in range(0, number, step)]
 
 
@@ -248,12 +262,44 @@ def _argmax(rows: Tensor) -> Tensor:
     return columns.gather(-1, rows.gather(-1, columns).argmax(-1, keepdim=True))[:, 0]
 
 
-def inner_product(rows: Tensor, values: Tensor) -> Tensor:
-    """The sum of the products of each row, (N, 1), where 0 times -infinity is 0.
+def sums_beside_top(parts: Tensor, ids: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
+    """The sum of each row but for its entry `ids[n]`, a 1; and the sums of others, (N, 1) each."""
+    return [
+        row_sum(item)
+        for item in (with_label_entry(parts.clone(), ids, torch.zeros_like(parts[:, :1])), *also)
+    ]
 
-    `values` must be a tensor that nobody else needs: it may be overwritten.
+
+def sum_of_others(parts: Tensor, rest: Tensor, ids: Tensor) -> Tensor:
+    """The sum of all entries of the row but this one, from `rest` of `sums_beside_top`."""
+    return with_label_entry((1 + rest) - parts, ids, rest)
+
+
+def label_sums(
+    parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor, ids: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """That of `sums_beside_top`, the sum of `judged` and that of the products weight * value.
+
+    Each (N, C) to (N, 1); 0 times -infinity is 0. `parts` and `values` may be overwritten, as
+    below.
     """
-    return scaled(values, rows).nansum(-1, keepdim=True)
+    # Without a selection: the derivative of a maximum is shared by all that are as large, and
+    # that of their parts has to make up for it.
+    rest = row_sum(_minus_one_at(parts, ids))
+    return rest, row_sum(judged), scaled(values, weights).nansum(-1, keepdim=True)
+
+
+def label_gradient(
+    parts: Tensor, rows: Tensor, mass: Tensor, rest: Tensor, upstream: Tensor, ids: Tensor
+) -> Tensor:
+    """`upstream (mass p - rows)` with p = parts / (1 + rest), exact at `ids[n]`: parts are 1 there.
+
+    `parts` may be overwritten, as below.
+    """
+    slope, label, one = upstream / (1 + rest), label_entry(rows, ids), label_entry(parts, ids)
+    gradient = minus_product(scaled(parts, slope * mass), upstream, rows)
+    # `p mass - q` without the difference of numbers close together.
+    return with_label_entry(gradient, ids, slope * ((one * mass - label) - label * rest))
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
@@ -284,8 +330,7 @@ def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tens
     return with_label_entry(rows, inside, values)
 
 
-def minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
-    """`rows` (N, C) minus 1 at entry `ids[n]` of each row n. They may be overwritten, as above."""
+def _minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
     places = torch.arange(rows.shape[0], device=rows.device), ids.to(torch.int64)
     put = rows.index_put if _records() else rows.index_put_
     return put(places, -torch.ones_like(rows[:, 0]), accumulate=True)
@@ -301,15 +346,19 @@ def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
     return torch.exp(rows - peak)
 
 
-def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """-yes log p - no log(1 - p) of each entry, without (yes + no - 1) log(1 + exp(-|z|))."""
-    # Of the fused operations only softplus keeps the digits of a small loss.
+def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float) -> Tensor:
+    """-yes log p - no log(1 - p) of each entry; `both` is yes + no."""
+    # Selections, softplus and logsigmoid take three to four times as long as an exponential.
+    if not _records():
+        above = logits.clamp(min=0)
+        losses = torch.exp(-logits.abs()).log1p_() * both + above * no + above.sub_(logits) * yes
+        if any_true(losses.sum().isnan()) is False:
+            return losses
+    # Where an infinite logit is right, 0 times infinity has to be 0.
     distance = logits.abs()
     wrong = torch.where(logits < 0, yes, no)
-    losses = torch.nn.functional.softplus(-distance)
-    if _records():
-        return losses + wrong * torch.where(wrong == 0, 0.0, distance)
-    return losses.add_(distance.masked_fill_(wrong == 0, 0.0).mul_(wrong))
+    losses = torch.exp(-distance).log1p() * both
+    return losses + wrong * torch.where(wrong == 0, 0.0, distance)
 
 
 def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
