@@ -29,8 +29,8 @@ ROWS[::2] = np.eye(CLASSES, dtype="float32")[IDS[::2]]
 def small_pieces(monkeypatch):
     """Pieces of three rows."""
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", 3 * CLASSES)
-    if BACKEND != "torch":
-        monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_COMPILED_PIECE", 3 * CLASSES)
+    monkeypatch.setattr(Compilation, "ELEMENTS_WORTH_NO_MATRIX", 3 * CLASSES)
+    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_COMPILED_PIECE", 3 * CLASSES)
 
 
 def crossentropy(rows):

@@ -168,6 +168,9 @@ def closed_form_of_rows(
     @losses.defjvp
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         values, residuals = passes.forward(*tensors)
+        if inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX:
+            # XLA would keep what both passes compute; the barrier hides that it is the same.
+            tensors = tuple(jax.lax.optimization_barrier(tensors))
         slopes = passes.backward(jnp.ones_like(values), residuals, *tensors)
         return values, (slopes * directions[0]).sum(-1)
 

@@ -48,6 +48,8 @@ class Compilation:
     """From here on, XLA is worth a compilation for each new shape, and the rows go by pieces."""
     MANY_ELEMENTS = 2**13
     """So many are worth a compilation, with few classes, where shapes seldom change."""
+    ELEMENTS_WORTH_NO_MATRIX = 2**22
+    """So many are computed anew for the gradient: to keep them takes longer, and the memory."""
     ELEMENTS_OF_A_PIECE = 2**20
     """4 MB in float32: for operations that write their results one by one."""
     ELEMENTS_OF_A_COMPILED_PIECE = 2**18
