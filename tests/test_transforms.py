@@ -30,6 +30,24 @@ def test_vmap_and_grad_of_jax(case):
     np.testing.assert_allclose(values, [case.values.sum()] * 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.skipif(BACKEND != "jax", reason="forward mode is JAX's")
+def test_forward_mode_of_jax(case):
+    import jax
+
+    direction = np.cos(np.arange(case.y_pred.size)).reshape(case.y_pred.shape).astype("float32")
+
+    def total(y_pred):
+        return case.function(case.y_true, y_pred).sum()
+
+    _, along = jax.jvp(total, (case.y_pred,), (direction,))
+    expected = np.sum(case.slopes * direction, dtype="float64")
+    scale = np.sum(np.abs(case.slopes * direction))
+    np.testing.assert_allclose(along, expected, rtol=1e-5, atol=1e-6 * scale + 1e-12)
+    _, slope = jax.linearize(jax.jit(total), case.y_pred)
+    np.testing.assert_allclose(slope(direction), along, rtol=1e-5, atol=1e-6 * scale + 1e-12)
+
+
 @some_cases
 @pytest.mark.skipif(BACKEND != "torch", reason="torch.func is torch's")
 def test_per_example_gradients_of_torch(case):

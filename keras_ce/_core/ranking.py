@@ -256,4 +256,4 @@ def hinge_of_pairs(
         counts = over_pieces(step, ops.zeros_like(tensors[0]))
         return (upstream / residuals[0])[:, None] * counts
 
-    return ops.reshape(backend.closed_form(forward, backward, *tensors), shape)
+    return ops.reshape(backend.closed_form(forward, backward, *tensors, by_rows=True), shape)

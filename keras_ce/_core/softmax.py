@@ -85,7 +85,12 @@ def smoothing(
     holder: Any = class_weight if prior is None else prior
     shift = holder.tensor(y_pred, _shift, share, prior, class_weight)
     mass = holder.tensor(y_pred, _shift_mass, share, prior, class_weight)
-    return Blend((1 - share) * weights, shift, mass)
+    scale = 1 - share if class_weight is None else class_weight.tensor(y_pred, _times, 1 - share)
+    return Blend(scale, shift, mass)
+
+
+def _times(values: Array, share: float) -> Array:
+    return share * values
 
 
 def _shift(values: Array, share: float, prior: Any, weight: Any) -> Array:

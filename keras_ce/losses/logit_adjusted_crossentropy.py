@@ -50,7 +50,7 @@ def logit_adjusted_crossentropy(
     """`LogitAdjustedCrossentropy` of each position, in nats; one single row gives shape ()."""
     given = labels.exclusive(y_true, y_pred, True, ignore_class, axis)
     shifts = tensor_of(class_prior, given.y_pred, relative_log, strength)
-    given.y_pred = backend.closed_form(shifted, unchanged, given.y_pred, shifts)
+    given.y_pred = backend.closed_form(shifted, unchanged, given.y_pred, shifts, by_rows=True)
     return given.settle(softmax.crossentropy(given))
 
 

@@ -51,7 +51,9 @@ def multi_label_softmax_crossentropy(
     yes, no = labels, 1 - labels
     if given.is_kept is not None:
         no = ops.where(given.is_kept, no, ops.zeros_like(no))
-    return given.settle(backend.closed_form(zlpr, times_gradient, given.y_pred, yes, no))
+    return given.settle(
+        backend.closed_form(zlpr, times_gradient, given.y_pred, yes, no, by_rows=True)
+    )
 
 
 @final

@@ -134,8 +134,12 @@ def _add_each(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Te
     return tuple(left + right for left, right in zip(first, second, strict=True))
 
 
-def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
-    """See `Passes`."""
+def closed_form(
+    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor, by_rows: bool = False
+) -> Tensor:
+    """See `Passes`. By rows, it has a derivative in forward mode as well."""
+    if by_rows:
+        return _by_rows(forward, backward, inputs, *constants)
 
     @jax.custom_vjp
     def losses(*tensors: Tensor) -> Tensor:
@@ -160,19 +164,25 @@ def closed_form_of_rows(
 
     Forward mode works as well. Only `inputs` have a derivative.
     """
+    return _by_rows(passes.forward, passes.backward, inputs, *constants)
+
+
+def _by_rows(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
+    """The losses, one for each row or entry of `inputs`, the only tensor with a derivative."""
 
     @jax.custom_jvp
     def losses(*tensors: Tensor) -> Tensor:
-        return passes.forward(*tensors)[0]
+        return forward(*tensors)[0]
 
     @losses.defjvp
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        values, residuals = passes.forward(*tensors)
+        values, residuals = forward(*tensors)
         if inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX:
             # XLA would keep what both passes compute; the barrier hides that it is the same.
             tensors = tuple(jax.lax.optimization_barrier(tensors))
-        slopes = passes.backward(jnp.ones_like(values), residuals, *tensors)
-        return values, (slopes * directions[0]).sum(-1)
+        slopes = backward(jnp.ones_like(values), residuals, *tensors)
+        changes = slopes * directions[0]
+        return values, changes if changes.ndim == values.ndim else changes.sum(-1)
 
     return losses(inputs, *constants)
 

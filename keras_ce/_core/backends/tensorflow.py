@@ -131,7 +131,9 @@ def row_sums(*terms: Tensor) -> tuple[Tensor, ...]:
     return (*sums, row_sum(terms[-1])) if len(terms) % 2 else tuple(sums)
 
 
-def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
+def closed_form(
+    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor, by_rows: bool = False
+) -> Tensor:
     """See `Passes`."""
 
     @tf.custom_gradient

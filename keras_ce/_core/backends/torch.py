@@ -132,7 +132,9 @@ def row_sums(*terms: Tensor) -> tuple[Tensor, ...]:
     return tuple(map(row_sum, terms))
 
 
-def closed_form(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
+def closed_form(
+    forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor, by_rows: bool = False
+) -> Tensor:
     """See `Passes`."""
     return ClosedForm.apply(Passes(forward, backward), inputs, *constants)[0]
 
