@@ -1,4 +1,4 @@
-"""What every example does with a mistake in its input: one clear line, and a non-zero status."""
+"""What a user can put right, said in one sentence."""
 
 import argparse
 import math
@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-class UserError(Exception):
-    """Something the user can put right; the message is one line that says how."""
+class UserError(ValueError):
+    """Something the user can put right: the message is one line that says how.
+
+    From Python it is a `ValueError`; a script prints it after "error: " and ends with status 1.
+    """
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:

@@ -1,12 +1,105 @@
-"""Loads a model that a training has left."""
+"""Keras models in files of one kind, whatever they are called; one line for a bad file."""
 
+import contextlib
+import os
 import pathlib
+import shutil
+import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
 from typing import Any
+
+import keras
 
 from recipes.runs.failures import UserError
 
+# What reading a damaged archive raises; RuntimeError: the flag "encrypted" came to be set.
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 
+
+def write_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a model; what the path names is replaced when all is written.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = pathlib.Path(path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+            # Keras asks for this ending.
+            written = pathlib.Path(folder) / "model.keras"
+            model.save(written)
+            os.replace(written, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); name another file"
+        ) from None
+
+
+def read_model(path: str | os.PathLike[str], advice: str, *, compile: bool = False) -> keras.Model:
+    """Loads a model in Keras's safe mode.
+
+    Args:
+        path: The file.
+        advice: What to do where there is no model in it, such as "name a file that
+            TextClassifier.save has written".
+        compile: Whether with its loss and optimizer.
+
+    Raises:
+        UserError: If there is no such file, or it is damaged, or Keras cannot load it.
+    """
+    path = pathlib.Path(path)
+    require_sound_archive(path, advice)
+    with _keras_name(path) as named:
+        try:
+            return keras.saving.load_model(named, compile=compile, safe_mode=True)
+        except Exception as error:  # Keras says nowhere what a config that it cannot read raises.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"{path} cannot be loaded as a Keras model: {reason.rstrip('.')}; {advice}"
+            ) from None
+
+
+def require_sound_archive(path: pathlib.Path, advice: str) -> None:
+    """Raises `UserError` unless a file is an archive in which every bit is as it was written."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist; {advice}")
+    try:
+        with open(path, "rb") as file:
+            is_archive = file.read(2) == b"PK"
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); {advice}") from None
+    if not is_archive:
+        raise UserError(f"{path} is not a .keras model file; {advice}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            is_damaged = archive.testzip() is not None
+    except _DAMAGES:
+        is_damaged = True
+    if is_damaged:
+        raise UserError(f"{path} is a damaged model file; copy it again, or {advice}")
+
+
+@contextlib.contextmanager
+def _keras_name(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The file under a name that Keras takes."""
+    if path.suffix == ".keras":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield pathlib.Path(shutil.copy(path, pathlib.Path(folder) / "model.keras"))
+
+
+# Until examples.read_strings and examples.classify_text load tasks.
 def check(path: pathlib.Path, training: str) -> None:
     """Checks that a path is that of a `.keras` file, without importing Keras.
 
