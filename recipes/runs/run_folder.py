@@ -70,4 +70,4 @@ def _create_numbered(parent: pathlib.Path, name: str) -> pathlib.Path:
         except FileExistsError:
             continue  # also when another run took the number a moment ago
         return folder
-    raise AssertionError("unreachable")
+    raise RuntimeError("numbers do not end")
