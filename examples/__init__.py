@@ -46,7 +46,3 @@ def _import_recipes_quietly() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-# Until every script imports `recipes` inside `main` only.
-_import_recipes_quietly()

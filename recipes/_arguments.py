@@ -1,6 +1,7 @@
 """The checks that the builders and the tasks make of their arguments."""
 
 import numbers
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,6 +59,49 @@ def require_seed(name: str, value: Any) -> None:
     if not is_integer or not 0 <= value < 2**32:
         raise UserError(
             f"`{name}` must be an integer from 0 to {2**32 - 1}. Received: {name}={value!r}."
+        )
+
+
+def require_texts(name: str, value: Any, size: int | None = None) -> None:
+    """Raises `UserError` unless `value` is a sequence of strings.
+
+    Args:
+        name: Of the argument.
+        value: What was given for it.
+        size: How many strings there must be, if there are any; `None` for any number but 0.
+    """
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    fits = is_sequence and (len(value) in (0, size) if size is not None else len(value) > 0)
+    if not fits or not all(isinstance(each, str) for each in value):
+        strings = "strings" if size is None else f"{size} strings, one for each id, or empty"
+        raise UserError(
+            f"`{name}` must be a sequence of {strings}. "
+            f"Received: {name}={shortened(value) if is_sequence else repr(value)}."
+        )
+
+
+_BYTES_PER_WEIGHT = 20
+"""In training: the weight, its gradient, two moments and the moving average, in float32."""
+
+
+def require_room(weights: int, sizes: str) -> None:
+    """Raises `UserError` where a model is too large to be trained on this machine.
+
+    Otherwise the backend would say so, after a while and in many lines, or be killed.
+
+    Args:
+        weights: How many there would be, about.
+        sizes: The arguments that decide it, for the message.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        memory = 2**40  # a system that does not say
+    if weights * _BYTES_PER_WEIGHT > memory:
+        raise UserError(
+            f"the model would have {weights:,} weights, which take "
+            f"{weights * _BYTES_PER_WEIGHT / 2**30:,.0f} GiB in training, and this machine has "
+            f"{memory / 2**30:,.0f} GiB: give smaller {sizes}"
         )
 
 

@@ -11,8 +11,12 @@ from typing import Any, ClassVar, Self
 
 import keras
 import numpy
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.exceptions import NotFittedError
+except ModuleNotFoundError:
+    raise ImportError('the tasks need scikit-learn: pip install "keras-ce[recipes]"') from None
 
 from recipes._arguments import require_integer, require_seed
 from recipes.legend import ModelWithLegend
@@ -96,7 +100,7 @@ class Task(BaseEstimator):
             UserError: If it cannot be written.
         """
         model = self.model_
-        model.update_legend(task=type(self).__name__, settings=_as_json(self.get_params()))
+        model.update_legend(**self.legend_entries())
         model_files.write_model(model, path)
 
     @classmethod
@@ -112,7 +116,17 @@ class Task(BaseEstimator):
         if not isinstance(model, cls.model_class) or legend.get("task") != cls.__name__:
             made_by = f"by {legend['task']}" if "task" in legend else "elsewhere"
             raise UserError(f"{os.fspath(path)} holds a Keras model made {made_by}; {advice}")
-        task = cls(**_from_json(legend["settings"]))
+        return cls.of_model(model)
+
+    def legend_entries(self) -> dict[str, Any]:
+        """What `of_model` must find in the legend of a model: task and settings."""
+        return {"task": type(self).__name__, "settings": _as_json(self.get_params())}
+
+    @classmethod
+    def of_model(cls, model: ModelWithLegend) -> Self:
+        """The task that a trained model belongs to, with the settings of its legend."""
+        legend = model.legend
+        task = cls(**_from_json(legend.get("settings", {"items": []})))
         task.model_ = model
         task.restore(legend)
         return task

@@ -7,6 +7,10 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from recipes._arguments import require_choice
+
+POOLING_MODES = ("sum", "mean", "max")
+
 
 @keras.saving.register_keras_serializable(package="keras_ce")
 class MaskedPooling1D(layers.Layer):
@@ -27,6 +31,7 @@ class MaskedPooling1D(layers.Layer):
     def __init__(self, mode: str, **options: Any) -> None:
         """See the class."""
         super().__init__(**options)
+        require_choice("mode", mode, POOLING_MODES)
         self.mode = mode
         self.supports_masking = True
 
