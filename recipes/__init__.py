@@ -1,4 +1,9 @@
-"""Model recipes: a job from data to answer, one folder each."""
+"""Model recipes: a job from data to answer, one folder each.
 
-# Registers their layers: saved models load.
-from recipes import answer_ranker, next_word, string_reader, text_classifier  # noqa: F401
+`import recipes` registers the layers and models of all of them, so that
+`keras.saving.load_model` reads their files.
+"""
+
+from recipes import answer_ranker, next_word, string_reader, text_classifier
+
+__all__ = ["answer_ranker", "next_word", "string_reader", "text_classifier"]

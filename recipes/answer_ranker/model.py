@@ -254,7 +254,8 @@ def _shared_layers(
     if units:
         lstm = layers.LSTM(units, return_sequences=pooling != "last", name="lstm")
         reader = layers.Bidirectional(lstm, name="both_directions") if bidirectional else lstm
-        over_time = MaskedPooling1D(pooling, name=f"{pooling}_over_time")
+        if pooling != "last":
+            over_time = MaskedPooling1D(pooling, name=f"{pooling}_over_time")
     if word_sum:
         weights = layers.Embedding(
             vocabulary_size, 1, embeddings_initializer="ones", name="word_weights"
