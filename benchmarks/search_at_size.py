@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
-from recipes.answer_ranker import answer_index
+from recipes.answer_ranker import index as answer_index
 from recipes.runs.failures import positive_integer
 
 QUESTIONS = 200
@@ -49,7 +49,7 @@ def main() -> None:
             yield vectors
 
     start = time.perf_counter()
-    index = answer_index.build_index(chunks(), options.answers)
+    index = answer_index.build_vectors(chunks(), options.answers)
     seconds = time.perf_counter() - start
     noise = unit_vectors(QUESTIONS, options.dimensions, options.answers)
     questions += NOISE * noise
