@@ -18,6 +18,8 @@ def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace)
     try:
         _import_recipes_quietly()
         from recipes.runs.failures import UserError
+    except ImportError as error:
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped")
     try:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from matplotlib.figure import Figure
 from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, f1_score, log_loss
@@ -87,6 +86,9 @@ def draw_confusion(
     file: pathlib.Path, labels: Sequence[Any], predicted: Sequence[Any], classes: Sequence[Any]
 ) -> None:
     """Draws how often each class was taken for each other one."""
+    # Here, not above: the task needs no pictures.
+    from matplotlib.figure import Figure
+
     side = max(4.5, 0.55 * len(classes) + 2)
     figure = Figure(figsize=(side, side), layout="constrained")
     ConfusionMatrixDisplay.from_predictions(
