@@ -18,7 +18,6 @@ from recipes.answer_ranker import build_answer_ranker
 from recipes.answer_ranker.question_files import read_questions
 from recipes.answer_ranker.task import ARCHITECTURE
 from recipes.answer_ranker.training import AnswerTriples
-from recipes.runs.failures import positive_integer
 from recipes.tokens import vocabulary
 from recipes.tokens.vocabulary import TokenIds
 
@@ -52,7 +51,7 @@ def main() -> None:
     """Measures both ways of padding for each model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker_throughput")
     parser.add_argument("--train", required=True, metavar="FILE", help="questions with answers")
-    parser.add_argument("--epochs", type=positive_integer, default=2, help="counted ones")
+    parser.add_argument("--epochs", type=int, default=2, help="counted ones")
     options = parser.parse_args()
     questions = read_questions(options.train)
     texts = [text for each in questions for text in (each.text, *each.candidates)]

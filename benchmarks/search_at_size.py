@@ -20,7 +20,6 @@ import faiss
 import numpy as np
 
 from recipes.answer_ranker import index as answer_index
-from recipes.runs.failures import positive_integer
 
 QUESTIONS = 200
 NOISE = 0.5
@@ -35,8 +34,8 @@ def unit_vectors(count: int, dimensions: int, seed: int) -> np.ndarray:
 def main() -> None:
     """Prints one row of a Markdown table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search_at_size")
-    parser.add_argument("--answers", type=positive_integer, default=1_000_000)
-    parser.add_argument("--dimensions", type=positive_integer, default=301)
+    parser.add_argument("--answers", type=int, default=1_000_000)
+    parser.add_argument("--dimensions", type=int, default=301)
     options = parser.parse_args()
     wanted = np.random.default_rng(1).integers(0, options.answers, QUESTIONS)
     questions = np.empty((QUESTIONS, options.dimensions), dtype="float32")

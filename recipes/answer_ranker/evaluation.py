@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras_rs
 import numpy
-from matplotlib.figure import Figure
 
 from recipes.answer_ranker.baseline import Bm25, Candidates, Scores, WordIndex, combined
 from recipes.answer_ranker.data import RankingQuestion
@@ -205,6 +204,9 @@ def _write_predictions(
 
 def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) -> None:
     """Draws `history.png`: loss and validation measures of every epoch."""
+    # Not at the top: ranking takes no matplotlib.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history["loss"]) + 1)

@@ -1,19 +1,9 @@
 """What the tasks do before they train: one look at model, loss and data together."""
 
-import argparse
 from typing import Any
 
+import keras_ce
 from recipes.runs.failures import UserError
-
-
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Adds `--no-diagnosis` to a command line, for `stop_on_errors`."""
-    parser.add_argument(
-        "--no-diagnosis",
-        dest="diagnosis",
-        action="store_false",
-        help="train without keras_ce.diagnose's look at model, loss and data",
-    )
 
 
 def stop_on_errors(model: Any, x: Any, y: Any = None, *, verbose: int = 1) -> None:
@@ -28,9 +18,6 @@ def stop_on_errors(model: Any, x: Any, y: Any = None, *, verbose: int = 1) -> No
     Raises:
         UserError: If an error is among the findings.
     """
-    # Not at the top: it brings Keras, and command lines are read without it.
-    import keras_ce
-
     report = keras_ce.diagnose(model, x, y)
     if report.findings and verbose:
         print(report)

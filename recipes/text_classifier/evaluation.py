@@ -101,10 +101,3 @@ def draw_confusion(
         ax=figure.subplots(),
     )
     figure.savefig(file, dpi=150)
-
-
-def write_metrics(folder: pathlib.Path, metrics: Any) -> None:
-    """Until all scripts use `TrainingRun.report`."""
-    import json
-
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
