@@ -53,7 +53,7 @@ def grouped(rows: Iterable[tuple[str, str, str, int]]) -> list[RankingQuestion]:
 
 
 def from_labelled(
-    questions: Sequence[str], answers: Sequence[str], labels: Sequence[Any] | None
+    questions: Sequence[str], answers: Sequence[str], labels: Sequence[Any] | None = None
 ) -> list[RankingQuestion]:
     """Questions from parallel sequences.
 

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -191,6 +192,7 @@ class AnswerIndex:
             ValueError,
             KeyError,
             EOFError,
+            zlib.error,
         ):
             raise UserError(f"the index {path} is damaged; {advice}") from None
         if made_by != _fingerprint(models, bm25):

@@ -122,7 +122,7 @@ def read_sources(
         if test or validation:
             raise UserError("--test and --validation need --train: give all the files, or none")
         names, docstrings = zip(*standard_library.name_and_docstring_pairs(), strict=True)
-        training = from_labelled(names, docstrings, None)
+        training = from_labelled(names, docstrings)
     else:
         training = read_questions(train, columns)
     if test is None:

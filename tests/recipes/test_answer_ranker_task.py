@@ -176,11 +176,12 @@ def test_triples_and_pairs_can_be_learned_from():
     assert len(of_triples.models_.trainer.inputs) == 3
     right = [(q, a) for q, a, label in zip(questions, answers, labels, strict=True) if label]
     # A second `fit` starts anew.
-    of_pairs = of_triples.fit(*zip(*right, strict=True))
+    pairs = list(zip(*right, strict=True))
+    of_pairs = of_triples.fit(*pairs, validation_data=pairs)
     assert of_pairs is of_triples
     assert len(of_pairs.models_.trainer.inputs) == 2
     # Without wrong answers, each question is ranked among others' answers.
-    assert 0 < of_pairs.evaluate(*zip(*right, strict=True))["map"] <= 1
+    assert 0 < of_pairs.evaluate(*pairs)["map"] <= 1
 
 
 # --- searching ---

@@ -147,7 +147,6 @@ def test_split_depends_on_the_questions_alone():
     questions = from_labelled(
         [f"question {number}" for number in numbers],
         [f"answer {number}" for number in numbers],
-        None,
     )
     kept, split_off = split_questions(questions, 0.2, "test")
     assert len(split_off) == 10
