@@ -31,14 +31,12 @@ def main(options: argparse.Namespace) -> None:
         pathlib.Path(options.run), options.answers, options.answer_column
     )
     print(f"{len(index)} answers; index {state}: {file}")
-    for question in options.questions:
-        show(index, question, options)
-    if options.questions:
-        return
-    for question in questions_from_input():
+    for question in options.questions or questions_from_input():
         try:
             show(index, question, options)
         except UserError as error:
+            if options.questions:
+                raise
             print(f"\n{error}")  # The next question may be a better one.
 
 
@@ -69,7 +67,8 @@ def questions_from_input() -> Iterator[str]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser("python -m examples.search_answers", description=__doc__)
+    description = __doc__.partition("\n")[0]
+    parser = argparse.ArgumentParser("python -m examples.search_answers", None, description)
     text = "a folder of train_answer_ranker"
     parser.add_argument("run", type=pathlib.Path, metavar="RUN", help=text)
     parser.add_argument("questions", metavar="QUESTION", nargs="*", help="else standard input")

@@ -53,7 +53,8 @@ def main(options: argparse.Namespace) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser("python -m examples.train_answer_ranker", description=__doc__)
+    description = __doc__.partition("\n")[0]
+    parser = argparse.ArgumentParser("python -m examples.train_answer_ranker", None, description)
     files = "a .csv, .tsv or .jsonl file, also gzipped: labelled pairs, triples, or WikiQA's own"
     parser.add_argument("--train", metavar="FILE", help=f"questions with answers: {files}")
     parser.add_argument("--test", metavar="FILE", help="questions to test with; else a fifth")

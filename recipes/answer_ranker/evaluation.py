@@ -18,6 +18,7 @@ from recipes.runs.failures import UserError
 from recipes.runs.training_run import TrainingRun, print_comparison
 
 if TYPE_CHECKING:
+    from recipes.answer_ranker.index import AnswerIndex
     from recipes.answer_ranker.task import AnswerRanker
 
 # Usual values, 1.5 and 0.75, are for documents; single sentences want less.
@@ -25,7 +26,8 @@ _SATURATIONS = (0.2, 0.5, 1.0, 1.5)
 _LENGTH_PENALTIES = (0.0, 0.25, 0.5, 0.75)
 _WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
 
-HIT_CUTOFF = 10
+_HIT_CUTOFF = 10
+_RECALL_CUTOFFS = (1, 5)
 MEASURES = {
     "map": "mean average precision",
     "mrr": "mean reciprocal rank",
@@ -57,7 +59,33 @@ def score_ranking(scores: Scores, labels: Sequence[Sequence[int]]) -> dict[str, 
         "map": _result(keras_rs.metrics.MeanAveragePrecision, ranked),
         "mrr": _result(keras_rs.metrics.MeanReciprocalRank, ranked),
         "precision_at_1": _result(keras_rs.metrics.PrecisionAtK, ranked, k=1),
-        "hit_at_10": float((ranked[:, :HIT_CUTOFF] == 1).any(axis=1).mean()),
+        "hit_at_10": float((ranked[:, :_HIT_CUTOFF] == 1).any(axis=1).mean()),
+    }
+
+
+def score_search(index: AnswerIndex, questions: Sequence[RankingQuestion]) -> dict[str, float]:
+    """How much of what is right a search among all answers finds.
+
+    Args:
+        index: All answers.
+        questions: With right answers.
+
+    Returns:
+        `recall_at_1` and `recall_at_5`: the share of a question's right answers that is among the
+        first, a mean over the questions.
+    """
+    found = index.best([question.text for question in questions], max(_RECALL_CUTOFFS))
+    return {
+        f"recall_at_{k}": float(
+            numpy.mean(
+                [
+                    len({answer for _, _, answer in best[:k]}.intersection(question.right))
+                    / len(set(question.right))
+                    for best, question in zip(found, questions, strict=True)
+                ]
+            )
+        )
+        for k in _RECALL_CUTOFFS
     }
 
 

@@ -384,31 +384,14 @@ class AnswerRanker(Task):
         ranked = data.rankable(asked, self.candidates, "the data", "to evaluate")
         cosines, bm25, both = self._scores(ranked)
         right = [question.labels for question in ranked]
+        everything = self.index(
+            list(dict.fromkeys(text for each in asked for text in each.candidates))
+        )
         return {
             **evaluation.score_ranking(both, right),
             "encoder_map": evaluation.mean_average_precision(cosines, right),
             "bm25_map": evaluation.mean_average_precision(bm25, right),
-            **self._recall([question for question in asked if question.right], asked),
-        }
-
-    def _recall(
-        self, asked: Sequence[RankingQuestion], known: Sequence[RankingQuestion]
-    ) -> dict[str, float]:
-        index = self.index(list(dict.fromkeys(text for each in known for text in each.candidates)))
-        found = [
-            [answer for _, _, answer in best]
-            for best in index.best([each.text for each in asked], 5)
-        ]
-        return {
-            f"recall_at_{k}": float(
-                numpy.mean(
-                    [
-                        len(set(answers[:k]).intersection(each.right)) / len(set(each.right))
-                        for answers, each in zip(found, asked, strict=True)
-                    ]
-                )
-            )
-            for k in (1, 5)
+            **evaluation.score_search(everything, [each for each in asked if each.right]),
         }
 
     def cosines(self, questions: Sequence[RankingQuestion]) -> baseline.Scores:
