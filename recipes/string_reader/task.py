@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy
+from sklearn.utils import Tags
 
 from recipes import _arguments as arguments
 from recipes.estimators import Task, plain_copy
@@ -234,6 +235,15 @@ class StringReader(Task):
                 f"a character is; {advice}"
             )
         return cls.of_model(model)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Pictures, or the paths of pictures, and a string for each."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.target_tags.required = True
+        return tags
 
     def _read(self, array: numpy.ndarray) -> list[tuple[str, float]]:
         if not len(array):
