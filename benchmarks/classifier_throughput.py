@@ -15,18 +15,19 @@ import numpy as np
 
 import keras_ce
 from benchmarks import throughput
-from examples import train_text_classifier
 from recipes.corpora import standard_library
-from recipes.runs.failures import positive_integer
 from recipes.tables import labelled_texts
 from recipes.tables.labelled_texts import LabelledTexts
-from recipes.text_classifier import build_text_classifier
-from recipes.text_classifier.training import TextBatches, batches
+from recipes.text_classifier import TextClassifier, build_text_classifier
+from recipes.text_classifier.training import TextBatches, token_ids
 from recipes.tokens import vocabulary
 
 BATCH_SIZE = 64
+ARCHITECTURE = ("embedding_dim", "convolution_widths", "bidirectional", "pooling", "units")
+DROPOUTS = ("embedding_dropout", "dropout")
+SETTINGS = TextClassifier().get_params()
 MODELS = {
-    "convolutions, the example's": train_text_classifier.ARCHITECTURE | {"units": 0},
+    "convolutions, the task's": {name: SETTINGS[name] for name in (*ARCHITECTURE, *DROPOUTS)},
     "LSTM (64), the builder's default": {},
 }
 
@@ -53,24 +54,26 @@ def main() -> None:
     """Measures both ways of padding for each model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.classifier_throughput")
     parser.add_argument("--train", metavar="FILE", help="labelled texts; else Python's docstrings")
-    parser.add_argument("--epochs", type=positive_integer, default=2, help="counted ones")
+    parser.add_argument("--epochs", type=int, default=2, help="counted ones")
     options = parser.parse_args()
     texts = LabelledTexts(*standard_library.family_texts())
     if options.train:
         texts = labelled_texts.read_labelled_texts(options.train)
+    classes = sorted(set(texts.labels))
     tokens = vocabulary.build_vocabulary(texts.texts, "words", size=30_000)
 
     def texts_per_second(architecture: dict, padded: bool) -> float:
         keras.utils.set_random_seed(0)
         model = build_text_classifier(
             len(tokens),
-            len(texts.classes),
+            len(classes),
             vocabulary=tokens,
-            class_names=texts.classes,
+            class_names=classes,
             token_kind="words",
             **architecture,
         )
-        grouped = batches(model, texts, BATCH_SIZE, 0)
+        ids = [classes.index(label) for label in texts.labels]
+        grouped = TextBatches(token_ids(model, texts.texts), ids, BATCH_SIZE, 0)
         model.compile("adam", keras_ce.losses.LabelSmoothedCrossentropy(0.1, from_logits=True))
         given = PaddedToTheLongest(grouped) if padded else grouped
         return len(texts) * throughput.epochs_per_second(model, given, options.epochs)

@@ -14,15 +14,15 @@ import numpy as np
 
 import keras_ce
 from benchmarks import throughput
-from examples import train_answer_ranker
-from recipes.answer_ranker import build_answer_ranker, questions as ranking_questions
-from recipes.answer_ranker.triples import AnswerTriples
-from recipes.runs.failures import positive_integer
+from recipes.answer_ranker import build_answer_ranker
+from recipes.answer_ranker.question_files import read_questions
+from recipes.answer_ranker.task import ARCHITECTURE
+from recipes.answer_ranker.training import AnswerTriples
 from recipes.tokens import vocabulary
 from recipes.tokens.vocabulary import TokenIds
 
 MODELS = {
-    "sum of words": train_answer_ranker.ARCHITECTURE,
+    "sum of words": {**ARCHITECTURE, "embedding_dim": 300, "units": 0, "dropout": 0.2},
     "LSTM (64)": {},
 }
 
@@ -51,9 +51,9 @@ def main() -> None:
     """Measures both ways of padding for each model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker_throughput")
     parser.add_argument("--train", required=True, metavar="FILE", help="questions with answers")
-    parser.add_argument("--epochs", type=positive_integer, default=2, help="counted ones")
+    parser.add_argument("--epochs", type=int, default=2, help="counted ones")
     options = parser.parse_args()
-    questions = ranking_questions.read_questions(options.train)
+    questions = read_questions(options.train)
     texts = [text for each in questions for text in (each.text, *each.candidates)]
     tokens = vocabulary.build_vocabulary(texts, "stems", size=30_000, minimum_count=2)
 

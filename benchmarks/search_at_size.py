@@ -19,8 +19,7 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
-from recipes.answer_ranker import answer_index
-from recipes.runs.failures import positive_integer
+from recipes.answer_ranker import index as answer_index
 
 QUESTIONS = 200
 NOISE = 0.5
@@ -35,8 +34,8 @@ def unit_vectors(count: int, dimensions: int, seed: int) -> np.ndarray:
 def main() -> None:
     """Prints one row of a Markdown table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search_at_size")
-    parser.add_argument("--answers", type=positive_integer, default=1_000_000)
-    parser.add_argument("--dimensions", type=positive_integer, default=301)
+    parser.add_argument("--answers", type=int, default=1_000_000)
+    parser.add_argument("--dimensions", type=int, default=301)
     options = parser.parse_args()
     wanted = np.random.default_rng(1).integers(0, options.answers, QUESTIONS)
     questions = np.empty((QUESTIONS, options.dimensions), dtype="float32")
@@ -49,7 +48,7 @@ def main() -> None:
             yield vectors
 
     start = time.perf_counter()
-    index = answer_index.build_index(chunks(), options.answers)
+    index = answer_index.build_vectors(chunks(), options.answers)
     seconds = time.perf_counter() - start
     noise = unit_vectors(QUESTIONS, options.dimensions, options.answers)
     questions += NOISE * noise

@@ -21,14 +21,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from examples.train_string_reader import ARCHITECTURE
 from keras_ce.losses import GroupedSoftmaxCrossentropy
 from recipes.images import digit_strings
-from recipes.string_reader import (
-    build_string_reader,
-    evaluation as string_report,
-    training as string_training,
-)
+from recipes.string_reader import StringReader, build_string_reader
+from recipes.string_reader.evaluation import predict_logits, readings, score_texts
+from recipes.string_reader.training import flat_labels, make_loss, train
 
 LENGTH, ALPHABET = digit_strings.LENGTH, "0123456789"
 
@@ -45,14 +42,14 @@ class HalvedLogits(keras.losses.Loss):
         return self.whole.call(y_true, y_pred / 2)
 
 
-def make_loss(name: str) -> keras.losses.Loss:
+def loss_of_row(name: str) -> keras.losses.Loss:
     """The loss of a row of the table."""
     if name == "halved":
         return HalvedLogits()
     if name == "keras softmax":
         return keras.losses.CategoricalCrossentropy(from_logits=True)
     kind, _, smoothing = name.partition("+")
-    return string_training.make_loss(kind, LENGTH, len(ALPHABET), float(smoothing or 0))
+    return make_loss(kind, LENGTH, len(ALPHABET), float(smoothing or 0))
 
 
 def main() -> None:
@@ -67,44 +64,48 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="no distortions, no dropout")
     options = parser.parse_args()
     training, validation, test = digit_strings.digit_strings(training=options.strings)
-    labels = string_training.flat_labels(test.texts, ALPHABET)
+    defaults = StringReader()
     for name in options.losses:
-        found = []
+        reached = []
         for seed in options.seeds:
             keras.utils.set_random_seed(seed)
-            settings = {**ARCHITECTURE, **({"dropout": 0.0} if options.plain else {})}
             model = build_string_reader(
-                training.pixels.shape[1:], LENGTH, len(ALPHABET), alphabet=ALPHABET, **settings
+                training.pixels.shape[1:],
+                LENGTH,
+                len(ALPHABET),
+                filters=defaults.filters,
+                units=defaults.units,
+                dropout=0.0 if options.plain else defaults.dropout,
+                alphabet=ALPHABET,
             )
             start = time.perf_counter()
-            string_training.train(
+            train(
                 model,
                 training,
                 validation,
-                loss=make_loss(name),
+                loss=loss_of_row(name),
                 epochs=options.epochs,
                 batch_size=64,
                 seed=seed,
                 distort=not options.plain,
             )
             seconds = time.perf_counter() - start
-            scores = string_report.score_logits(
-                string_training.predict_logits(model, test.pixels), labels, LENGTH
-            )
-            known = string_training.predict_logits(model, training.pixels).reshape(-1, 10)
-            truth = string_training.flat_labels(training.texts, ALPHABET).reshape(-1, 10)
+            found = readings(predict_logits(model, test.pixels), ALPHABET)
+            scores = score_texts([text for text, _ in found], test.texts)
+            known = predict_logits(model, training.pixels).reshape(-1, 10)
+            truth = flat_labels(training.texts, ALPHABET).reshape(-1, 10)
             lead = known[truth == 1] - np.where(truth == 1, -np.inf, known).max(axis=1)
-            found.append(100 * scores["string_accuracy"])
+            reached.append(100 * scores["string_accuracy"])
             print(
-                f"\nRESULT {name:14} seed {seed}  strings {found[-1]:5.1f} %  characters "
+                f"\nRESULT {name:14} seed {seed}  strings {reached[-1]:5.1f} %  characters "
                 f"{100 * scores['character_accuracy']:5.2f} %  lead on training strings "
                 f"{np.median(lead):5.2f}  {seconds:4.0f} s",
                 flush=True,
             )
-        if len(found) > 1:
+        if len(reached) > 1:
             print(
-                f"RESULT {name:14} mean {statistics.mean(found):5.1f} +- "
-                f"{statistics.stdev(found):.1f} % of {len(test)} strings",
+                f"RESULT {name:14} mean {statistics.mean(reached):5.1f} +- "
+                f"{statistics.stdev(reached):.1f} % of {len(test)} strings",
                 flush=True,
             )
 

@@ -1,6 +1,50 @@
-"""Scripts, run as `python -m examples.NAME` from the project root."""
+"""Scripts, run as `python -m examples.NAME` from the project root; what they use is `recipes`."""
 
+import argparse
 import os
+import sys
+import tempfile
+from collections.abc import Callable
 
-# TensorFlow greets everybody who imports it with lines about the machine: not in these programs.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> None:
+    """Runs a script's `main` as a program: one clear line, and status 1, for a mistake of input.
+
+    Args:
+        main: The function; it imports `recipes` itself, which brings Keras and takes seconds.
+        options: What the command line says. It is read before, so that `--help` and a mistyped
+            option are answered at once.
+    """
+    try:
+        _import_recipes_quietly()
+        from recipes.runs.failures import UserError
+    except ImportError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+    try:
+        main(options)
+    except UserError as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+
+
+def _import_recipes_quietly() -> None:
+    """Imports `recipes`, and holds back the lines about the machine that TensorFlow greets with."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as greetings:
+        # Compiled code writes them, past sys.stderr.
+        os.dup2(greetings.fileno(), 2)
+        try:
+            import recipes  # noqa: F401
+        except BaseException:
+            os.dup2(kept, 2)
+            greetings.seek(0)
+            sys.stderr.write(greetings.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

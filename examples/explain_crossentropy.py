@@ -11,86 +11,64 @@ import argparse
 import collections
 import itertools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from recipes.runs import failures, run_folder
-from recipes.study_notes import notes as study_notes
-from recipes.study_notes.known_functions import EQUIVALENTS
+import examples
+
+if TYPE_CHECKING:
+    from recipes.study_notes.computed import Comparison
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(options: argparse.Namespace) -> None:
     """Explains, and draws."""
-    parser = argparse.ArgumentParser(
-        prog="python -m examples.explain_crossentropy",
-        description="Compute every number of the study notes on cross-entropy, and draw why.",
-    )
-    parser.add_argument("--output", metavar="DIR", help="new folder; else runs/crossentropy-1")
-    options = parser.parse_args(arguments)
-    notes = study_notes.read_notes()
+    from recipes.runs import run_folder
+    from recipes.study_notes import computed, known_functions, notes, pictures
+
+    computations = notes.read_notes()
     folder = run_folder.create_run_folder(options.output, "crossentropy")
-
-    # Not at the top: TensorFlow writes lines of its own when it is imported, and a mistake in the
-    # command is to be answered by one line.
-    from recipes.study_notes import pictures as notes_pictures
-
     counts: collections.Counter[str] = collections.Counter()
-    for document, part in itertools.groupby(notes, key=lambda computation: computation.document):
-        print(f"\n{study_notes.TITLES[document]}\n{'=' * len(study_notes.TITLES[document])}")
+    for document, part in itertools.groupby(computations, key=lambda each: each.document):
+        print_heading(notes.TITLES[document])
         for computation in part:
-            counts.update(explain(computation))
-    print_functions()
-    print_summary(counts)
-    for path, says in notes_pictures.draw(folder):
+            comparison = computed.compare(computation)
+            print_comparison(comparison)
+            counts.update(agreement for _, _, agreement in comparison.numbers)
+    print_heading("Which loss stands for which function")
+    for name, loss, difference in known_functions.EQUIVALENTS:
+        print(f"\n{name}\n  {loss}\n  {difference}")
+    print(
+        f"\n{counts.total()} numbers, {counts.total() - counts[notes.NOT_PRINTED]} of them printed "
+        f"in the notes: {counts[notes.ALL_DIGITS]} agree to all printed digits, "
+        f"{counts[notes.LAST_DIGIT]} but for the last (both were computed in float32, whose steps "
+        f"are that large), {counts[notes.OFF]} do not, for the reasons above.\n"
+    )
+    for path, says in pictures.draw(folder):
         print(f"{path}: {says}")
 
 
-def explain(computation: study_notes.Computation) -> list[str]:
-    """Prints one computation of the notes.
+def print_heading(title: str) -> None:
+    """Prints a title, underlined."""
+    print(f"\n{title}\n{'=' * len(title)}")
 
-    Returns:
-        For each of its numbers whether ours agrees, as `study_notes.agreement` says it.
-    """
-    import numpy
-    from keras import ops
 
-    from recipes.study_notes.computed import ANSWERS
-
-    answer = ANSWERS[computation.what]
-    computed = numpy.ravel(ops.convert_to_numpy(answer.compute(computation.inputs)))
-    printed = numpy.ravel(
-        [None] * len(computed) if computation.printed is None else computation.printed
-    )
-    pairs = [
-        (number, float(value)) for number, value in zip(printed.tolist(), computed, strict=True)
-    ]
-    agreements = [study_notes.agreement(*pair) for pair in pairs]
-    print(f"\n{computation.what}\n  {answer.call}")
-    for (number, value), agreement in zip(pairs, agreements, strict=True):
-        shown = "-" if number is None else f"{number:.8g}"
+def print_comparison(comparison: "Comparison") -> None:
+    """Prints one computation of the notes: their numbers, ours, and what is to be learned."""
+    print(f"\n{comparison.what}\n  {comparison.answer.call}")
+    for printed, value, agreement in comparison.numbers:
+        shown = "-" if printed is None else f"{printed:.8g}"
         print(f"  notes {shown:>14}   here {value:>14.8g}   {agreement}".rstrip())
-    if answer.lesson:
-        print(f"  {answer.lesson}")
-    if answer.reason:
-        print(f"  Where the notes are off: {answer.reason}.")
-    return agreements
+    if comparison.answer.lesson:
+        print(f"  {comparison.answer.lesson}")
+    if comparison.answer.reason:
+        print(f"  Where the notes are off: {comparison.answer.reason}.")
 
 
-def print_functions() -> None:
-    """Prints which of our losses stands for which function of TensorFlow and Keras."""
-    print("\nWhich loss stands for which function\n====================================")
-    for name, loss, difference in EQUIVALENTS:
-        print(f"\n{name}\n  {loss}\n  {difference}")
-
-
-def print_summary(counts: "collections.Counter[str]") -> None:
-    """Prints how many numbers agree."""
-    printed = sum(counts.values()) - counts[study_notes.NOT_PRINTED]
-    print(
-        f"\n{sum(counts.values())} numbers, {printed} of them printed in the notes: "
-        f"{counts[study_notes.ALL_DIGITS]} agree to all printed digits, "
-        f"{counts[study_notes.LAST_DIGIT]} but for the last (both were computed in float32, whose "
-        f"steps are that large), {counts[study_notes.OFF]} do not, for the reasons above.\n"
-    )
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Compute every number of the study notes.")
+    parser.add_argument("--output", metavar="DIR", help="new folder; else runs/crossentropy-1")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    failures.run(main)
+    examples.run(main, parse())

@@ -3,6 +3,18 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+try:
+    importlib.import_module("keras")
+except ModuleNotFoundError as error:
+    # Read from what is missing: Keras cannot be asked before it is imported.
+    _backend = str(error.name).partition(".")[0]
+    if _backend not in ("jax", "tensorflow", "torch"):
+        raise
+    raise ImportError(
+        f'the backend of Keras, {_backend}, is not installed: pip install "keras-ce[{_backend}]", '
+        "or install another (jax, tensorflow, torch) and set KERAS_BACKEND to its name"
+    ) from None
+
 from keras_ce import information, layers, losses, metrics
 from keras_ce._core.backends.passes import set_compilation
 from keras_ce._core.checks import InvalidValuesError, set_value_checks, value_checks

@@ -1,81 +1,150 @@
-"""The cheap rival of every answer ranker: BM25 on the same candidates, without any training."""
+"""The cheap rival of every answer ranker, and what it adds to its cosines: BM25."""
 
-import itertools
-from collections.abc import Sequence
+from __future__ import annotations
 
-import bm25s
+import array
+import collections
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy
 
-from recipes.answer_ranker.questions import RankingQuestion
-from recipes.answer_ranker.scores import mean_average_precision
+from recipes.answer_ranker.data import RankingQuestion
 from recipes.tokens.vocabulary import split_tokens
 
-# The package's defaults, 1.5 and 0.75, are for documents; single sentences want less.
-_TERM_SATURATIONS = (0.2, 0.5, 1.0, 1.5)
-_LENGTH_PENALTIES = (0.0, 0.25, 0.5, 0.75)
-_WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
-
-Scores = list[numpy.ndarray]
+Scores = Sequence[numpy.ndarray]
+"""For each question the score of each candidate."""
 
 
-class WordSearch:
-    """BM25 over a collection of answers.
+@dataclasses.dataclass(frozen=True)
+class WordCounts:
+    """What BM25 counts over a collection of answers."""
+
+    answers: int
+    mean_length: float
+    answers_with: Mapping[str, int]
+    """How many answers hold each token."""
+
+    def rarity(self, token: str) -> float:
+        """Inverse document frequency, as Lucene has it; tokens that no answer holds are rarest."""
+        holding = self.answers_with.get(token, 0)
+        return math.log(1 + (self.answers - holding + 0.5) / (holding + 0.5))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bm25:
+    """BM25 as a ranker adds it to its cosines.
+
+    The words are counted over the answers that `fit` was given. So the score of an answer is the
+    same among whatever other answers it stands.
+    """
+
+    saturation: float
+    """BM25's k1: how much a word counts that comes again."""
+    length_penalty: float
+    """BM25's b: how much a long answer is held against it."""
+    weight: float
+    """What BM25 is multiplied by before it is added to the cosines; 0 where it does not help."""
+    counts: WordCounts
+
+
+class WordIndex:
+    """The words of a collection of answers, for BM25. Answers can be added at any time.
+
+    Packages for BM25 weigh the words of a collection when they are given it: such an index cannot
+    grow, nor score its answers by the counts of another collection.
 
     Args:
         answers: The collection.
         token_kind: `words`, `stems` or `characters`.
-        saturation: BM25's k1: how much a word counts that comes again.
-        length_penalty: BM25's b: how much a long answer is held against it.
+    """
+
+    def __init__(self, answers: Iterable[str], token_kind: str) -> None:
+        self._token_kind = token_kind
+        self._lengths = array.array("l")
+        # For each token the answers that hold it, and how often each does.
+        self._rows: dict[str, array.array[int]] = {}
+        self._occurrences: dict[str, array.array[int]] = {}
+        self.add(answers)
+
+    def __len__(self) -> int:
+        """Number of answers."""
+        return len(self._lengths)
+
+    def __contains__(self, token: str) -> bool:
+        """Whether an answer holds a token."""
+        return token in self._rows
+
+    def add(self, answers: Iterable[str]) -> None:
+        """Adds answers to the collection."""
+        for answer in answers:
+            tokens = split_tokens(answer, self._token_kind)
+            for token, count in collections.Counter(tokens).items():
+                self._rows.setdefault(token, array.array("l")).append(len(self._lengths))
+                self._occurrences.setdefault(token, array.array("l")).append(count)
+            self._lengths.append(len(tokens))
+
+    def counts(self) -> WordCounts:
+        """The counts over this collection."""
+        having = {token: len(rows) for token, rows in self._rows.items()}
+        return WordCounts(len(self), sum(self._lengths) / max(len(self), 1), having)
+
+    def scores(
+        self, question: str, saturation: float, length_penalty: float, counts: WordCounts
+    ) -> numpy.ndarray:
+        """The BM25 score of every answer.
+
+        Robertson and Zaragoza (2009), "The Probabilistic Relevance Framework: BM25 and Beyond".
+
+        Args:
+            question: Any text.
+            saturation: See `Bm25`.
+            length_penalty: Likewise.
+            counts: Of this or of another collection.
+        """
+        scores = numpy.zeros(len(self))
+        if not scores.size:
+            return scores
+        relative_lengths = numpy.frombuffer(self._lengths, "l") / max(counts.mean_length, 1e-9)
+        # In one order, so that answers with the same words have the same score.
+        for token in sorted(set(split_tokens(question, self._token_kind)).intersection(self._rows)):
+            rows = numpy.frombuffer(self._rows[token], "l")
+            occurrences = numpy.frombuffer(self._occurrences[token], "l")
+            penalty = 1 - length_penalty + length_penalty * relative_lengths[rows]
+            saturated = occurrences / (occurrences + saturation * penalty)
+            scores[rows] += counts.rarity(token) * saturated
+        return scores
+
+
+class Candidates:
+    """The candidates of some questions, for BM25.
+
+    Args:
+        questions: The questions.
+        token_kind: `words`, `stems` or `characters`.
+        counts: Counts of words; by default those over all candidates.
     """
 
     def __init__(
-        self, answers: Sequence[str], token_kind: str, saturation: float, length_penalty: float
+        self,
+        questions: Sequence[RankingQuestion],
+        token_kind: str,
+        counts: WordCounts | None = None,
     ) -> None:
-        self._token_kind = token_kind
-        self._index = bm25s.BM25(k1=saturation, b=length_penalty)
-        # A token of its own for answers without any: the package wants one at least.
-        tokens = [split_tokens(answer, token_kind) or [""] for answer in answers]
-        self._index.index(tokens, show_progress=False)
+        self._questions = questions
+        texts = list(dict.fromkeys(text for each in questions for text in each.candidates))
+        self._words = WordIndex(texts, token_kind)
+        self._counts = counts or self._words.counts()
+        row_of = {text: row for row, text in enumerate(texts)}
+        self._rows = [[row_of[text] for text in question.candidates] for question in questions]
 
-    def scores(self, question: str) -> numpy.ndarray:
-        """The score of every answer."""
-        tokens = set(split_tokens(question, self._token_kind))
-        known = sorted(tokens.intersection(self._index.vocab_dict))
-        if not known:
-            return numpy.zeros(self._index.scores["num_docs"], dtype="float32")
-        return self._index.get_scores(known)
-
-
-def bm25_scores(
-    questions: Sequence[RankingQuestion], token_kind: str, saturation: float, length_penalty: float
-) -> Scores:
-    """For each question the BM25 score of each candidate; counted over all candidates."""
-    texts = list(dict.fromkeys(text for each in questions for text in each.candidates))
-    row_of = {text: row for row, text in enumerate(texts)}
-    search = WordSearch(texts, token_kind, saturation, length_penalty)
-    return [
-        search.scores(question.text)[[row_of[text] for text in question.candidates]]
-        for question in questions
-    ]
-
-
-def choose_bm25(questions: Sequence[RankingQuestion], token_kind: str) -> tuple[float, float]:
-    """The two parameters of BM25 with the highest mean average precision on some questions."""
-    labels = [question.labels for question in questions]
-
-    def precision(parameters: tuple[float, float]) -> float:
-        return mean_average_precision(bm25_scores(questions, token_kind, *parameters), labels)
-
-    return max(itertools.product(_TERM_SATURATIONS, _LENGTH_PENALTIES), key=precision)
-
-
-def choose_weight(cosines: Scores, bm25: Scores, labels: Sequence[Sequence[int]]) -> float:
-    """What to multiply BM25 by before it is added to the cosines; 0 where it does not help."""
-
-    def precision(weight: float) -> float:
-        return mean_average_precision(combined(cosines, bm25, weight), labels)
-
-    return max(_WEIGHTS, key=precision)
+    def scores(self, saturation: float, length_penalty: float) -> Scores:
+        """For each question the BM25 score of each candidate."""
+        return [
+            self._words.scores(question.text, saturation, length_penalty, self._counts)[rows]
+            for question, rows in zip(self._questions, self._rows, strict=True)
+        ]
 
 
 def combined(cosines: Scores, bm25: Scores, weight: float) -> Scores:

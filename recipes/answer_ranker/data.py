@@ -1,72 +1,217 @@
-"""Where the questions of a training come from: files of the command line, or Python itself."""
+"""The questions of a training: from files or from Python, split and given candidates."""
 
-import argparse
+import dataclasses
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from recipes.answer_ranker import questions as ranking_questions
-from recipes.answer_ranker.questions import Columns, RankingQuestion
-from recipes.corpora import standard_library
+import numpy
+
 from recipes.runs.failures import UserError
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 CANDIDATES = 10
 
-Questions = list[RankingQuestion]
+
+@dataclasses.dataclass(frozen=True)
+class RankingQuestion:
+    """A question, and the candidates that answer it or do not."""
+
+    text: str
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    """No text that is also a right answer."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """All answers, the right ones first."""
+        return self.right + self.wrong
+
+    @property
+    def labels(self) -> list[int]:
+        """1 for each right candidate and then 0 for each wrong one."""
+        return [1] * len(self.right) + [0] * len(self.wrong)
 
 
-def read_sources(options: argparse.Namespace) -> tuple[Questions, Questions, Questions]:
-    """The questions to learn from, to stop by and to test with."""
-    columns = Columns(
-        options.question_column,
-        options.answer_column,
-        options.label_column,
-        options.right_column,
-        options.wrong_column,
-    )
-    if options.train is None:
-        if options.test or options.validation:
-            raise UserError("--test and --validation need --train: give all the files, or none")
-        pairs = standard_library.name_and_docstring_pairs()
-        training = ranking_questions.from_pairs(pairs)
-    else:
-        training = ranking_questions.read_questions(options.train, columns)
-    source = options.train or "the standard library"
-    if options.test is None:
-        training, test = ranking_questions.split_questions(training, TEST_SHARE, "test")
-    else:
-        test = ranking_questions.read_questions(options.test, columns)
-    if options.validation is None:
-        training, validation = ranking_questions.split_questions(
-            training, VALIDATION_SHARE, "validation"
+def grouped(rows: Iterable[tuple[str, str, str, int]]) -> list[RankingQuestion]:
+    """Each question once, from rows of key, question, answer and label; a key is one question."""
+    text_of_key: dict[str, str] = {}
+    answers: dict[str, tuple[list[str], list[str]]] = {}
+    for key, question, answer, label in rows:
+        text_of_key.setdefault(key, question)
+        answers.setdefault(key, ([], []))[1 - label].append(answer)
+    return [
+        RankingQuestion(
+            text_of_key[key],
+            tuple(right),
+            tuple(answer for answer in wrong if answer not in right),
         )
-    else:
-        validation = ranking_questions.read_questions(options.validation, columns)
-    if not any(question.right for question in training):
-        raise UserError(
-            f"{source} has no question with a right answer to learn from; give more questions, "
-            "with the label 1 for right answers"
-        )
-    return (
-        training,
-        _rankable(validation, options.validation or source, "to stop by", options),
-        _rankable(test, options.test or source, "to test with", options),
-    )
+        for key, (right, wrong) in answers.items()
+    ]
 
 
-def _rankable(
-    questions: Questions, source: str, purpose: str, options: argparse.Namespace
-) -> Questions:
-    """The questions that can be ranked, each with as many candidates as were asked for."""
-    size = options.candidates
+def from_labelled(
+    questions: Sequence[str], answers: Sequence[str], labels: Sequence[Any] | None = None
+) -> list[RankingQuestion]:
+    """Questions from parallel sequences.
+
+    Args:
+        questions: A question for each row; equal texts are one question.
+        answers: An answer to each.
+        labels: 1 where the answer is right, 0 where it is wrong; `None` if all are right.
+
+    Raises:
+        ValueError: If the sequences differ in length, a text is empty, or a label is another.
+    """
+    columns = {
+        "questions": texts_of("questions", questions),
+        "answers": texts_of("answers", answers),
+    }
+    right = [1] * len(columns["questions"]) if labels is None else list(labels)
+    _require_equal_lengths({**columns, "labels": right})
+    for number, label in enumerate(right):
+        if not isinstance(label, bool | int | float | numpy.generic) or label not in (0, 1):
+            raise UserError(
+                f"`labels` must hold 1 (right) or 0 (wrong). Received: {label!r} at position "
+                f"{number}."
+            )
+    rows = zip(columns["questions"], columns["answers"], right, strict=True)
+    return grouped((question, question, answer, int(label)) for question, answer, label in rows)
+
+
+def from_triples(
+    questions: Sequence[str], right: Sequence[str], wrong: Sequence[str]
+) -> list[RankingQuestion]:
+    """Questions from parallel sequences, with a right and a wrong answer in each row.
+
+    Raises:
+        ValueError: If the sequences differ in length, or a text is empty.
+    """
+    columns = {
+        name: texts_of(name, texts)
+        for name, texts in (("questions", questions), ("right", right), ("wrong", wrong))
+    }
+    _require_equal_lengths(columns)
+    rows = rows_of_triples(("", *texts) for texts in zip(*columns.values(), strict=True))
+    return grouped(row[1:] for row in rows)
+
+
+def rows_of_triples(triples: Iterable[tuple[str, ...]]) -> list[tuple[str, str, str, str, int]]:
+    """Two rows of place, key, question, answer and label for each place and triple."""
+    rows = []
+    for place, question, right, wrong in triples:
+        rows.append((place, question, question, right, 1))
+        rows.append((place, question, question, wrong, 0))
+    # A question may stand in several triples with the same right answer.
+    return list({row[1:]: row for row in reversed(rows)}.values())[::-1]
+
+
+def texts_of(name: str, texts: Sequence[str]) -> list[str]:
+    """A list of texts, checked; `name` is that of the argument."""
+    if isinstance(texts, str):
+        raise UserError(f"`{name}` must be a sequence of texts. Received one text: {texts!r}.")
+    texts = list(texts)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(
+                f"`{name}` must hold texts that are not empty. Received: {text!r} at position "
+                f"{number}."
+            )
+    return texts
+
+
+def _require_equal_lengths(columns: dict[str, list[Any]]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise UserError(f"there must be as many of each. Received: {listed}.")
+
+
+def answerable(questions: Iterable[RankingQuestion]) -> list[RankingQuestion]:
+    """The questions with both a right and a wrong answer: all that can be ranked."""
+    return [question for question in questions if question.right and question.wrong]
+
+
+def split_questions(
+    questions: Sequence[RankingQuestion], share: float, salt: str
+) -> tuple[list[RankingQuestion], list[RankingQuestion]]:
+    """Splits off a share of the questions, chosen by a hash of each question's text.
+
+    The same questions give the same split on every machine, in whatever order they come.
+
+    Args:
+        questions: All questions.
+        share: How many of them to split off, as a fraction.
+        salt: Splits with different salts are independent of each other.
+
+    Returns:
+        The questions that stay, and those split off.
+    """
+    digests = [hashlib.sha256(f"{salt}\0{each.text}".encode()).digest() for each in questions]
+    chosen = set(sorted(digests)[: round(share * len(digests))])
+    pairs = list(zip(questions, digests, strict=True))
+    kept = [question for question, digest in pairs if digest not in chosen]
+    return kept, [question for question, digest in pairs if digest in chosen]
+
+
+def fill_candidates(
+    questions: Sequence[RankingQuestion], size: int, answers: Sequence[str], seed: int
+) -> list[RankingQuestion]:
+    """Adds random wrong answers where a question has too few candidates.
+
+    Args:
+        questions: The questions.
+        size: Candidates that each is to have.
+        answers: Where wrong answers are drawn from.
+        seed: What decides the draw.
+    """
+    chosen = random.Random(seed)
+    pool = list(dict.fromkeys(answers))
+    filled = []
+    for question in questions:
+        present = set(question.candidates)
+        missing = min(size - len(present), len(pool) - len(present.intersection(pool)))
+        # Some more than are missing: those already present fall away.
+        draw = chosen.sample(pool, min(len(pool), max(0, missing) + len(present)))
+        new = [answer for answer in draw if answer not in present][: max(0, missing)]
+        filled.append(dataclasses.replace(question, wrong=(*question.wrong, *new)))
+    return filled
+
+
+def rankable(
+    questions: Sequence[RankingQuestion], size: int | None, source: str, purpose: str
+) -> list[RankingQuestion]:
+    """The questions that can be ranked, each with as many candidates as were asked for.
+
+    Args:
+        questions: The questions.
+        size: Candidates that each is to have, filled up by chance; `None` for `CANDIDATES` where
+            no wrong answer is given, and no filling up elsewhere.
+        source: Where the questions come from, for the message.
+        purpose: What they are for, likewise.
+
+    Raises:
+        ValueError: If there is none.
+    """
     if size is None:
         # Nothing but pairs that belong together: each answer among others, drawn by chance.
         size = 0 if any(question.wrong for question in questions) else CANDIDATES
     answers = [answer for question in questions for answer in question.candidates]
-    filled = ranking_questions.fill_candidates(questions, size, answers, seed=0)
-    rankable = ranking_questions.answerable(filled)
-    if not rankable:
+    found = answerable(fill_candidates(questions, size, answers, seed=0))
+    if not found:
         raise UserError(
             f"{source} has no question {purpose} with both a right and a wrong answer; give more "
-            "questions, or wrong answers drawn by chance with --candidates 10"
+            "questions, or have wrong answers drawn by chance: candidates=10 (--candidates 10)"
         )
-    return rankable
+    return found
+
+
+def require_right_answers(questions: Sequence[RankingQuestion], source: str) -> None:
+    """Raises `ValueError` unless a question has a right answer to learn from."""
+    if not any(question.right for question in questions):
+        raise UserError(
+            f"{source} has no question with a right answer to learn from; give more questions, "
+            "with the label 1 for right answers"
+        )

@@ -1,16 +1,33 @@
-"""What a finished answer ranker leaves in its run folder, and the numbers in it."""
+"""How good a ranking is, and what a finished ranker leaves in its run folder."""
 
-import csv
+from __future__ import annotations
+
+import itertools
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import keras_rs
 import numpy
-from matplotlib.figure import Figure
 
-from recipes.answer_ranker.questions import RankingQuestion
+from recipes.answer_ranker.baseline import Bm25, Candidates, Scores, WordIndex, combined
+from recipes.answer_ranker.data import RankingQuestion
+from recipes.runs import model_files
+from recipes.runs.failures import UserError
+from recipes.runs.training_run import TrainingRun, print_comparison
 
+if TYPE_CHECKING:
+    from recipes.answer_ranker.index import AnswerIndex
+    from recipes.answer_ranker.task import AnswerRanker
+
+# Usual values, 1.5 and 0.75, are for documents; single sentences want less.
+_SATURATIONS = (0.2, 0.5, 1.0, 1.5)
+_LENGTH_PENALTIES = (0.0, 0.25, 0.5, 0.75)
+_WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
+
+_HIT_CUTOFF = 10
+_RECALL_CUTOFFS = (1, 5)
 MEASURES = {
     "map": "mean average precision",
     "mrr": "mean reciprocal rank",
@@ -19,49 +36,205 @@ MEASURES = {
 }
 
 
-def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Prints the numbers of the ranker beside those of BM25 and of the two combined."""
-    print(f"\n{'on the test questions':28}{'ranker':>10}{'BM25':>10}{'combined':>10}")
-    for name, meaning in MEASURES.items():
-        columns = (metrics[name], metrics["baseline"][name], metrics["combined"][name])
-        print(f"{meaning:28}" + "".join(f"{value:10.4f}" for value in columns))
-    print()
+def mean_average_precision(scores: Scores, labels: Sequence[Sequence[int]]) -> float:
+    """The `map` of `score_ranking` alone."""
+    return _result(keras_rs.metrics.MeanAveragePrecision, _ranked_labels(scores, labels))
 
 
-def write_predictions(
-    folder: pathlib.Path,
+def score_ranking(scores: Scores, labels: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Scores the candidates of some questions against what is right.
+
+    Equal scores are put in a random order, always the same: the order of the candidates in a file
+    often says which is right.
+
+    Args:
+        scores: For each question the score of each candidate.
+        labels: For each question 1 for a right candidate and 0 for a wrong one.
+
+    Returns:
+        `map`, `mrr`, `precision_at_1` and `hit_at_10`, means over the questions.
+    """
+    ranked = _ranked_labels(scores, labels)
+    return {
+        "map": _result(keras_rs.metrics.MeanAveragePrecision, ranked),
+        "mrr": _result(keras_rs.metrics.MeanReciprocalRank, ranked),
+        "precision_at_1": _result(keras_rs.metrics.PrecisionAtK, ranked, k=1),
+        "hit_at_10": float((ranked[:, :_HIT_CUTOFF] == 1).any(axis=1).mean()),
+    }
+
+
+def score_search(index: AnswerIndex, questions: Sequence[RankingQuestion]) -> dict[str, float]:
+    """How much of what is right a search among all answers finds.
+
+    Args:
+        index: All answers.
+        questions: With right answers.
+
+    Returns:
+        `recall_at_1` and `recall_at_5`: the share of a question's right answers that is among the
+        first, a mean over the questions.
+    """
+    found = index.best([question.text for question in questions], max(_RECALL_CUTOFFS))
+    return {
+        f"recall_at_{k}": float(
+            numpy.mean(
+                [
+                    len({answer for _, _, answer in best[:k]}.intersection(question.right))
+                    / len(set(question.right))
+                    for best, question in zip(found, questions, strict=True)
+                ]
+            )
+        )
+        for k in _RECALL_CUTOFFS
+    }
+
+
+def choose_bm25(
     questions: Sequence[RankingQuestion],
-    scores: Sequence[numpy.ndarray],
+    cosines: Scores,
+    token_kind: str,
+    answers: Iterable[str],
+) -> Bm25:
+    """BM25 with the parameters, and then the weight, of the highest mean average precision.
+
+    Args:
+        questions: Those that decide.
+        cosines: For each of them what the encoders say of each candidate.
+        token_kind: `words`, `stems` or `characters`.
+        answers: What the words are counted over afterwards.
+    """
+    candidates = Candidates(questions, token_kind)
+    labels = [question.labels for question in questions]
+
+    def precision_of_bm25(parameters: tuple[float, float]) -> float:
+        return mean_average_precision(candidates.scores(*parameters), labels)
+
+    parameters = max(itertools.product(_SATURATIONS, _LENGTH_PENALTIES), key=precision_of_bm25)
+    bm25 = candidates.scores(*parameters)
+
+    def precision_of_sum(weight: float) -> float:
+        return mean_average_precision(combined(cosines, bm25, weight), labels)
+
+    weight = max(_WEIGHTS, key=precision_of_sum)
+    return Bm25(*parameters, weight, WordIndex(answers, token_kind).counts())
+
+
+def _ranked_labels(scores: Scores, labels: Sequence[Sequence[int]]) -> numpy.ndarray:
+    """The labels of each question (questions, candidates), the best first; -1 for no candidate."""
+    random = numpy.random.default_rng(0)
+    ranked = numpy.full((len(scores), max(map(len, scores))), -1, dtype="float32")
+    for row, of_question, right in zip(ranked, scores, labels, strict=True):
+        of_question = numpy.asarray(of_question, dtype="float64")
+        if not numpy.isfinite(of_question).all():
+            raise UserError(
+                "`scores` must be finite; a model that gives NaN ranks nothing: train it with a "
+                "lower `learning_rate`"
+            )
+        order = numpy.lexsort((random.random(len(of_question)), -of_question))
+        row[: len(of_question)] = numpy.asarray(right)[order]
+    return ranked
+
+
+def _result(metric_class: type, ranked: numpy.ndarray, k: int | None = None) -> float:
+    metric = metric_class(k=k, shuffle_ties=False)
+    places = numpy.arange(ranked.shape[1], 0, -1, dtype="float32")
+    metric.update_state(ranked, numpy.tile(places, (len(ranked), 1)))
+    return float(metric.result())
+
+
+def compare(
+    questions: Sequence[RankingQuestion], cosines: Scores, token_kind: str, bm25: Bm25
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The measures of the encoders, of BM25 and of both added up.
+
+    BM25 counts the words over the candidates of all these questions, as a search engine over them
+    would; `AnswerRanker.rank`, which sees one question at a time, over the answers of `fit`.
+
+    Args:
+        questions: To test with.
+        cosines: For each what the encoders say of each candidate.
+        token_kind: `words`, `stems` or `characters`.
+        bm25: Its parameters and its weight.
+
+    Returns:
+        What `score_ranking` gives for the cosines, for BM25 and for the sums.
+    """
+    labels = [question.labels for question in questions]
+    scores = Candidates(questions, token_kind).scores(bm25.saturation, bm25.length_penalty)
+    both = combined(cosines, scores, bm25.weight)
+    parameters = {"model": "BM25", "k1": bm25.saturation, "b": bm25.length_penalty}
+    return (
+        score_ranking(cosines, labels),
+        {**parameters, **score_ranking(scores, labels)},
+        {"bm25_weight": bm25.weight, **score_ranking(both, labels)},
+    )
+
+
+def write_report(
+    run: TrainingRun,
+    ranker: AnswerRanker,
+    test: Sequence[RankingQuestion],
+    known: Iterable[RankingQuestion],
 ) -> None:
-    """Writes `predictions.csv`: the candidates of each test question, the best first."""
-    # The mark at the beginning makes spreadsheet programs read UTF-8.
-    with open(folder / "predictions.csv", "w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(["question", "rank", "score", "label", "answer"])
-        for question, of_question in zip(questions, scores, strict=True):
-            order = numpy.argsort(-of_question, kind="stable")
-            for rank, index in enumerate(order, 1):
-                writer.writerow(
-                    [
-                        question.text,
-                        rank,
-                        f"{of_question[index]:.4f}",
-                        question.labels[index],
-                        question.candidates[index],
-                    ]
-                )
+    """Tests a ranker, and writes and prints what a training leaves.
+
+    Args:
+        run: The training, with its folder.
+        ranker: The ranker, fitted.
+        test: The questions to test with.
+        known: Questions whose answers are those that `examples.search_answers` searches.
+    """
+    cosines = ranker.cosines(test)
+    measures, bm25, both = compare(test, cosines, ranker.tokens, ranker.bm25_)
+    best = max(ranker.history_["val_map"])
+    run.report(measures, bm25, combined=both, validation_map=best)
+    ranker.save(run.folder / "trainer.keras")
+    models = ranker.models_
+    for model in (models.question_encoder, models.answer_encoder):
+        model_files.write_model(model, run.folder / f"{model.name}.keras")
+    _write_predictions(run, test, cosines)
+    answers = dict.fromkeys(answer for question in known for answer in question.candidates)
+    lines = [json.dumps({"answer": answer}, ensure_ascii=False) + "\n" for answer in answers]
+    (run.folder / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
+    _draw_history(run.folder, ranker.history_)
+    columns = {"ranker": measures, "BM25": bm25, "combined": both}
+    print_comparison("on the test questions", MEASURES, columns)
+    print(f"models, numbers and pictures: {run.folder}")
+    print(f'try it: python -m examples.search_answers {run.folder} "a question"')
+    run.draw_diagrams(
+        {
+            "model.png": models.trainer,
+            "question_encoder.png": models.question_encoder,
+            "answer_encoder.png": models.answer_encoder,
+        }
+    )
 
 
-def write_answers(folder: pathlib.Path, questions: Iterable[RankingQuestion]) -> None:
-    """Writes `answers.jsonl`: every answer once, what `examples.search_answers` searches."""
-    answers = dict.fromkeys(answer for question in questions for answer in question.candidates)
-    with open(folder / "answers.jsonl", "w", encoding="utf-8") as file:
-        for answer in answers:
-            file.write(json.dumps({"answer": answer}, ensure_ascii=False) + "\n")
+def _write_predictions(
+    run: TrainingRun, questions: Sequence[RankingQuestion], cosines: Scores
+) -> None:
+    run.write_table(
+        "predictions.csv",
+        ["question", "rank", "score", "label", "answer"],
+        (
+            [
+                question.text,
+                rank,
+                f"{scores[row]:.4f}",
+                question.labels[row],
+                question.candidates[row],
+            ]
+            for question, scores in zip(questions, cosines, strict=True)
+            for rank, row in enumerate(numpy.argsort(-scores, kind="stable"), 1)
+        ),
+    )
 
 
-def draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) -> None:
+def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) -> None:
     """Draws `history.png`: loss and validation measures of every epoch."""
+    # Not at the top: ranking takes no matplotlib.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history["loss"]) + 1)

@@ -18,10 +18,13 @@ from recipes._arguments import (
     require_flag,
     require_integer,
     require_non_negative,
+    require_positive,
+    require_room,
     require_share,
     shortened,
 )
-from recipes.tokens.model import MaskedPooling1D, TokenModel
+from recipes.legend import ModelWithLegend, with_legend
+from recipes.tokens.model import MaskedPooling1D
 
 POOLINGS = ("last", "mean", "max")
 
@@ -63,6 +66,7 @@ class LengthPivot(layers.Layer):
     def __init__(self, initial: float, **options: Any) -> None:
         """See the class."""
         super().__init__(**options)
+        require_positive("initial", initial)
         self.initial = initial
 
     def build(self, input_shape: Any) -> None:
@@ -81,7 +85,22 @@ class LengthPivot(layers.Layer):
         return {**super().get_config(), "initial": self.initial}
 
 
-class AnswerRanker(NamedTuple):
+@keras.saving.register_keras_serializable(package="keras_ce")
+class RankerModel(ModelWithLegend):
+    """A functional model that carries, in its own file, what its token ids stand for."""
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The token of each id, or empty."""
+        return tuple(self.legend.get("vocabulary", ()))
+
+    @property
+    def token_kind(self) -> str:
+        """How texts are split, for example `words`, or empty."""
+        return str(self.legend.get("token_kind", ""))
+
+
+class RankerModels(NamedTuple):
     """Three models over the same layers: what trains one trains all.
 
     `trainer` takes question, right answer and wrong answer, token ids (batch, time) each, and
@@ -94,9 +113,9 @@ class AnswerRanker(NamedTuple):
     question's and an answer's is their cosine. A row of padding alone gives finite vectors.
     """
 
-    trainer: TokenModel
-    question_encoder: TokenModel
-    answer_encoder: TokenModel
+    trainer: RankerModel
+    question_encoder: RankerModel
+    answer_encoder: RankerModel
 
 
 def build_answer_ranker(
@@ -115,7 +134,7 @@ def build_answer_ranker(
     in_batch: bool = False,
     vocabulary: Sequence[str] = (),
     token_kind: str = "",
-) -> AnswerRanker:
+) -> RankerModels:
     """Builds the three models of an answer ranker.
 
     Padding never changes a score: the mask is built in the graph itself and handed to every layer
@@ -150,7 +169,7 @@ def build_answer_ranker(
         The trainer and the two encoders.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the machine too small for the models.
     """
     require_integer("vocabulary_size", vocabulary_size, 2)
     require_integer("embedding_dim", embedding_dim, 1)
@@ -177,6 +196,15 @@ def build_answer_ranker(
             f"id. Received: vocabulary={shortened(vocabulary)}."
         )
 
+    directions = 1 + bidirectional
+    features = directions * units + embedding_dim * word_sum + bool(length_pivot)
+    require_room(
+        vocabulary_size * (embedding_dim + word_sum)
+        + directions * 4 * units * (units + embedding_dim + 1)
+        + features**2,
+        "units, embedding_dim and vocabulary_size",
+    )
+
     encode = _shared_layers(
         vocabulary_size,
         embedding_dim,
@@ -196,8 +224,11 @@ def build_answer_ranker(
         features = encode(tokens)
         return unit_length(pivot(features) if pivot else features)
 
-    question = keras.Input((None,), dtype="int32", name="question")
-    right = keras.Input((None,), dtype="int32", name="right_answer")
+    inputs = [
+        keras.Input((None,), dtype="int32", name=name)
+        for name in ("question", "right_answer", "wrong_answer")[: 2 if in_batch else 3]
+    ]
+    question, right, *wrong = with_legend(inputs, vocabulary=vocabulary, token_kind=token_kind)
     right_vector = answer_vector(right)
     features = encode(question)
     if dropout:
@@ -208,26 +239,19 @@ def build_answer_ranker(
     question_vector = unit_length(transform(features))
     if in_batch:
         scores = ops.matmul(question_vector, ops.transpose(right_vector))
-        trainer = TokenModel([question, right], scores, name="trainer")
     else:
-        wrong = keras.Input((None,), dtype="int32", name="wrong_answer")
         cosine = layers.Dot(-1, dtype="float32", name="cosine")
         scores = layers.Concatenate(dtype="float32", name="scores")(
             [
                 cosine([question_vector, right_vector]),
-                cosine([question_vector, answer_vector(wrong)]),
+                cosine([question_vector, answer_vector(wrong[0])]),
             ]
         )
-        trainer = TokenModel([question, right, wrong], scores, name="trainer")
-    ranker = AnswerRanker(
-        trainer,
-        TokenModel(question, question_vector, name="question_encoder"),
-        TokenModel(right, right_vector, name="answer_encoder"),
+    return RankerModels(
+        RankerModel(inputs, scores, name="trainer"),
+        RankerModel(inputs[0], question_vector, name="question_encoder"),
+        RankerModel(inputs[1], right_vector, name="answer_encoder"),
     )
-    for model in ranker:
-        model.vocabulary = tuple(vocabulary)
-        model.token_kind = token_kind
-    return ranker
 
 
 def _shared_layers(
@@ -254,7 +278,8 @@ def _shared_layers(
     if units:
         lstm = layers.LSTM(units, return_sequences=pooling != "last", name="lstm")
         reader = layers.Bidirectional(lstm, name="both_directions") if bidirectional else lstm
-        over_time = MaskedPooling1D(pooling, name=f"{pooling}_over_time")
+        if pooling != "last":
+            over_time = MaskedPooling1D(pooling, name=f"{pooling}_over_time")
     if word_sum:
         weights = layers.Embedding(
             vocabulary_size, 1, embeddings_initializer="ones", name="word_weights"

@@ -1,25 +1,192 @@
-"""Trains an answer ranker, and asks its encoders for vectors and scores."""
+"""Trains an answer ranker: batches of triples, wrong answers chosen anew, vectors and scores."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy
 
 import keras_ce
-from recipes.answer_ranker.model import AnswerRanker
-from recipes.answer_ranker.questions import RankingQuestion
-from recipes.answer_ranker.scores import score_ranking
-from recipes.answer_ranker.triples import AnswerTriples
+from recipes.answer_ranker.baseline import Scores
+from recipes.answer_ranker.data import RankingQuestion
+from recipes.answer_ranker.evaluation import score_ranking
+from recipes.answer_ranker.model import RankerModels
 from recipes.runs import before_training
-from recipes.tokens.length_groups import predict_by_length
-from recipes.tokens.vocabulary import TokenIds
+from recipes.runs.failures import UserError
+from recipes.tokens.length_groups import group_by_length, predict_by_length
+from recipes.tokens.vocabulary import UNKNOWN_ID, TokenIds, pad, split_tokens
+
+REPEATS = 4
+"""How often each right answer comes in an epoch, each time with another wrong one."""
+PATIENCE = 5
+"""Epochs without a higher mean average precision before the training stops."""
+
+
+class AnswerTriples(keras.utils.PyDataset):
+    """Batches of question, right answer and wrong answer, of similar length.
+
+    Every right answer comes `repeats` times in an epoch, each time with another wrong one: one
+    that the data label wrong for the question or, for `random_share` of them and where none is
+    labelled, any answer of the data that is not right for it.
+
+    With `in_batch` there are no wrong answers: inputs are question and right answer, and the
+    labels say which question a row belongs to, as `InBatchCrossentropy` wants it.
+
+    Args:
+        questions: What to learn from; those without a right answer give wrong ones only.
+        encode: Turns texts into token ids.
+        batch_size: Right answers in a batch.
+        seed: Seed of every choice.
+        repeats: How often each right answer comes in an epoch.
+        random_share: Share of the wrong answers drawn from all answers.
+        in_batch: Whether to leave the wrong answers out.
+    """
+
+    def __init__(
+        self,
+        questions: Sequence[RankingQuestion],
+        encode: Callable[[Sequence[str]], list[list[int]]],
+        batch_size: int,
+        seed: int,
+        *,
+        repeats: int = 1,
+        random_share: float = 0.0,
+        in_batch: bool = False,
+    ) -> None:
+        super().__init__()
+        self._random = numpy.random.default_rng(seed)
+        self._batch_size = batch_size
+        self._random_share = random_share
+        self._in_batch = in_batch
+        texts = list(dict.fromkeys(text for each in questions for text in each.candidates))
+        index_of = {text: index for index, text in enumerate(texts)}
+        self.answer_ids = encode(texts)
+        asked = [question for question in questions if question.right]
+        self.question_ids = encode([question.text for question in asked])
+        self._question_width = max(map(len, self.question_ids), default=0) or 1
+        self._right_of = [{index_of[text] for text in question.right} for question in asked]
+        self._wrong_of = [[index_of[text] for text in question.wrong] for question in asked]
+        pairs = [
+            (question, answer)
+            for question, right in enumerate(self._right_of)
+            for answer in sorted(right)
+        ]
+        self._pairs = numpy.array(pairs * (1 if in_batch else repeats), dtype="int64")
+        self.choose()
+
+    def choose(
+        self, among: int = 1, vectors: tuple[numpy.ndarray, numpy.ndarray] | None = None
+    ) -> None:
+        """Chooses the wrong answers of the next epoch, and groups the batches anew.
+
+        Args:
+            among: How many wrong answers are drawn for each right one.
+            vectors: Those of `question_ids` and of `answer_ids`: the wrong answer with the largest
+                inner product is taken, the hardest one. `None` for the first that is drawn.
+        """
+        among = min(among, len(self.answer_ids))
+        if not self._in_batch:
+            drawn = numpy.array(
+                [[self._draw(question) for _ in range(among)] for question, _ in self._pairs]
+            )
+            best = numpy.zeros(len(drawn), dtype="int64")
+            if vectors is not None:
+                asked = vectors[0][self._pairs[:, 0]]
+                scores = [
+                    vectors[1][answers] @ each for answers, each in zip(drawn, asked, strict=True)
+                ]
+                best = numpy.argmax(scores, axis=1)
+            self._wrong = drawn[numpy.arange(len(drawn)), best]
+        lengths = numpy.array([len(self.answer_ids[answer]) for _, answer in self._pairs])
+        if not self._in_batch:
+            other = [len(self.answer_ids[answer]) for answer in self._wrong]
+            lengths = numpy.maximum(lengths, other)
+        self._batches = group_by_length(lengths, self._batch_size, self._random)
+
+    def _draw(self, question: int) -> int:
+        labelled = self._wrong_of[question]
+        right = self._right_of[question]
+        if labelled and self._random.random() >= self._random_share:
+            return labelled[self._random.integers(len(labelled))]
+        if len(right) == len(self.answer_ids):
+            raise UserError("every answer is right for one of the questions; give wrong ones too")
+        while True:
+            answer = int(self._random.integers(len(self.answer_ids)))
+            if answer not in right:
+                return answer
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[tuple[numpy.ndarray, ...], numpy.ndarray]:
+        """Token ids (batch, time) of the two or three texts, and the labels (batch,)."""
+        batch = self._batches[index]
+        asked, right = self._pairs[batch].T
+        # All of one width: batches are grouped by their answers, and every pair of widths would
+        # be compiled anew.
+        questions = pad([self.question_ids[row] for row in asked], self._question_width)
+        right_ids = [self.answer_ids[answer] for answer in right]
+        if self._in_batch:
+            return (questions, pad(right_ids)), asked.astype("int32")
+        wrong_ids = [self.answer_ids[answer] for answer in self._wrong[batch]]
+        # Of one width, so that fewer pairs of widths are compiled.
+        both = pad(right_ids + wrong_ids)
+        inputs = (questions, both[: len(batch)], both[len(batch) :])
+        return inputs, numpy.zeros(len(batch), dtype="int32")  # the first score is the right one's
+
+
+class Encoders:
+    """What a ranker says of texts.
+
+    Args:
+        models: With a vocabulary.
+
+    Attributes:
+        models: The models.
+        token_kind: How texts are split.
+        vocabulary: The tokens that have an id of their own.
+    """
+
+    def __init__(self, models: RankerModels) -> None:
+        self.models = models
+        encoder = models.answer_encoder
+        tokens = encoder.vocabulary
+        size = encoder.get_layer("embedding").input_dim
+        self.token_kind = encoder.token_kind
+        self.vocabulary = frozenset(tokens[UNKNOWN_ID + 1 :])
+        self._token_ids = TokenIds(tokens, self.token_kind, buckets=size - len(tokens))
+
+    def token_ids(self, texts: Iterable[str]) -> list[list[int]]:
+        """The token ids of each text."""
+        return list(map(self._token_ids, texts))
+
+    def questions(self, texts: Iterable[str]) -> numpy.ndarray:
+        """The vector of each question, (questions, features)."""
+        return predict_by_length(self.models.question_encoder, self.token_ids(texts))
+
+    def answers(self, texts: Iterable[str]) -> numpy.ndarray:
+        """The vector of each answer, (answers, features)."""
+        return predict_by_length(self.models.answer_encoder, self.token_ids(texts))
+
+    def cosines(self, questions: Sequence[RankingQuestion]) -> Scores:
+        """For each question the cosine of each candidate."""
+        asked = self.questions([question.text for question in questions])
+        texts = list(dict.fromkeys(text for each in questions for text in each.candidates))
+        vectors = self.answers(texts)
+        row_of = {text: row for row, text in enumerate(texts)}
+        return [
+            vectors[[row_of[text] for text in question.candidates]] @ vector
+            for question, vector in zip(questions, asked, strict=True)
+        ]
 
 
 class RankingCallback(keras.callbacks.Callback):
     """Ranks the validation questions after each epoch, and has the next wrong answers chosen.
 
     Args:
-        ranker: What is trained.
+        encoders: Of the ranker that is trained.
         triples: What it learns from.
         validation: The questions to rank.
         among: As in `AnswerTriples.choose`; above 1, the hardest wrong answers are taken.
@@ -27,33 +194,34 @@ class RankingCallback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        ranker: AnswerRanker,
+        encoders: Encoders,
         triples: AnswerTriples,
         validation: Sequence[RankingQuestion],
         among: int,
     ) -> None:
         super().__init__()
-        self._ranker = ranker
+        self._encoders = encoders
         self._triples = triples
         self._validation = validation
         self._among = among
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Adds the measures to what the epoch logs."""
         labels = [question.labels for question in self._validation]
-        scores = score_ranking(score_questions(self._ranker, self._validation), labels)
+        scores = score_ranking(self._encoders.cosines(self._validation), labels)
         logs.update({f"val_{name}": value for name, value in scores.items()})
         vectors = None
         if self._among > 1:
+            models = self._encoders.models
             vectors = (
-                predict_by_length(self._ranker.question_encoder, self._triples.question_ids),
-                predict_by_length(self._ranker.answer_encoder, self._triples.answer_ids),
+                predict_by_length(models.question_encoder, self._triples.question_ids),
+                predict_by_length(models.answer_encoder, self._triples.answer_ids),
             )
         self._triples.choose(self._among, vectors)
 
 
 def train(
-    ranker: AnswerRanker,
+    models: RankerModels,
     training: Sequence[RankingQuestion],
     validation: Sequence[RankingQuestion],
     *,
@@ -61,49 +229,48 @@ def train(
     batch_size: int,
     margin: float,
     temperature: float,
-    repeats: int,
     random_share: float,
     hardest_among: int,
     learning_rate: float,
-    patience: int,
     seed: int,
-    diagnosis: bool = False,
-) -> Mapping[str, Sequence[float]]:
+    diagnosis: bool,
+    verbose: int,
+) -> dict[str, list[float]]:
     """Trains until the mean average precision of the validation questions stops rising.
 
     Validated and kept are moving averages of the weights.
 
     Args:
-        ranker: With a vocabulary.
+        models: With a vocabulary.
         training: The questions to learn from.
         validation: The questions that decide when to stop.
         epochs: The largest number of passes over the right answers.
         batch_size: Right answers in a batch.
         margin: Of `MarginRanking`, for a trainer of triples.
         temperature: Of `InBatchCrossentropy`, for one that compares within a batch.
-        repeats: As in `AnswerTriples`.
-        random_share: Likewise.
+        random_share: As in `AnswerTriples`.
         hardest_among: From the second epoch on, each wrong answer is the one that the model
             scores highest among this many.
         learning_rate: Of Adam.
-        patience: Epochs without a higher mean average precision before the training stops.
         seed: Seed of the choice and order of the triples.
         diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
+        verbose: Of Keras's `fit`.
 
     Returns:
         Loss of each epoch, and the measures on the validation questions under `val_...`.
     """
-    in_batch = len(ranker.trainer.inputs) == 2
+    in_batch = len(models.trainer.inputs) == 2
+    encoders = Encoders(models)
     triples = AnswerTriples(
         training,
-        lambda texts: token_ids(ranker, texts),
+        encoders.token_ids,
         batch_size,
         seed,
-        repeats=repeats,
+        repeats=REPEATS,
         random_share=random_share,
         in_batch=in_batch,
     )
-    ranker.trainer.compile(
+    models.trainer.compile(
         optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.99),
         loss=(
             keras_ce.losses.InBatchCrossentropy(temperature)
@@ -114,38 +281,26 @@ def train(
     # In this order: the weights that are validated are those that are kept.
     callbacks = [
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-        RankingCallback(ranker, triples, validation, hardest_among),
+        RankingCallback(encoders, triples, validation, hardest_among),
         keras.callbacks.EarlyStopping(
-            monitor="val_map", mode="max", patience=patience, restore_best_weights=True
+            monitor="val_map", mode="max", patience=PATIENCE, restore_best_weights=True
         ),
     ]
     if diagnosis:
-        before_training.stop_on_errors(ranker.trainer, triples)
-    return ranker.trainer.fit(triples, epochs=epochs, shuffle=False, callbacks=callbacks).history
-
-
-def token_ids(ranker: AnswerRanker, texts: Sequence[str]) -> list[list[int]]:
-    """A ranker's token ids of each text."""
-    return list(map(tokenizer(ranker.answer_encoder), texts))
-
-
-def tokenizer(encoder: keras.Model) -> TokenIds:
-    """What turns texts into the token ids of an encoder."""
-    size = encoder.get_layer("embedding").input_dim
-    return TokenIds(encoder.vocabulary, encoder.token_kind, buckets=size - len(encoder.vocabulary))
-
-
-def score_questions(
-    ranker: AnswerRanker, questions: Sequence[RankingQuestion]
-) -> list[numpy.ndarray]:
-    """For each question the cosine of each candidate."""
-    asked = predict_by_length(
-        ranker.question_encoder, token_ids(ranker, [question.text for question in questions])
+        before_training.stop_on_errors(models.trainer, triples, verbose=verbose)
+    fitted = models.trainer.fit(
+        triples, epochs=epochs, shuffle=False, callbacks=callbacks, verbose=verbose
     )
-    texts = list(dict.fromkeys(text for each in questions for text in each.candidates))
-    vectors = predict_by_length(ranker.answer_encoder, token_ids(ranker, texts))
-    row_of = {text: row for row, text in enumerate(texts)}
+    return {name: list(map(float, values)) for name, values in fitted.history.items()}
+
+
+def word_weights(texts: Sequence[str], vocabulary: Sequence[str], kind: str) -> list[float]:
+    """The square root of each token's inverse document frequency, at most 1.
+
+    The square root because a shared word counts twice, in the question and in the answer.
+    """
+    counts = Counter(token for text in texts for token in set(split_tokens(text, kind)))
+    most = math.log(len(texts) + 1)
     return [
-        vectors[[row_of[text] for text in question.candidates]] @ vector
-        for question, vector in zip(questions, asked, strict=True)
+        math.sqrt(math.log((len(texts) + 1) / (counts[token] + 1)) / most) for token in vocabulary
     ]

@@ -147,7 +147,7 @@ def _docstrings_of(node: ast.AST, module: str, enclosing: tuple[str, ...]) -> It
     text = None
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         kind = {ast.Module: "module", ast.ClassDef: "class"}.get(type(node), "function")
-        enclosing = enclosing if kind == "module" else (*enclosing, node.name)
+        enclosing = enclosing if isinstance(node, ast.Module) else (*enclosing, node.name)
         text = ast.get_docstring(node)
     if text and text.strip():
         parameters = _parameters_of(node)

@@ -11,7 +11,7 @@ import sklearn.datasets
 from PIL import Image, ImageChops
 from sklearn.model_selection import train_test_split
 
-from recipes.string_reader.labelled_images import LabelledImages
+from recipes.images.labelled_images import LabelledImages
 
 LENGTH = 4
 HEIGHT, WIDTH = 24, 72
@@ -38,11 +38,14 @@ def digit_strings(
     for_validation, for_test = train_test_split(
         unknown, test_size=0.7, stratify=digits.target[unknown], random_state=0
     )
-    return tuple(
-        compose(digits.images[rows], digits.target[rows], count, seed)
-        for seed, (rows, count) in enumerate(
-            [(known, training), (for_validation, validation), (for_test, test)]
-        )
+
+    def composed(rows: numpy.ndarray, count: int, seed: int) -> LabelledImages:
+        return compose(digits.images[rows], digits.target[rows], count, seed)
+
+    return (
+        composed(known, training, 0),
+        composed(for_validation, validation, 1),
+        composed(for_test, test, 2),
     )
 
 

@@ -1,12 +1,13 @@
 """Reads pictures from a folder or a tar archive, all of one size."""
 
 import io
+import os
 import pathlib
 import tarfile
 from collections.abc import Iterator
 
 import numpy
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from recipes.runs.failures import UserError
 
@@ -58,8 +59,34 @@ def decode(content: bytes) -> Image.Image:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "not a PNG or JPEG" if isinstance(error, Image.UnidentifiedImageError) else error
+        reason = "not a PNG or JPEG" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(f"cannot be read ({reason})") from None
+    return gray_or_colours(image)
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """One picture, gray where the file is gray, in colours otherwise.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    path = pathlib.Path(path)
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); name a picture") from None
+    except UserError as error:
+        raise UserError(f"{path} {error}") from None
+
+
+def gray_or_colours(image: Image.Image) -> Image.Image:
+    """A picture of any usual kind of pixels as one of 8 bits, mode `L` or `RGB`.
+
+    Raises:
+        UserError: If it is of another kind; the message goes on after the picture's name.
+    """
     if image.mode in _GRAY_MODES:
         return image.convert("L")
     if image.mode not in _COLOUR_MODES:
@@ -96,8 +123,10 @@ def _contents(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 name = member.name.removeprefix("./")
                 # Programs of one kind of computer put "._NAME" beside each file of an archive.
-                if member.isfile() and name.lower().endswith(ENDINGS) and "._" not in name:
-                    yield name, archive.extractfile(member).read()
+                is_picture = name.lower().endswith(ENDINGS) and "._" not in name
+                content = archive.extractfile(member) if is_picture and member.isfile() else None
+                if content is not None:
+                    yield name, content.read()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
     except tarfile.TarError:

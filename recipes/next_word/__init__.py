@@ -1,11 +1,19 @@
 """The next-word model: texts in, the words that may follow out."""
 
-from recipes.next_word.model import (
-    NextWord,
-    build_next_word,
-)
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "NextWord",
-    "build_next_word",
-]
+from recipes.next_word.model import NextWordModel, NextWordModels, build_next_word
+
+if TYPE_CHECKING:
+    from recipes.next_word.task import NextWord
+
+__all__ = ["NextWord", "NextWordModel", "NextWordModels", "build_next_word"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the task when it is asked for: the builder needs Keras alone."""
+    if name == "NextWord":
+        from recipes.next_word.task import NextWord
+
+        return NextWord
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,39 +1,102 @@
 """What a next-word model learns from: Python's own source files, or files with a text per line."""
 
-import argparse
 import pathlib
+from collections.abc import Iterable, Sequence
 
 from recipes.corpora import standard_library
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 from recipes.tables.labelled_texts import LabelledTexts
+from recipes.tokens.vocabulary import split_tokens
 
 TEST_SHARE = 0.05
 VALIDATION_SHARE = 0.05
 
 
-def read_texts(options: argparse.Namespace) -> tuple[list[str], list[str], list[str]]:
+def read_texts(
+    train: str | None = None, validation: str | None = None, test: str | None = None
+) -> tuple[list[str], list[str], list[str]]:
     """The texts to learn from, to stop by and to test with.
+
+    Args:
+        train: A file with a text per line; without it, Python's own source files.
+        validation: Likewise; without it, a twentieth of the others.
+        test: Likewise.
 
     Raises:
         UserError: If a file cannot be read, or has too few texts.
     """
-    if options.train is None:
-        if options.test or options.validation:
+    if train is None:
+        if test or validation:
             raise UserError("--test and --validation need --train: give all the texts, or none")
         training = list(standard_library.source_texts().values())
     else:
-        training = _read(options.train)
-    source = options.train or "the standard library"
-    if options.test is None:
-        training, test = _split(training, TEST_SHARE, "test", source)
+        training = _read(train)
+    source = train or "the standard library"
+    if test is None:
+        training, of_test = _split(training, TEST_SHARE, "test", source)
     else:
-        test = _read(options.test)
-    if options.validation is None:
-        training, validation = _split(training, VALIDATION_SHARE, "validation", source)
+        of_test = _read(test)
+    if validation is None:
+        training, of_validation = split_validation(training, source)
     else:
-        validation = _read(options.validation)
-    return training, validation, test
+        of_validation = _read(validation)
+    return training, of_validation, of_test
+
+
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """Texts as a list.
+
+    Raises:
+        UserError: If there is none, or one is no string.
+    """
+    if isinstance(texts, str) or not isinstance(texts, Iterable) or not len(found := list(texts)):
+        raise UserError(
+            "the texts must be a sequence of strings, at least one. "
+            f"Received: {texts if isinstance(texts, str) else type(texts).__name__}."
+        )
+    for number, text in enumerate(found):
+        if not isinstance(text, str):
+            raise UserError(
+                f"texts[{number}] must be a string; received {text!r} of type {type(text).__name__}"
+            )
+    return found
+
+
+def split_validation(texts: Sequence[str], source: str) -> tuple[list[str], list[str]]:
+    """The texts to learn from, and a twentieth to stop by, by a hash of each text.
+
+    Raises:
+        UserError: If there are too few; `source` begins the message.
+    """
+    return _split(texts, VALIDATION_SHARE, "validation", source)
+
+
+def count_words(kind: str, **texts: Sequence[str]) -> dict[str, int]:
+    """How many words there are in sets of texts.
+
+    Args:
+        kind: As in `recipes.tokens.vocabulary.split_tokens`.
+        texts: The sets, by name.
+
+    Raises:
+        UserError: If a set has none.
+    """
+    counts = {
+        name: sum(len(split_tokens(text, kind)) for text in of_name)
+        for name, of_name in texts.items()
+    }
+    for name, count in counts.items():
+        require_words(count, name)
+    return counts
+
+
+def require_words(count: int, name: str) -> None:
+    """Raises `UserError` where a set of texts has no words."""
+    if not count:
+        raise UserError(
+            f"the {name} texts have no words; give others, or choose how texts are split: tokens"
+        )
 
 
 def _read(file: str) -> list[str]:
@@ -44,9 +107,11 @@ def _read(file: str) -> list[str]:
     return texts
 
 
-def _split(texts: list[str], share: float, salt: str, source: str) -> tuple[list[str], list[str]]:
-    # By a hash of each text, and all of one label: none is kept for its label's sake.
-    kept, split_off = LabelledTexts(texts, [""] * len(texts)).split(share, salt)
+def _split(
+    texts: Sequence[str], share: float, salt: str, source: str
+) -> tuple[list[str], list[str]]:
+    # All of one label: none is kept for its label's sake.
+    kept, split_off = LabelledTexts(list(texts), [""] * len(texts)).split(share, salt)
     if not len(kept) or not len(split_off):
         raise UserError(
             f"{source} has too few texts to set some aside; give more, or name files with "

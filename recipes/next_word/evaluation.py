@@ -1,16 +1,18 @@
-"""What a finished next-word model leaves in its run folder, and the numbers in it."""
+"""How well a next-word model predicts, and what a training leaves in its run folder."""
 
-import csv
-import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy
+from keras import ops
 
 import keras_ce
-from recipes.next_word.training import Scores
-from recipes.tokens.vocabulary import UNKNOWN_ID
+from recipes.next_word.training import tokens_and_next, windows
+from recipes.runs.training_run import TrainingRun, print_comparison
+from recipes.tokens.trigrams import TrigramModel, contexts_and_words
+from recipes.tokens.vocabulary import UNKNOWN_ID, pad
 
 MEASURES = {
     "perplexity": "perplexity",
@@ -18,9 +20,64 @@ MEASURES = {
     "accuracy": "accuracy",
     "hit_at_5": "among the best five",
 }
+BEST = 5
+FIRST_WORD_ID = UNKNOWN_ID + 1
 PREDICTIONS = 500
 CONTEXT_WORDS = 12
+CONTINUATIONS = 3
 WEIGHTS = numpy.linspace(0, 1, 21)
+DISCOUNTS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+POSITIONS_AT_ONCE = 512
+"""Of the positions whose logits of all words exist at the same time."""
+
+
+class Scores(NamedTuple):
+    """What a model says of every word of some texts, in the order of the texts."""
+
+    words: numpy.ndarray
+    """The right words (positions,)."""
+    losses: numpy.ndarray
+    """The negative logarithm of the probability of each, in nats (positions,)."""
+    best: numpy.ndarray
+    """The most probable words, the best first (positions, number)."""
+    probabilities: numpy.ndarray
+    """The probability of each of those."""
+
+
+def score_texts(
+    predictor: keras.Model,
+    texts: Sequence[numpy.ndarray],
+    sequence_length: int,
+    number: int = BEST,
+) -> Scores:
+    """Scores a model in pieces: the logits of a few hundred positions exist at a time.
+
+    Args:
+        predictor: From token ids to logits of the next word.
+        texts: The word ids of each text.
+        sequence_length: Words in a window.
+        number: How many of the most probable words to give, where there are as many.
+    """
+    pieces = windows(texts, sequence_length)
+    ranked = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
+    scores: list[Scores | None] = [None] * len(pieces)
+    rows = max(1, POSITIONS_AT_ONCE // sequence_length)
+    for start in range(0, len(ranked), rows):
+        chosen = ranked[start : start + rows]
+        tokens, next_tokens = tokens_and_next([pieces[index] for index in chosen])
+        logits = ops.convert_to_tensor(predictor.predict_on_batch(tokens))
+        losses = keras_ce.losses.label_smoothed_crossentropy(
+            next_tokens, logits, 0.0, from_logits=True
+        )
+        largest, best = ops.top_k(logits, min(number, logits.shape[-1]))
+        # The loss is what a logit lacks of the logarithm of the sum.
+        right = ops.take_along_axis(logits, next_tokens[..., None], axis=-1)
+        probabilities = ops.exp(largest - (losses[..., None] + right))
+        arrays = [ops.convert_to_numpy(each) for each in (losses, best, probabilities)]
+        for row, index in enumerate(chosen):
+            length = len(pieces[index]) - 1
+            scores[index] = Scores(pieces[index][1:], *(each[row, :length] for each in arrays))
+    return Scores(*map(numpy.concatenate, zip(*scores, strict=True)))
 
 
 def measures(scores: Scores) -> dict[str, float]:
@@ -34,6 +91,48 @@ def measures(scores: Scores) -> dict[str, float]:
         "hit_at_5": float(is_right.any(axis=1).mean()),
         "unknown_share": float((scores.words == UNKNOWN_ID).mean()),
     }
+
+
+class TrigramScores(NamedTuple):
+    """What the best of the trigram models says of the validation and of the test texts."""
+
+    metrics: dict[str, float | str]
+    """On the test texts: `perplexity`, `nll`, `accuracy`, `hit_at_5`; what the `model` is, its
+    `discount`, and the `seconds` it all took."""
+    validation: numpy.ndarray
+    """The probability of each word of the validation texts, in their order."""
+    test: numpy.ndarray
+    """Likewise."""
+
+
+def score_trigrams(
+    training: Sequence[numpy.ndarray],
+    validation: Sequence[numpy.ndarray],
+    test: Sequence[numpy.ndarray],
+    vocabulary_size: int,
+) -> TrigramScores:
+    """Counts triples, chooses the discount on the validation texts and scores the test texts."""
+    start = time.perf_counter()
+    asked = contexts_and_words(validation)
+    models = [TrigramModel(training, vocabulary_size, discount) for discount in DISCOUNTS]
+    of_validation = [model.probabilities(*asked) for model in models]
+    chosen = int(numpy.argmax([numpy.log(each).mean() for each in of_validation]))
+    older, last, word = contexts_and_words(test)
+    of_test = models[chosen].probabilities(older, last, word)
+    pairs, index = numpy.unique(numpy.stack([older, last]), axis=1, return_inverse=True)
+    best = models[chosen].best_words(pairs[0], pairs[1], BEST)  # Padding, if any, is never right.
+    is_right = best[index.ravel()] == word[:, None]
+    nll = float(-numpy.log(of_test).mean())
+    metrics: dict[str, float | str] = {
+        "model": "interpolated Kneser-Ney trigrams",
+        "discount": DISCOUNTS[chosen],
+        "perplexity": float(numpy.exp(nll)),
+        "nll": nll,
+        "accuracy": float(is_right[:, 0].mean()),
+        "hit_at_5": float(is_right.any(axis=1).mean()),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+    return TrigramScores(metrics, of_validation[chosen], of_test)
 
 
 def combined(
@@ -59,47 +158,70 @@ def combined(
     }
 
 
-def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Prints the numbers of the network beside those of the baseline and of the two combined."""
-    print(f"\n{'on the test texts':28}{'network':>10}{'trigrams':>10}{'combined':>10}")
-    for name, meaning in MEASURES.items():
-        columns = [metrics[name], metrics["baseline"][name], metrics["combined"].get(name)]
-        digits = 1 if name == "perplexity" else 4
-        shown = ("-" if value is None else f"{value:.{digits}f}" for value in columns)
-        print(f"{meaning:28}" + "".join(f"{value:>10}" for value in shown))
+def write_report(
+    run: TrainingRun, training: Sequence[str], validation: Sequence[str], test: Sequence[str]
+) -> None:
+    """Writes and prints how well a model predicts the words of texts that it has not seen.
+
+    Args:
+        run: With the fitted task.
+        training: The texts that it has learned from, for the baseline.
+        validation: Those that said when to stop; they choose what else is to be chosen.
+        test: The other texts.
+    """
+    model = run.task
+    words = model.vocabulary_
+    ids_of_test = model.token_ids(test)
+    scores = model.scores(test)
+    trigrams = score_trigrams(
+        model.token_ids(training), model.token_ids(validation), ids_of_test, len(words)
+    )
+    metrics = run.report(
+        measures(scores),
+        trigrams.metrics,
+        combined=combined(
+            (model.scores(validation).losses, trigrams.validation), (scores.losses, trigrams.test)
+        ),
+        vocabulary_size=len(words),
+    )
+    guesses = range(1, scores.best.shape[1] + 1)
+    names = [name for guess in guesses for name in (f"guess_{guess}", f"probability_{guess}")]
+    run.write_table(
+        "predictions.csv",
+        ["context", "word", "probability", *names],
+        _predictions(ids_of_test, scores, words),
+    )
+    run.draw_history(["loss"])
+    columns = {"network": metrics, "trigrams": metrics["baseline"], "combined": metrics["combined"]}
+    print_comparison("on the test texts", MEASURES, columns)
     print(
-        f"\nvocabulary: {metrics['vocabulary_size']} words; {metrics['unknown_share']:.1%} of the "
-        "test words are unknown, and count as one word to be predicted"
+        f"vocabulary: {len(words)} words; {metrics['unknown_share']:.1%} of the test words are "
+        "unknown, and count as one word to be predicted"
     )
     if metrics["perplexity"] > metrics["baseline"]["perplexity"]:
         print("the network alone does not beat the trigrams")
+    for text in ids_of_test[:CONTINUATIONS]:
+        begun = text[:CONTEXT_WORDS].tolist()
+        added = continuation(model.model_, begun, model.sequence_length, CONTEXT_WORDS)
+        shown = [" ".join(words[token] for token in tokens) for tokens in (begun, added)]
+        print(" ... ".join(shown))
 
 
-def write_predictions(
-    folder: pathlib.Path,
-    texts: Sequence[numpy.ndarray],
-    scores: Scores,
-    vocabulary: Sequence[str],
-) -> None:
-    """Writes `predictions.csv`: words of the test texts in their context, and the five guessed."""
+def _predictions(
+    texts: Sequence[numpy.ndarray], scores: Scores, vocabulary: Sequence[str]
+) -> Iterator[list[str]]:
+    """Words of the texts in their context, and the most probable ones."""
     step = max(1, len(scores.words) // PREDICTIONS)
-    number = scores.best.shape[1]
-    # The mark at the beginning makes spreadsheet programs read UTF-8.
-    with open(folder / "predictions.csv", "w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        guesses = range(1, number + 1)
-        names = [name for guess in guesses for name in (f"guess_{guess}", f"probability_{guess}")]
-        writer.writerow(["context", "word", "probability", *names])
-        for position, (context, word) in enumerate(_words_in_context(texts)):
-            if position % step:
-                continue
-            row = [" ".join(vocabulary[token] for token in context), vocabulary[word]]
-            row.append(f"{numpy.exp(-scores.losses[position]):.4f}")
-            for guess, probability in zip(
-                scores.best[position], scores.probabilities[position], strict=True
-            ):
-                row += [vocabulary[guess], f"{probability:.4f}"]
-            writer.writerow(row)
+    for position, (context, word) in enumerate(_words_in_context(texts)):
+        if position % step:
+            continue
+        row = [" ".join(vocabulary[token] for token in context), vocabulary[int(word)]]
+        row.append(f"{numpy.exp(-scores.losses[position]):.4f}")
+        for guess, probability in zip(
+            scores.best[position], scores.probabilities[position], strict=True
+        ):
+            row += [vocabulary[guess], f"{probability:.4f}"]
+        yield row
 
 
 def _words_in_context(
@@ -110,21 +232,26 @@ def _words_in_context(
             yield text[max(0, place - CONTEXT_WORDS) : place], word
 
 
-def continuation(predictor: keras.Model, tokens: Sequence[int], words: int) -> list[int]:
+def next_logits(
+    predictor: keras.Model, tokens: Sequence[int], sequence_length: int
+) -> numpy.ndarray:
+    """The logits of the word after the tokens, (words,).
+
+    Args:
+        predictor: From token ids to logits of the next word.
+        tokens: What stands so far; before it comes, as in training, the unknown word.
+        sequence_length: How many of the last words count, as many as in a window of the training.
+    """
+    context = [UNKNOWN_ID, *tokens][-sequence_length:]
+    return predictor.predict_on_batch(pad([context]))[0, len(context) - 1]
+
+
+def continuation(
+    predictor: keras.Model, tokens: Sequence[int], sequence_length: int, words: int
+) -> list[int]:
     """The most probable known word after the tokens, then after that one, and so on."""
     tokens = list(tokens)
-    begun = len(tokens)
-    # Of one width, that nothing is compiled anew for each word.
-    width = begun + words
-    for end in range(begun, width):
-        row = numpy.zeros((1, width), dtype="int32")
-        row[0, :end] = tokens
-        logits = predictor.predict_on_batch(row)[0, end - 1]
-        tokens.append(int(logits[UNKNOWN_ID + 1 :].argmax()) + UNKNOWN_ID + 1)
-    return tokens[begun:]
-
-
-def draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) -> None:
-    """Draws `history.png`: the loss of every epoch, on training and validation texts."""
-    figure = keras_ce.plots.training_history(history, ["loss"])
-    figure.savefig(folder / "history.png", dpi=150)
+    for _ in range(words):
+        logits = next_logits(predictor, tokens, sequence_length)
+        tokens.append(int(logits[FIRST_WORD_ID:].argmax()) + FIRST_WORD_ID)
+    return tokens[-words:]

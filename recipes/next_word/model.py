@@ -12,14 +12,36 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy
 from keras import layers, ops
 
 from keras_ce.layers import LinearCrossentropy
-from recipes._arguments import require_flag, require_integer, require_share, shortened
-from recipes.tokens.model import TokenModel
+from recipes._arguments import (
+    require_flag,
+    require_integer,
+    require_room,
+    require_share,
+    shortened,
+)
+from recipes.legend import ModelWithLegend, with_legend
 
 
-class NextWord(NamedTuple):
+@keras.saving.register_keras_serializable(package="keras_ce")
+class NextWordModel(ModelWithLegend):
+    """A functional model that carries, in its own file, what its token ids stand for."""
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The token of each id, or empty."""
+        return tuple(self.legend.get("vocabulary", ()))
+
+    @property
+    def token_kind(self) -> str:
+        """How texts are split into tokens, or empty."""
+        return self.legend.get("token_kind", "")
+
+
+class NextWordModels(NamedTuple):
     """Two models over the same layers: what trains one trains both.
 
     `trainer` takes token ids and next-token ids (batch, time) and gives the loss of each position
@@ -30,8 +52,8 @@ class NextWord(NamedTuple):
     position, (batch, time, vocabulary_size).
     """
 
-    trainer: TokenModel
-    predictor: TokenModel
+    trainer: NextWordModel
+    predictor: NextWordModel
 
 
 def build_next_word(
@@ -48,7 +70,7 @@ def build_next_word(
     word_counts: Sequence[float] = (),
     vocabulary: Sequence[str] = (),
     token_kind: str = "",
-) -> NextWord:
+) -> NextWordModels:
     """Builds a model of the next word.
 
     Padding never changes a loss or the logits of a word: the mask is built in the graph itself and
@@ -96,6 +118,14 @@ def build_next_word(
             f"id, or empty. Received: word_counts={shortened(word_counts)}."
         )
 
+    width = features_dim or units + (embedding_dim if embedding_shortcut else 0)
+    require_room(
+        vocabulary_size * (embedding_dim + width)
+        + 4 * units * (embedding_dim + units)
+        + features_dim * units,
+        "vocabulary_size, embedding_dim, units and features_dim",
+    )
+
     if word_vectors is not None:
         word_vectors = ops.convert_to_tensor(word_vectors, "float32")
         if tuple(word_vectors.shape) != (vocabulary_size, embedding_dim):
@@ -107,15 +137,16 @@ def build_next_word(
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     next_tokens = keras.Input((None,), dtype="int32", name="next_tokens")
+    marked = with_legend(tokens, vocabulary=tuple(vocabulary), token_kind=token_kind)
     # The next Keras release stops recurrent layers from passing masks on: the LSTM gets it.
-    mask = ops.not_equal(tokens, 0)
+    mask = ops.not_equal(marked, 0)
     embedding = layers.Embedding(
         vocabulary_size,
         embedding_dim,
         embeddings_initializer=keras.initializers.RandomNormal(stddev=embedding_dim**-0.5),
         name="embedding",
     )
-    embedded = embedding(tokens)
+    embedded = embedding(marked)
     if word_vectors is not None:
         embedding.embeddings.assign(word_vectors)
     if embedding_dropout:
@@ -130,14 +161,12 @@ def build_next_word(
     head = LinearCrossentropy(
         vocabulary_size, label_smoothing=label_smoothing, ignore_class=0, name="next_word"
     )
-    trainer = TokenModel([tokens, next_tokens], head(features, next_tokens), name="trainer")
-    predictor = TokenModel(tokens, head(features), name="predictor")
+    trainer = NextWordModel([tokens, next_tokens], head(features, next_tokens), name="trainer")
+    predictor = NextWordModel(tokens, head(features), name="predictor")
     if len(word_counts):
         # One more of each: the logarithm of 0 is no start for a word that is yet to come.
         total = sum(word_counts) + vocabulary_size
         frequencies = [math.log((count + 1) / total) for count in word_counts]
-        head.bias.assign(ops.convert_to_tensor(frequencies, "float32"))
-    for model in (trainer, predictor):
-        model.vocabulary = tuple(vocabulary)
-        model.token_kind = token_kind
-    return NextWord(trainer, predictor)
+        kernel, _ = head.get_weights()
+        head.set_weights([kernel, numpy.array(frequencies, "float32")])
+    return NextWordModels(trainer, predictor)

@@ -1,20 +1,14 @@
-"""Trains a next-word model on long texts, and scores what it predicts."""
+"""Trains a next-word model on long texts."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import keras
 import numpy
-from keras import ops
 
-import keras_ce
-from recipes.next_word.model import NextWord
+from recipes.next_word.model import NextWordModels
 from recipes.tokens.length_groups import group_by_length
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad
-
-POSITIONS_AT_ONCE = 512
-"""Of the positions whose logits of all words exist at the same time."""
 
 
 class NextWordBatches(keras.utils.PyDataset):
@@ -46,7 +40,8 @@ class NextWordBatches(keras.utils.PyDataset):
         self._random = None if seed is None else numpy.random.default_rng(seed)
         self._windows_per_epoch = len(self._windows)
         if words_per_epoch is not None:
-            share = words_per_epoch / sum(map(len, texts))
+            words = sum(map(len, texts))
+            share = min(words_per_epoch, words) / words
             # Whole batches: on JAX a batch of another size is compiled anew.
             self._windows_per_epoch = (
                 math.ceil(share * len(self._windows) / batch_size) * batch_size
@@ -92,7 +87,10 @@ def windows(texts: Sequence[numpy.ndarray], sequence_length: int) -> list[numpy.
 
 def tokens_and_next(chosen: Sequence[numpy.ndarray]) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Windows as token ids and next-token ids, padded."""
-    return pad([window[:-1] for window in chosen]), pad([window[1:] for window in chosen])
+    return (
+        pad([window[:-1].tolist() for window in chosen]),
+        pad([window[1:].tolist() for window in chosen]),
+    )
 
 
 class ValidationLoss(keras.callbacks.Callback):
@@ -103,11 +101,13 @@ class ValidationLoss(keras.callbacks.Callback):
 
     Args:
         batches: The windows.
+        verbose: Whether to print the perplexity too.
     """
 
-    def __init__(self, batches: NextWordBatches) -> None:
+    def __init__(self, batches: NextWordBatches, verbose: bool) -> None:
         super().__init__()
         self._batches = batches
+        self._verbose = verbose
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Scores the texts."""
@@ -119,11 +119,12 @@ class ValidationLoss(keras.callbacks.Callback):
             words += int((inputs[1] != 0).sum())
         logs["val_loss"] = total / words
         logs["val_perplexity"] = math.exp(logs["val_loss"])
-        print(f" - perplexity of the validation texts: {logs['val_perplexity']:.1f}")
+        if self._verbose:
+            print(f" - perplexity of the validation texts: {logs['val_perplexity']:.1f}")
 
 
 def train(
-    model: NextWord,
+    model: NextWordModels,
     training: Sequence[numpy.ndarray],
     validation: Sequence[numpy.ndarray],
     *,
@@ -134,6 +135,7 @@ def train(
     learning_rate: float,
     patience: int,
     seed: int,
+    verbose: int,
 ) -> Mapping[str, Sequence[float]]:
     """Trains until the loss of the validation texts stops falling.
 
@@ -149,6 +151,7 @@ def train(
             a cosine until the last of `epochs`.
         patience: Epochs without a lower validation loss before the training stops.
         seed: Seed of the order of the windows.
+        verbose: As `keras.Model.fit` takes it.
 
     Returns:
         The loss of each epoch, and `val_loss` and `val_perplexity` on the validation texts.
@@ -166,59 +169,13 @@ def train(
         batches,
         epochs=epochs,
         shuffle=False,
+        verbose=verbose,
         callbacks=[
-            ValidationLoss(NextWordBatches(validation, batch_size, sequence_length)),
+            ValidationLoss(
+                NextWordBatches(validation, batch_size, sequence_length), verbose=bool(verbose)
+            ),
             keras.callbacks.EarlyStopping(
                 monitor="val_loss", patience=patience, restore_best_weights=True
             ),
         ],
     ).history
-
-
-class Scores(NamedTuple):
-    """What a model says of every word of some texts, in the order of the texts."""
-
-    words: numpy.ndarray
-    """The right words (positions,)."""
-    losses: numpy.ndarray
-    """The negative logarithm of the probability of each, in nats (positions,)."""
-    best: numpy.ndarray
-    """The most probable words, the best first (positions, number)."""
-    probabilities: numpy.ndarray
-    """The probability of each of those."""
-
-
-def score_texts(
-    predictor: keras.Model,
-    texts: Sequence[numpy.ndarray],
-    sequence_length: int,
-    number: int = 5,
-) -> Scores:
-    """Scores a model in pieces: the logits of a few hundred positions exist at a time.
-
-    Args:
-        predictor: From token ids to logits of the next word.
-        texts: The word ids of each text.
-        sequence_length: Words in a window.
-        number: How many of the most probable words to give.
-    """
-    pieces = windows(texts, sequence_length)
-    ranked = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
-    scores: list[Scores | None] = [None] * len(pieces)
-    rows = max(1, POSITIONS_AT_ONCE // sequence_length)
-    for start in range(0, len(ranked), rows):
-        chosen = ranked[start : start + rows]
-        tokens, next_tokens = tokens_and_next([pieces[index] for index in chosen])
-        logits = ops.convert_to_tensor(predictor.predict_on_batch(tokens))
-        losses = keras_ce.losses.label_smoothed_crossentropy(
-            next_tokens, logits, 0.0, from_logits=True
-        )
-        largest, best = ops.top_k(logits, number)
-        # The loss is what a logit lacks of the logarithm of the sum.
-        right = ops.take_along_axis(logits, next_tokens[..., None], axis=-1)
-        probabilities = ops.exp(largest - (losses[..., None] + right))
-        arrays = [ops.convert_to_numpy(each) for each in (losses, best, probabilities)]
-        for row, index in enumerate(chosen):
-            length = len(pieces[index]) - 1
-            scores[index] = Scores(pieces[index][1:], *(each[row, :length] for each in arrays))
-    return Scores(*map(numpy.concatenate, zip(*scores, strict=True)))

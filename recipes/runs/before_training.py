@@ -1,41 +1,29 @@
-"""What the training examples do before they train: one look at model, loss and data together."""
+"""What the tasks do before they train: one look at model, loss and data together."""
 
-import argparse
 from typing import Any
 
+import keras_ce
 from recipes.runs.failures import UserError
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Adds `--no-diagnosis` to a command line, for `stop_on_errors`."""
-    parser.add_argument(
-        "--no-diagnosis",
-        dest="diagnosis",
-        action="store_false",
-        help="train without keras_ce.diagnose's look at model, loss and data",
-    )
-
-
-def stop_on_errors(model: Any, x: Any, y: Any = None) -> None:
+def stop_on_errors(model: Any, x: Any, y: Any = None, *, verbose: int = 1) -> None:
     """Shows what `keras_ce.diagnose` finds.
 
     Args:
         model: A compiled model.
         x: Inputs, or a dataset of batches.
         y: Labels, where `x` holds inputs only.
+        verbose: 0 prints nothing.
 
     Raises:
         UserError: If an error is among the findings.
     """
-    # Not at the top: it brings Keras, and command lines are read without it.
-    import keras_ce
-
     report = keras_ce.diagnose(model, x, y)
-    if report.findings:
+    if report.findings and verbose:
         print(report)
     if report.errors:
         codes = ", ".join(dict.fromkeys(finding.code for finding in report.errors))
         raise UserError(
-            f"the diagnosis found errors ({codes}); correct what the table above says, or train "
-            "all the same with --no-diagnosis"
+            f"the diagnosis found errors ({codes}); correct what keras_ce.diagnose says of it, "
+            "or train all the same with diagnosis=False (--no-diagnosis)"
         )

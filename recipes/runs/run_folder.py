@@ -3,7 +3,6 @@
 import itertools
 import pathlib
 import tempfile
-from typing import Any
 
 from recipes.runs.failures import UserError
 
@@ -42,25 +41,6 @@ def create_run_folder(output: str | None, name: str) -> pathlib.Path:
     return folder
 
 
-def draw_diagrams(folder: pathlib.Path, models: dict[str, Any]) -> None:
-    """Draws the diagram of each model, last of all that a run writes.
-
-    Args:
-        folder: The run's folder.
-        models: A Keras model for each file name.
-
-    Raises:
-        UserError: If one cannot be drawn, for want of Graphviz or of room; all else is written.
-    """
-    import keras_ce
-
-    try:
-        for name, model in models.items():
-            keras_ce.plot_model(model, folder / name, show_shapes=True, dpi=96)
-    except (ImportError, OSError) as error:
-        raise UserError(f"only {name} could not be drawn: {error}") from None
-
-
 def _create_numbered(parent: pathlib.Path, name: str) -> pathlib.Path:
     parent.mkdir(exist_ok=True)
     for number in itertools.count(1):
@@ -70,4 +50,4 @@ def _create_numbered(parent: pathlib.Path, name: str) -> pathlib.Path:
         except FileExistsError:
             continue  # also when another run took the number a moment ago
         return folder
-    raise AssertionError("unreachable")
+    raise RuntimeError("numbers do not end")

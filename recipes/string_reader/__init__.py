@@ -1,11 +1,19 @@
 """The string reader: pictures in, the strings that they show out."""
 
-from recipes.string_reader.model import (
-    StringReader,
-    build_string_reader,
-)
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "StringReader",
-    "build_string_reader",
-]
+from recipes.string_reader.model import StringReaderModel, build_string_reader
+
+if TYPE_CHECKING:
+    from recipes.string_reader.task import StringReader
+
+__all__ = ["StringReader", "StringReaderModel", "build_string_reader"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the task when it is asked for: the builder needs Keras alone."""
+    if name == "StringReader":
+        from recipes.string_reader.task import StringReader
+
+        return StringReader
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

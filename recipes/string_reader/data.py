@@ -1,82 +1,184 @@
-"""Where the pictures of a training come from: what the command line names, or scikit-learn."""
+"""Which pictures a reader learns from, is validated and tested with."""
 
-import argparse
+from collections.abc import Iterable
+from typing import Any
 
-from recipes.images import digit_strings
-from recipes.runs import failures
+from recipes.images import digit_strings, pixels
+from recipes.images.labelled_images import (
+    LabelledImages,
+    read_labelled_images,
+    require_one_length,
+)
 from recipes.runs.failures import UserError
-from recipes.string_reader.labelled_images import LabelledImages, read_labelled_images
 
 TEST_SHARE = 0.1
 VALIDATION_SHARE = 0.05
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which pictures to learn from and to test with."""
-    parser.add_argument("--images", metavar="DIR|TAR", help="pictures to learn from, PNG or JPEG")
-    parser.add_argument(
-        "--labels",
-        metavar="FILE.csv",
-        help="columns file and text; else each name is the text, up to the first underscore",
-    )
-    parser.add_argument("--test-images", metavar="DIR|TAR", help="pictures to test with")
-    parser.add_argument("--test-labels", metavar="FILE.csv", help="like --labels")
-    parser.add_argument(
-        "--test-last",
-        type=failures.positive_integer,
-        metavar="N",
-        help="test with the last N of --images; without any of these, with a tenth of them",
-    )
-    parser.add_argument(
-        "--skip-unreadable", action="store_true", help="name unreadable pictures and go on"
-    )
+def given_images(
+    images: Any, strings: Any, shape: tuple[int, ...] | None = None, name: str = "images"
+) -> LabelledImages:
+    """Pictures as `recipes.images.pixels.to_pixels` takes them, and the string in each.
+
+    Args:
+        images: The pictures.
+        strings: Their strings, in the same order.
+        shape: (height, width, channels) that the pictures must have; by default any.
+        name: What the pictures are called in messages.
+
+    Raises:
+        UserError: If there is no picture, if one has no string, or if one is no string.
+    """
+    array = pixels.to_pixels(images, shape, name)
+    if not len(array):
+        raise UserError(f"expected at least one picture; received no {name}")
+    if isinstance(strings, str) or not isinstance(strings, Iterable):
+        raise UserError(
+            "expected a sequence of strings, one for each picture. "
+            f"Received: {type(strings).__name__}."
+        )
+    texts = list(strings)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UserError(
+                f"strings[{number}] must be a string; received {text!r} of type "
+                f"{type(text).__name__}. Read the column as text: 0012 is not 12."
+            )
+    if len(texts) != len(array):
+        raise UserError(
+            f"expected one string for each picture; received {len(array)} {name} and "
+            f"{len(texts)} strings"
+        )
+    names = [f"{name}[{number}]" for number in range(len(texts))]
+    return LabelledImages(array, [str(text) for text in texts], names)
+
+
+def given_validation(validation_data: Any, shape: tuple[int, ...]) -> LabelledImages:
+    """Pictures to validate with, given as (images, strings); see `given_images`.
+
+    Raises:
+        UserError: If there are not two of them, or one is no good.
+    """
+    is_pair = isinstance(validation_data, tuple | list) and len(validation_data) == 2
+    if not is_pair:
+        raise UserError(
+            "`validation_data` must be (images, strings). "
+            f"Received: {type(validation_data).__name__}."
+        )
+    images, strings = validation_data
+    return given_images(images, strings, shape, "validation images")
+
+
+def joint_alphabet(training: LabelledImages, validation: LabelledImages) -> str:
+    """The characters of both sets, in order.
+
+    Raises:
+        UserError: If the strings differ in length, or if there is but one character.
+    """
+    both = [*zip(training.names, training.texts, strict=True)]
+    both += zip(validation.names, validation.texts, strict=True)
+    require_one_length(dict(both), "the strings")
+    alphabet = "".join(sorted({*training.alphabet, *validation.alphabet}))
+    if len(alphabet) < 2:
+        raise UserError(f"the only character is {alphabet!r}; give strings of at least two")
+    return alphabet
+
+
+def require_length(images: LabelledImages, length: int) -> None:
+    """Checks that all strings have as many characters as a reader reads.
+
+    Raises:
+        UserError: If one has not.
+    """
+    for name, text in zip(images.names, images.texts, strict=True):
+        if len(text) != length:
+            raise UserError(
+                f"the string of {name} is {text!r}, {len(text)} characters; the reader reads "
+                f"strings of {length}"
+            )
+
+
+def split_validation(images: LabelledImages, source: str) -> tuple[LabelledImages, LabelledImages]:
+    """The pictures to learn from, and a twentieth to validate with, by a hash of the pixels.
+
+    Raises:
+        UserError: If there are too few; `source` begins the message.
+    """
+    training, validation = images.split(VALIDATION_SHARE, "validation")
+    if not len(validation) or not len(training):
+        raise UserError(
+            f"{source} has too few pictures to set some aside; give at least "
+            f"{round(2 / VALIDATION_SHARE)}"
+        )
+    return training, validation
 
 
 def read_images(
-    options: argparse.Namespace,
+    images: str | None = None,
+    labels: str | None = None,
+    *,
+    test_images: str | None = None,
+    test_labels: str | None = None,
+    test_last: int | None = None,
+    skip_unreadable: bool = False,
 ) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
-    """The pictures to learn from, to validate and to test with, checked against each other."""
-    if options.images is None:
-        needing = [
-            name
-            for name in ("labels", "test_images", "test_labels", "test_last")
-            if getattr(options, name) is not None
-        ]
-        if needing:
-            raise UserError(f"--{needing[0].replace('_', '-')} needs --images: give both, or none")
+    """The pictures to learn from, to validate and to test with, checked against each other.
+
+    Args:
+        images: Folder or archive of the pictures to learn from; without it, strings of digits
+            that scikit-learn brings.
+        labels: Their texts; see `recipes.images.labelled_images.read_labelled_images`.
+        test_images: Likewise, pictures to test with.
+        test_labels: Their texts.
+        test_last: Test with the last of `images`, so many; without this and `test_images`, with a
+            tenth of them.
+        skip_unreadable: Whether to leave out pictures that cannot be read, with a line for each.
+
+    Raises:
+        UserError: If something cannot be read, or does not go together.
+    """
+    if images is None:
+        needing = {
+            "--labels": labels,
+            "--test-images": test_images,
+            "--test-labels": test_labels,
+            "--test-last": test_last,
+        }
+        for option, value in needing.items():
+            if value is not None:
+                raise UserError(f"{option} needs --images: give both, or none")
         return digit_strings.digit_strings()
-    if options.test_labels and not options.test_images:
+    if test_labels and not test_images:
         raise UserError("--test-labels needs --test-images: give both, or none")
-    if options.test_last is not None and options.test_images:
+    if test_last is not None and test_images:
         raise UserError("--test-last and --test-images exclude each other: give one of them")
-    skip = options.skip_unreadable
-    known = read_labelled_images(options.images, options.labels, skip_unreadable=skip)
-    if options.test_images:
+    known = read_labelled_images(images, labels, skip_unreadable=skip_unreadable)
+    if test_images:
         test = read_labelled_images(
-            options.test_images,
-            options.test_labels,
-            skip_unreadable=skip,
+            test_images,
+            test_labels,
+            skip_unreadable=skip_unreadable,
             channels=known.pixels.shape[-1],
         )
-    elif options.test_last is not None:
-        known, test = _without_last(known, options.test_last)
+    elif test_last is not None:
+        known, test = _without_last(known, test_last)
     else:
         known, test = known.split(TEST_SHARE, "test")
-    training, validation = known.split(VALIDATION_SHARE, "validation")
-    if not len(test) or not len(validation) or not len(training):
+    training, validation = split_validation(known, images)
+    if not len(test):
         raise UserError(
-            f"{options.images} has too few pictures to set some aside; give at least "
+            f"{images} has too few pictures to set some aside; give at least "
             f"{round(2 / VALIDATION_SHARE)}"
         )
-    _require_alike(known, test, options.test_images or options.images)
+    _require_alike(known, test, test_images or images)
     return training, validation, test
 
 
 def _without_last(images: LabelledImages, count: int) -> tuple[LabelledImages, LabelledImages]:
     first = len(images) - count
-    if first < 2:
+    if count < 1 or first < 2:
         raise UserError(
-            f"--test-last must leave pictures to learn from; expected at most {len(images) - 2}, "
+            f"--test-last must leave pictures to learn from; expected 1 to {len(images) - 2}, "
             f"received {count}"
         )
     return images.take(range(first)), images.take(range(first, len(images)))

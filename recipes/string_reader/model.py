@@ -6,13 +6,14 @@ string then says which character stands there. `examples.train_string_reader` tr
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import layers
 
-from recipes._arguments import require_integer, require_share
+from recipes._arguments import require_choice, require_integer, require_room, require_share
+from recipes.legend import ModelWithLegend, with_legend
 
 # Keeps the columns apart: fewer for each character, and neighbours run into each other.
 _COLUMNS_PER_CHARACTER = 4
@@ -20,29 +21,27 @@ _ROWS = 2
 # Keras's 0.99 takes some hundred steps to forget its beginning: a few hundred pictures train less.
 _MOMENTUM = 0.9
 
+LOSS_KINDS = {
+    "grouped": "one softmax for each position",
+    "sigmoid": "each character of each position a question of its own",
+    "softmax": "one softmax over all positions",
+}
+"""The losses of a flat vector with a one in each group, and what each of them asks."""
+
 
 @keras.saving.register_keras_serializable(package="keras_ce")
-class StringReader(keras.Model):
-    """A functional model that carries, in its own file, what its logits stand for.
+class StringReaderModel(ModelWithLegend):
+    """A functional model that carries, in its own file, what its logits stand for."""
 
-    Attributes:
-        alphabet: The characters, in the order of their logits, or empty.
-    """
+    @property
+    def alphabet(self) -> str:
+        """The characters, in the order of their logits, or empty."""
+        return self.legend.get("alphabet", "")
 
-    alphabet: str = ""
-
-    def get_config(self) -> dict[str, Any]:
-        """The graph of layers, and what its logits stand for."""
-        return {**super().get_config(), "alphabet": self.alphabet}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> StringReader:
-        """Builds the model that `get_config` described."""
-        graph = dict(config)
-        alphabet = graph.pop("alphabet")
-        model = super().from_config(graph, custom_objects=custom_objects)
-        model.alphabet = alphabet
-        return model
+    @property
+    def loss_kind(self) -> str:
+        """What the model is trained with, one of `LOSS_KINDS`, or empty."""
+        return self.legend.get("loss_kind", "")
 
 
 def build_string_reader(
@@ -54,7 +53,8 @@ def build_string_reader(
     units: int = 64,
     dropout: float = 0.0,
     alphabet: str = "",
-) -> StringReader:
+    loss_kind: str = "",
+) -> StringReaderModel:
     """Builds a convolutional reader of strings of one length.
 
     Every block of the trunk is a convolution, batch normalisation, ReLU and a pooling. Rows are
@@ -69,7 +69,8 @@ def build_string_reader(
         filters: Filters of each convolution of the trunk.
         units: Units of the hidden layer of each position's branch.
         dropout: Share of the features dropped in training, before and after that layer.
-        alphabet: The characters, in the order of their logits; kept in the model's file.
+        alphabet: The characters, in the order of their logits, or empty; kept in the model's file.
+        loss_kind: What it will be trained with, one of `LOSS_KINDS`, or empty; likewise.
 
     Returns:
         A model from images (batch, height, width, channels) with values from 0 to 255 to logits
@@ -101,9 +102,13 @@ def build_string_reader(
             f"`alphabet` must be a string of {alphabet_size} characters, one for each logit of a "
             f"position, or empty. Received: alphabet={alphabet!r}."
         )
+    require_choice("loss_kind", loss_kind, ("", *LOSS_KINDS))
+    widths = [image_shape[2], *filters]
+    require_room(9 * sum(map(operator.mul, widths, widths[1:])), "filters")
 
     images = keras.Input(tuple(image_shape), name="images")
-    features = layers.Rescaling(1 / 127.5, offset=-1.0, name="minus_one_to_one")(images)
+    features = with_legend(images, alphabet=alphabet, loss_kind=loss_kind)
+    features = layers.Rescaling(1 / 127.5, offset=-1.0, name="minus_one_to_one")(features)
     shrink = max(1, min(image_shape[0] // 48, image_shape[1] // (12 * length)))
     if shrink > 1:
         features = layers.AveragePooling2D(shrink, name="smaller")(features)
@@ -130,6 +135,8 @@ def build_string_reader(
         if pool != (1, 1) and not (is_first and step > 1):
             features = layers.MaxPooling2D(pool, name=f"pooling_{index}")(features)
     features = layers.Flatten(name="features")(features)
+    of_position = features.shape[-1] * units + units * alphabet_size
+    require_room(length * of_position, "units, length and filters")
 
     logits = []
     for position in range(length):
@@ -145,6 +152,4 @@ def build_string_reader(
             branch = layers.Dropout(dropout, name=f"hidden_dropout_{position}")(branch)
         logits.append(layers.Dense(alphabet_size, name=f"character_{position}")(branch))
     joined = layers.Concatenate(name="logits")(logits) if length > 1 else logits[0]
-    model = StringReader(images, joined, name="string_reader")
-    model.alphabet = alphabet
-    return model
+    return StringReaderModel(images, joined, name="string_reader")

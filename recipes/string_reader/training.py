@@ -1,11 +1,9 @@
 """Trains a string reader on pictures that are moved and distorted a little, ever anew."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import keras
 import numpy
-import scipy.special
 from PIL import Image
 
 from keras_ce.losses import (
@@ -14,9 +12,9 @@ from keras_ce.losses import (
     WeightedSigmoidCrossentropy,
 )
 from keras_ce.metrics import GroupedAccuracy
+from recipes.images.labelled_images import LabelledImages
 from recipes.runs import before_training
-from recipes.string_reader.labelled_images import LabelledImages
-from recipes.string_reader.model import StringReader
+from recipes.string_reader.model import StringReaderModel
 
 
 def make_loss(
@@ -126,7 +124,7 @@ def distorted(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.nd
 
 
 def train(
-    model: StringReader,
+    model: StringReaderModel,
     training: LabelledImages,
     validation: LabelledImages,
     *,
@@ -137,6 +135,7 @@ def train(
     distort: bool = True,
     diagnosis: bool = False,
     learning_rate: float = 2e-3,
+    verbose: int = 2,
 ) -> Mapping[str, Sequence[float]]:
     """Trains a model for all epochs, with steps that shrink to nothing.
 
@@ -151,6 +150,7 @@ def train(
         distort: See `StringBatches`.
         diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         learning_rate: The largest, of AdamW; reached after the first twentieth of the steps.
+        verbose: As `keras.Model.fit` takes it.
 
     Returns:
         Loss, `string_accuracy` and `character_accuracy` of each epoch, those on validation
@@ -171,47 +171,15 @@ def train(
             GroupedAccuracy(groups, mode="each", name="character_accuracy"),
         ],
     )
+    # Else TensorFlow traces the step twice: again when the optimizer has made its variables.
+    model.optimizer.build(model.trainable_variables)
     if diagnosis:
-        before_training.stop_on_errors(model, batches)
+        before_training.stop_on_errors(model, batches, verbose=verbose)
     return model.fit(
         batches,
         validation_data=(validation.pixels, flat_labels(validation.texts, alphabet)),
         validation_batch_size=256,
         epochs=epochs,
         shuffle=False,  # StringBatches does it
+        verbose=verbose,
     ).history
-
-
-class Readings(NamedTuple):
-    """What a model reads in pictures."""
-
-    texts: list[str]
-    probabilities: numpy.ndarray
-    """Of each whole text, (pictures,)."""
-
-
-def predict_logits(model: StringReader, pixels: numpy.ndarray) -> numpy.ndarray:
-    """The flat logits of pictures with values from 0 to 255."""
-    return model.predict(pixels, batch_size=256, verbose=0)
-
-
-def characters(model: StringReader, images: LabelledImages) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """The logits of every single character of the pictures, and which character it is."""
-    logits = predict_logits(model, images.pixels).reshape(-1, len(model.alphabet))
-    return logits, numpy.array([model.alphabet.index(c) for c in "".join(images.texts)])
-
-
-def readings(logits: numpy.ndarray, alphabet: str) -> Readings:
-    """The most probable text of each picture.
-
-    Args:
-        logits: (pictures, length * len(alphabet)), of a model trained with any loss of `make_loss`.
-        alphabet: The characters, in the order of their logits.
-    """
-    # The right probabilities for the sigmoid's logits too: given that exactly one of several
-    # independent characters stands at a position, which one it is follows a softmax.
-    of_position = logits.astype("float64").reshape(len(logits), -1, len(alphabet))
-    probabilities = scipy.special.softmax(of_position, axis=-1)
-    best = probabilities.argmax(axis=-1)
-    texts = ["".join(alphabet[index] for index in row) for row in best]
-    return Readings(texts, probabilities.max(axis=-1).prod(axis=-1))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 from keras import ops
@@ -16,6 +16,7 @@ from keras_ce.losses import (
     margin_ranking,
     weighted_sigmoid_crossentropy,
 )
+from recipes.study_notes import notes
 from recipes.study_notes.gradient_step import gradient
 
 Inputs = dict[str, Any]
@@ -213,3 +214,25 @@ ANSWERS = {
         "What the notes settled for: it does not know that each position has exactly one digit.",
     ),
 }
+
+
+class Comparison(NamedTuple):
+    """A computation of the notes, and ours."""
+
+    what: str
+    answer: Answer
+    numbers: list[tuple[float | None, float, str]]
+    """What the notes print, what is computed here, and whether they agree (`notes.agreement`)."""
+
+
+def compare(computation: notes.Computation) -> Comparison:
+    """Computes what the notes compute."""
+    answer = ANSWERS[computation.what]
+    computed = numpy.ravel(ops.convert_to_numpy(answer.compute(computation.inputs)))
+    printed = computation.printed
+    printed = numpy.ravel([None] * len(computed) if printed is None else printed)
+    numbers = [
+        (number, float(value), notes.agreement(number, float(value)))
+        for number, value in zip(printed.tolist(), computed, strict=True)
+    ]
+    return Comparison(computation.what, answer, numbers)

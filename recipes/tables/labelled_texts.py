@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import pathlib
 import re
+from typing import Any
 
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
@@ -16,17 +17,11 @@ class LabelledTexts:
     """Texts and, in the same order, the label of each."""
 
     texts: list[str]
-    labels: list[str]
+    labels: list[Any]
 
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
-
-    @property
-    def classes(self) -> list[str]:
-        """The distinct labels; numbers in numerical order, words in alphabetical order."""
-        names = set(self.labels)
-        return sorted(names, key=int if all(map(str.isdecimal, names)) else None)
 
     def __add__(self, other: "LabelledTexts") -> "LabelledTexts":
         """These texts and then the others."""

@@ -1,12 +1,14 @@
-"""Reads inputs and labels for a diagnosis from a table or from NumPy's .npz."""
+"""What a diagnosis is made of: inputs and labels from a table or .npz, a loss by its name."""
 
 import pathlib
 import zipfile
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy
 
+import keras_ce
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 
@@ -99,3 +101,21 @@ def _read_npz(path: pathlib.Path) -> dict[str, Any]:
             f"has {', '.join(arrays) or 'none'}"
         )
     return found
+
+
+def make_loss(name: str, from_logits: bool) -> keras.losses.Loss:
+    """A loss of Keras or of `keras_ce` by its name.
+
+    Raises:
+        UserError: If there is none of that name, or it has no such option.
+    """
+    made = getattr(keras_ce.losses, name, None) or getattr(keras.losses, name, None)
+    if made is None or not isinstance(made, type):
+        raise UserError(
+            f"there is no loss {name!r}; expected the name of a class of keras.losses or "
+            "keras_ce.losses, such as SparseCategoricalCrossentropy"
+        )
+    try:
+        return made(from_logits=True) if from_logits else made()
+    except TypeError as error:
+        raise UserError(f"{name} cannot be made from the command line: {error}") from None

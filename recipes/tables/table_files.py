@@ -7,12 +7,14 @@ import json
 import pathlib
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from recipes.runs.failures import UserError
 
 ENDINGS = ".csv, .tsv or .jsonl, also with .gz after it"
 
-_SURPLUS = object()
+_SURPLUS = "\0surplus"
+"""No header has this name."""
 
 
 def read_text(path: pathlib.Path) -> str:
@@ -86,13 +88,14 @@ def read_columns(
     # Not pandas: it takes "NA" for a missing value, and the first field of a row that is too long
     # for the name of the row.
     table = _dict_reader(path, content, quoted)
-    _require_columns(path, columns, list(table.fieldnames or []), advice)
+    header = list(table.fieldnames or [])
+    _require_columns(path, columns, header, advice)
     rows = []
     try:
         for number, record in enumerate(table, 1):
             if _SURPLUS in record:
                 raise UserError(
-                    f"{path}, row {number}: more fields than the {len(table.fieldnames)} of the "
+                    f"{path}, row {number}: more fields than the {len(header)} of the "
                     "header; put texts with separators in quotes"
                 )
             rows.append((f"row {number}", [record[column].strip() for column in columns]))
@@ -101,7 +104,7 @@ def read_columns(
     return rows
 
 
-def _dict_reader(path: pathlib.Path, content: str, quoted: bool = True) -> csv.DictReader:
+def _dict_reader(path: pathlib.Path, content: str, quoted: bool = True) -> "csv.DictReader[str]":
     return csv.DictReader(
         io.StringIO(content, newline=""),
         delimiter="\t" if table_format(path) == "tsv" else ",",
@@ -115,7 +118,7 @@ def _lines(content: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
 
 
-def _json_record(place: str, line: str) -> dict:
+def _json_record(place: str, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:

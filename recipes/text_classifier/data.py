@@ -1,6 +1,10 @@
-"""Where the texts of a training come from: files that the command line names, or Python itself."""
+"""What a classifier learns from: texts and labels as people have them, files, Python itself."""
 
-import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from sklearn.utils.multiclass import type_of_target
 
 from recipes.corpora import standard_library
 from recipes.runs.failures import UserError
@@ -11,47 +15,142 @@ TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 
 
-def read_texts(options: argparse.Namespace) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
-    """The texts to learn from, to stop by and to test with, checked against each other."""
-    if options.train is None:
-        if options.test or options.validation:
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Texts as a list.
+
+    Args:
+        texts: A list, a tuple, an array or a column of pandas.
+
+    Raises:
+        UserError: If it is something else, or has no text, or one that is no string or empty.
+    """
+    if isinstance(texts, str | bytes) or not hasattr(texts, "__len__"):
+        raise UserError(
+            "`texts` must be a sequence of strings, such as a list or a column of pandas. "
+            f"Received: {type(texts).__name__}; put a single text in a list"
+        )
+    if getattr(texts, "ndim", 1) != 1 or hasattr(texts, "columns"):
+        raise UserError(
+            "`texts` must have one dimension. Received: "
+            f"shape {tuple(texts.shape)}; give one column of it"  # type: ignore[attr-defined]
+        )
+    found = list(texts)
+    if not found:
+        raise UserError("there is no text; give at least one")
+    for number, text in enumerate(found, 1):
+        if not isinstance(text, str):
+            raise UserError(f"text {number} is no string but {text!r}; leave it out or convert it")
+        if not text.strip():
+            raise UserError(f"text {number} is empty; leave it out")
+    return [str(text) for text in found]
+
+
+def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
+    """Labels as an array of strings or of numbers.
+
+    Args:
+        labels: A list, a tuple, an array or a column of pandas.
+        count: The number of texts.
+
+    Raises:
+        UserError: If there are more or fewer, or one is missing, or they are of several kinds.
+    """
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
+        raise UserError(
+            "`labels` must be a sequence with one label for each text. "
+            f"Received: {type(labels).__name__}"
+        )
+    if getattr(labels, "ndim", 1) != 1:
+        raise UserError(
+            "`labels` must have one dimension, one label for each text. Received: "
+            f"shape {tuple(labels.shape)}"  # type: ignore[attr-defined]
+        )
+    found = list(labels)
+    if len(found) != count:
+        raise UserError(
+            f"there must be one label for each text. Received: {count} texts and {len(found)} "
+            "labels"
+        )
+    for number, label in enumerate(found, 1):
+        is_number = isinstance(label, int | float | numpy.number | numpy.bool_)
+        if not isinstance(label, str) and not is_number:
+            raise UserError(f"label {number} is neither a string nor a number: {label!r}")
+        if label != label:
+            raise UserError(f"label {number} is missing; leave the text out or give it a label")
+        if isinstance(label, str) != isinstance(found[0], str):
+            raise UserError(
+                f"the labels must be all strings or all numbers. Received: {found[0]!r} first and "
+                f"{label!r} as label {number}"
+            )
+    array = numpy.array(found)
+    if type_of_target(array) == "continuous":
+        raise UserError(
+            "the labels must name classes. Unknown label type: continuous numbers, such as "
+            f"{next(each for each in found if each != int(each))!r}"
+        )
+    return array
+
+
+def read_texts(
+    train: str | None = None,
+    validation: str | None = None,
+    test: str | None = None,
+    **columns: Any,
+) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
+    """The texts to learn from, to stop by and to test with, checked against each other.
+
+    Args:
+        train: A file; `None` for the docstrings of Python's own standard library.
+        validation: A file; `None` for a tenth of the texts to learn from.
+        test: A file; `None` for a fifth of them.
+        columns: As `recipes.tables.labelled_texts.read_labelled_texts` takes them.
+
+    Raises:
+        UserError: If a file cannot be read, or has too few texts, or labels of its own.
+    """
+    if train is None:
+        if test or validation:
             raise UserError("--test and --validation need --train: give all the texts, or none")
         training = LabelledTexts(*standard_library.family_texts())
     else:
-        training = _read(options.train, options)
-    if options.test is None:
-        training, test = training.split(TEST_SHARE, "test")
+        training = labelled_texts.read_labelled_texts(train, **columns)
+    if test is None:
+        training, to_test = training.split(TEST_SHARE, "test")
     else:
-        test = _read(options.test, options)
-    if options.validation is None:
-        training, validation = training.split(VALIDATION_SHARE, "validation")
+        to_test = labelled_texts.read_labelled_texts(test, **columns)
+    if validation is None:
+        training, to_validate = training.split(VALIDATION_SHARE, "validation")
     else:
-        validation = _read(options.validation, options)
-    source = options.train or "the standard library"
-    classes = training.classes
+        to_validate = labelled_texts.read_labelled_texts(validation, **columns)
+    source = train or "the standard library"
+    classes = sorted(set(training.labels))
     if len(classes) < 2:
         raise UserError(
             f"{source} has one class only ({classes[0]!r}); give texts of at least two classes"
         )
-    if not len(test) or not len(validation):
+    if not len(to_test) or not len(to_validate):
         raise UserError(
             f"{source} has too few texts to set some aside; give more, or name files with "
             "--validation and --test"
         )
-    for name, other in (("--test", test), ("--validation", validation)):
+    for name, other in (("--test", to_test), ("--validation", to_validate)):
         unseen = sorted(set(other.labels) - set(classes))
         if unseen:
             raise UserError(
                 f"{name} has labels that no training text has: {', '.join(unseen[:5])}; the "
                 f"training labels are {', '.join(classes[:10])}: correct them or add such texts"
             )
+    return _with_numbers(training, to_validate, to_test)
+
+
+def _with_numbers(
+    *several: LabelledTexts,
+) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
+    """Labels that are all plain integers as integers: 2 stands before 10. "01" is a name."""
+    labels = {label for texts in several for label in texts.labels}
+    if all(label.isdecimal() and str(int(label)) == label for label in labels):
+        several = tuple(
+            LabelledTexts(texts.texts, list(map(int, texts.labels))) for texts in several
+        )
+    training, validation, test = several
     return training, validation, test
-
-
-def _read(file: str, options: argparse.Namespace) -> LabelledTexts:
-    return labelled_texts.read_labelled_texts(
-        file,
-        text_column=options.text_column,
-        label_column=options.label_column,
-        fine_labels=options.fine_labels,
-    )

@@ -1,17 +1,29 @@
-"""What a finished classifier leaves in its run folder, and the numbers in it."""
+"""What a classifier is worth: its measures, a picture, and the cheap rival on the same texts."""
 
-import csv
-import json
 import pathlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from matplotlib.figure import Figure
-from scipy.special import log_softmax
-from sklearn.metrics import ConfusionMatrixDisplay, f1_score
+from scipy.special import softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, f1_score, log_loss
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.svm import LinearSVC
 
 import keras_ce
+from recipes.tables.labelled_texts import LabelledTexts
+from recipes.tokens.vocabulary import split_tokens
+
+MEASURES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "nll": "negative log-likelihood",
+    "ece": "calibration error",
+    "seconds": "seconds",
+}
+"""What `recipes.runs.training_run.print_comparison` shows, and what it calls it."""
 
 
 def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, float]:
@@ -24,82 +36,68 @@ def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, floa
     Returns:
         `accuracy`, `macro_f1` (over the classes that occur), `nll` (nats) and `ece`.
     """
-    labels = numpy.asarray(labels)
     predicted = logits.argmax(axis=1)
     calibration = keras_ce.metrics.ExpectedCalibrationError(from_logits=True)
-    calibration.update_state(labels, logits)
-    log_probability = log_softmax(logits.astype("float64"), axis=1)
+    calibration.update_state(numpy.asarray(labels), logits)
+    probabilities = softmax(logits.astype("float64"), axis=1)
     return {
-        "accuracy": float((predicted == labels).mean()),
+        "accuracy": float(accuracy_score(labels, predicted)),
         "macro_f1": float(f1_score(labels, predicted, average="macro")),
-        "nll": float(-log_probability[numpy.arange(len(labels)), labels].mean()),
+        "nll": float(log_loss(labels, probabilities, labels=range(logits.shape[1]))),
         "ece": float(calibration.result()),
     }
 
 
-def write_metrics(folder: pathlib.Path, metrics: Mapping[str, Any]) -> None:
-    """Writes `metrics.json`."""
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+def score_linear_svm(
+    train: LabelledTexts, test: LabelledTexts, *, tokens: str, class_weight: str | None
+) -> dict[str, Any]:
+    """Trains the cheap rival of every text classifier, a linear SVM on TF-IDF, and scores it.
 
+    Args:
+        train: The texts to train on.
+        test: The texts to score.
+        tokens: How texts are split; one to three in a row count, and two to five characters.
+        class_weight: `balanced` or `None`.
 
-def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Prints the numbers of the network beside those of the baseline."""
-    baseline = metrics["baseline"]
-    print(f"\n{'on the test texts':28}{'network':>10}{'linear SVM':>12}")
-    for name, meaning in (
-        ("accuracy", "accuracy"),
-        ("macro_f1", "macro F1"),
-        ("nll", "negative log-likelihood"),
-        ("ece", "calibration error"),
-        ("seconds", "seconds"),
-    ):
-        digits = 1 if name == "seconds" else 4
-        of_baseline = f"{baseline[name]:.{digits}f}" if name in baseline else "-"
-        print(f"{meaning:28}{metrics[name]:10.{digits}f}{of_baseline:>12}")
-    print()
-
-
-def write_predictions(
-    folder: pathlib.Path,
-    texts: Sequence[str],
-    labels: Sequence[int],
-    logits: numpy.ndarray,
-    class_names: Sequence[str],
-) -> None:
-    """Writes `predictions.csv`: each test text, its class, the predicted one and how sure."""
-    probabilities = numpy.exp(log_softmax(logits.astype("float64"), axis=1))
-    # The mark at the beginning makes spreadsheet programs read UTF-8.
-    with open(folder / "predictions.csv", "w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label", "predicted", "probability"])
-        for text, label, row in zip(texts, labels, probabilities, strict=True):
-            best = int(row.argmax())
-            writer.writerow([text, class_names[label], class_names[best], f"{row[best]:.4f}"])
-
-
-def draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) -> None:
-    """Draws `history.png`: loss and accuracy of every epoch, on training and validation texts."""
-    figure = keras_ce.plots.training_history(history, ["loss", "accuracy"])
-    figure.savefig(folder / "history.png", dpi=150)
+    Returns:
+        `accuracy`, `macro_f1`, the `seconds` both steps took, and what the `model` is.
+    """
+    start = time.perf_counter()
+    features = make_union(
+        TfidfVectorizer(
+            tokenizer=lambda text: split_tokens(text, tokens),
+            token_pattern=None,
+            ngram_range=(1, 3),
+            sublinear_tf=True,
+        ),
+        TfidfVectorizer(analyzer="char", ngram_range=(2, 5), sublinear_tf=True),
+    )
+    machine = make_pipeline(features, LinearSVC(class_weight=class_weight, random_state=0))
+    predicted = machine.fit(train.texts, train.labels).predict(test.texts)
+    return {
+        "model": "linear SVM on TF-IDF of words and characters",
+        "accuracy": float(accuracy_score(test.labels, predicted)),
+        "macro_f1": float(f1_score(test.labels, predicted, average="macro")),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
 
 
 def draw_confusion(
-    folder: pathlib.Path,
-    labels: Sequence[int],
-    logits: numpy.ndarray,
-    class_names: Sequence[str],
+    file: pathlib.Path, labels: Sequence[Any], predicted: Sequence[Any], classes: Sequence[Any]
 ) -> None:
-    """Draws `confusion.png`: how often each class was taken for each other one."""
-    side = max(4.5, 0.55 * len(class_names) + 2)
+    """Draws how often each class was taken for each other one."""
+    # Here, not above: the task needs no pictures.
+    from matplotlib.figure import Figure
+
+    side = max(4.5, 0.55 * len(classes) + 2)
     figure = Figure(figsize=(side, side), layout="constrained")
     ConfusionMatrixDisplay.from_predictions(
         labels,
-        logits.argmax(axis=1),
-        labels=range(len(class_names)),
-        display_labels=class_names,
+        predicted,
+        labels=classes,
         xticks_rotation="vertical",
         cmap="Blues",
         colorbar=False,
         ax=figure.subplots(),
     )
-    figure.savefig(folder / "confusion.png", dpi=150)
+    figure.savefig(file, dpi=150)

@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy
 from keras import layers, ops
 
 from recipes._arguments import (
     require_choice,
     require_flag,
     require_integer,
+    require_room,
     require_share,
-    shortened,
+    require_texts,
 )
-from recipes.tokens.model import MaskedPooling1D, TokenModel
+from recipes.legend import ModelWithLegend, with_legend
+from recipes.runs.failures import UserError
+from recipes.tokens.model import MaskedPooling1D
 
 POOLINGS = ("last", "mean", "max")
 
@@ -31,13 +35,14 @@ class AffixEmbedding(layers.Layer):
 
     Tokens share them, so a word that training showed once is still known to end like "-ology".
     The result is their sum, divided by the square root of their number. Which affixes a token has
-    is a table inside the layer, saved with its weights.
+    is a table, made from the vocabulary.
 
     Args:
-        vocabulary_size: Number of token ids.
-        affixes_per_token: Number of columns of the table.
-        buckets: Number of affix vectors; affix ids lie in [1, buckets), and 0 stands for none.
+        vocabulary: The token of each id; 0 stands for padding and 1 for unknown tokens.
+        buckets: Number of affix vectors, at least 2: affixes are hashed to ids from 1 on, and 0
+            stands for none.
         output_dim: Length of a vector.
+        longest: Characters of the longest beginning and ending; the shortest has one.
 
     Shapes:
         inputs: token ids (batch, time).
@@ -46,28 +51,34 @@ class AffixEmbedding(layers.Layer):
 
     def __init__(
         self,
-        vocabulary_size: int,
-        affixes_per_token: int,
+        vocabulary: Sequence[str],
         buckets: int,
         output_dim: int,
+        longest: int = 4,
         **options: Any,
     ) -> None:
         """See the class."""
         super().__init__(**options)
-        self.vocabulary_size = vocabulary_size
-        self.affixes_per_token = affixes_per_token
+        require_texts("vocabulary", vocabulary)
+        require_integer("buckets", buckets, 2)
+        require_integer("output_dim", output_dim, 1)
+        require_integer("longest", longest, 1)
+        self.vocabulary = tuple(vocabulary)
         self.buckets = buckets
         self.output_dim = output_dim
+        self.longest = longest
 
     def build(self, input_shape: Any) -> None:
-        """Creates the table, empty at first, and the vectors."""
+        """Creates the table and the vectors."""
+        table = self._affixes()
         self.table = self.add_weight(
             name="table",
-            shape=(self.vocabulary_size, self.affixes_per_token),
+            shape=table.shape,
             initializer="zeros",
             dtype="int32",
             trainable=False,
         )
+        self.table.assign(table)
         self.vectors = self.add_weight(
             name="vectors",
             shape=(self.buckets, self.output_dim),
@@ -82,42 +93,47 @@ class AffixEmbedding(layers.Layer):
         count = ops.maximum(ops.sum(is_present, axis=-2), 1.0)
         return ops.sum(vectors * is_present, axis=-2) / ops.sqrt(count)
 
-    def fill_table(self, vocabulary: Sequence[str]) -> None:
-        """Writes the affixes of every token into the table, hashed into the buckets."""
-        longest = self.affixes_per_token // 2
-        rows = [[0] * self.affixes_per_token for _ in vocabulary]
-        for row, token in zip(rows[2:], vocabulary[2:], strict=True):  # 0: padding, 1: unknown
+    def _affixes(self) -> numpy.ndarray:
+        """The ids of the affixes of every token, (tokens, 2 * longest)."""
+        rows = numpy.zeros((len(self.vocabulary), 2 * self.longest), dtype="int32")
+        for row, token in zip(rows[2:], self.vocabulary[2:], strict=True):
             marked = f"<{token}>"
-            lengths = range(2, min(longest + 1, len(marked)) + 1)
+            lengths = range(2, min(self.longest + 1, len(marked)) + 1)
             affixes = {marked[:length] for length in lengths}
             affixes |= {marked[-length:] for length in lengths}
             for column, affix in enumerate(sorted(affixes)):
                 row[column] = 1 + zlib.crc32(affix.encode()) % (self.buckets - 1)
-        self.table.assign(ops.convert_to_tensor(rows, dtype="int32"))
+        return rows
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, for saving."""
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "affixes_per_token": self.affixes_per_token,
+            "vocabulary": list(self.vocabulary),
             "buckets": self.buckets,
             "output_dim": self.output_dim,
+            "longest": self.longest,
         }
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
-class TextClassifier(TokenModel):
-    """A functional model that carries, in its own file, what its ids stand for.
+class TextClassifierModel(ModelWithLegend):
+    """A functional model that carries, in its own file, what its ids stand for."""
 
-    Attributes:
-        vocabulary: The token of each id, or empty.
-        class_names: The name of each class, or empty.
-        token_kind: How texts are split, for example `words`, or empty.
-    """
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The token of each id, or empty."""
+        return tuple(self.legend.get("vocabulary", ()))
 
-    class_names: tuple[str, ...] = ()
-    carried = (*TokenModel.carried, "class_names")
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each class, or empty."""
+        return tuple(self.legend.get("class_names", ()))
+
+    @property
+    def token_kind(self) -> str:
+        """How texts are split, for example `words`, or empty."""
+        return str(self.legend.get("token_kind", ""))
 
 
 def build_text_classifier(
@@ -137,7 +153,7 @@ def build_text_classifier(
     vocabulary: Sequence[str] = (),
     class_names: Sequence[str] = (),
     token_kind: str = "",
-) -> TextClassifier:
+) -> TextClassifierModel:
     """Builds an LSTM classifier of token ids.
 
     Padding never changes the logits: the mask is built in the graph itself and handed to every
@@ -160,7 +176,7 @@ def build_text_classifier(
         embedding_dropout: Share of the entries dropped in training, of the embeddings and of the
             convolutions before the LSTM.
         dropout: Share of the features before the last layer dropped in training.
-        vocabulary: The token of each id, kept in the model's file.
+        vocabulary: The token of each id, kept in the model, its copies and its file.
         class_names: The name of each class, likewise.
         token_kind: How texts are split into tokens, likewise.
 
@@ -169,10 +185,10 @@ def build_text_classifier(
         `from_logits=True`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the machine too small for the model.
     """
     if isinstance(convolution_widths, str) or not isinstance(convolution_widths, Sequence):
-        raise ValueError(
+        raise UserError(
             "`convolution_widths` must be a sequence of positive integers, for example (2, 3). "
             f"Received: convolution_widths={convolution_widths!r}."
         )
@@ -189,33 +205,38 @@ def build_text_classifier(
     require_share("embedding_dropout", embedding_dropout)
     require_share("dropout", dropout)
     if affix_buckets == 1:
-        raise ValueError(
+        raise UserError(
             "`affix_buckets` must be 0 (no affixes) or at least 2, because id 0 stands for none. "
             "Received: affix_buckets=1."
         )
     if affix_buckets and not vocabulary:
-        raise ValueError("`affix_buckets` needs `vocabulary`: affixes are read from the tokens.")
+        raise UserError("`affix_buckets` needs `vocabulary`: affixes are read from the tokens.")
     for name, given, size in (
         ("vocabulary", vocabulary, vocabulary_size),
         ("class_names", class_names, num_classes),
     ):
-        if isinstance(given, str) or (len(given) > 0 and len(given) != size):
-            raise ValueError(
-                f"`{name}` must be a sequence of {size} strings, one for each id, or empty. "
-                f"Received: {name}={shortened(given)}."
-            )
+        require_texts(name, given, size)
     require_choice("pooling", pooling, POOLINGS)
+    directions = 1 + bidirectional
+    read = len(convolution_widths) * convolution_filters or embedding_dim
+    require_room(
+        (vocabulary_size + affix_buckets) * embedding_dim
+        + sum(convolution_widths) * embedding_dim * convolution_filters
+        + directions * 4 * units * (units + read + 1)
+        + num_classes * (directions * units + read),
+        "units, embedding_dim, convolution_filters, affix_buckets and vocabulary_size",
+    )
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     # The next Keras release stops recurrent layers from passing masks on: each layer gets it.
-    mask = ops.not_equal(tokens, 0)
-    embedded = layers.Embedding(vocabulary_size, embedding_dim, name="embedding")(tokens)
+    ids = with_legend(tokens, vocabulary=vocabulary, class_names=class_names, token_kind=token_kind)
+    mask = ops.not_equal(ids, 0)
+    embedded = layers.Embedding(vocabulary_size, embedding_dim, name="embedding")(ids)
     if affix_buckets:
         affixes = AffixEmbedding(
-            vocabulary_size, 2 * longest_affix, affix_buckets, embedding_dim, name="affixes"
+            vocabulary, affix_buckets, embedding_dim, longest_affix, name="affixes"
         )
-        embedded = layers.Add(name="token_vectors")([embedded, affixes(tokens)])
-        affixes.fill_table(vocabulary)
+        embedded = layers.Add(name="token_vectors")([embedded, affixes(ids)])
     if embedding_dropout:
         embedded = layers.Dropout(embedding_dropout, name="embedding_dropout")(embedded)
 
@@ -248,8 +269,4 @@ def build_text_classifier(
     if dropout:
         joined = layers.Dropout(dropout, name="dropout")(joined)
     logits = layers.Dense(num_classes, name="logits")(joined)
-    model = TextClassifier(tokens, logits, name="text_classifier")
-    model.vocabulary = tuple(vocabulary)
-    model.class_names = tuple(class_names)
-    model.token_kind = token_kind
-    return model
+    return TextClassifierModel(tokens, logits, name="text_classifier")

@@ -7,9 +7,8 @@ import numpy
 
 import keras_ce
 from recipes.runs import before_training
-from recipes.tables.labelled_texts import LabelledTexts
-from recipes.text_classifier.model import TextClassifier
-from recipes.tokens.length_groups import group_by_length
+from recipes.text_classifier.model import TextClassifierModel
+from recipes.tokens.length_groups import group_by_length, predict_by_length
 from recipes.tokens.vocabulary import TokenIds, pad
 
 
@@ -55,36 +54,34 @@ class TextBatches(keras.utils.PyDataset):
 
 
 def train(
-    model: TextClassifier,
-    training: LabelledTexts,
-    validation: LabelledTexts | None = None,
+    model: TextClassifierModel,
+    training: TextBatches,
+    validation: TextBatches | None = None,
     *,
     epochs: int,
-    batch_size: int,
     label_smoothing: float,
     class_weight: Sequence[float] | None,
-    seed: int,
+    learning_rate: float,
+    patience: int,
     diagnosis: bool = False,
-    learning_rate: float = 2e-3,
-    patience: int = 3,
-) -> Mapping[str, Sequence[float]]:
+    verbose: int = 0,
+) -> dict[str, list[float]]:
     """Trains a model; with validation texts until their loss stops falling.
 
     Validated and kept are moving averages of the weights.
 
     Args:
-        model: With vocabulary and class names.
+        model: To be trained.
         training: The texts to learn from.
         validation: The texts that decide when to stop; the weights with the lowest loss are kept.
             Without them, training goes on for all `epochs`.
         epochs: The largest number of passes over the training texts.
-        batch_size: Texts in a batch.
         label_smoothing: As in `LabelSmoothedCrossentropy`.
         class_weight: A weight for each class, or `None`.
-        seed: Seed of the order of the texts.
-        diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
+        diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
+        verbose: As Keras has it.
 
     Returns:
         Loss and accuracy of each epoch, those on validation texts under `val_...`.
@@ -106,32 +103,25 @@ def train(
                 monitor="val_loss", patience=patience, restore_best_weights=True
             ),
         ]
-    training_batches = batches(model, training, batch_size, seed)
     if diagnosis:
-        before_training.stop_on_errors(model, training_batches)
+        before_training.stop_on_errors(model, training, verbose=verbose)
     # Texts come shuffled from TextBatches itself.
-    return model.fit(
-        training_batches,
-        validation_data=validation and batches(model, validation, batch_size),
+    history: Mapping[str, Sequence[float]] = model.fit(
+        training,
+        validation_data=validation,
         epochs=epochs,
         shuffle=False,
         callbacks=callbacks,
+        verbose=verbose,
     ).history
+    return {name: [float(value) for value in values] for name, values in history.items()}
 
 
-def batches(
-    model: TextClassifier, data: LabelledTexts, batch_size: int, seed: int | None = None
-) -> TextBatches:
-    """Labelled texts as batches of a model's own token ids and class ids."""
-    return TextBatches(token_ids(model, data.texts), class_ids(model, data), batch_size, seed)
-
-
-def token_ids(model: TextClassifier, texts: Sequence[str]) -> list[list[int]]:
+def token_ids(model: TextClassifierModel, texts: Sequence[str]) -> list[list[int]]:
     """A model's token ids of each text."""
     return list(map(TokenIds(model.vocabulary, model.token_kind), texts))
 
 
-def class_ids(model: TextClassifier, data: LabelledTexts) -> list[int]:
-    """A model's class id of each label."""
-    id_of_class = {name: index for index, name in enumerate(model.class_names)}
-    return [id_of_class[label] for label in data.labels]
+def predict_logits(model: TextClassifierModel, texts: Sequence[str]) -> numpy.ndarray:
+    """The logits of texts, (texts, classes), in the order given."""
+    return predict_by_length(model, token_ids(model, texts))

@@ -1,4 +1,4 @@
-"""What the recipes for text share: a model that knows its tokens, and pooling over time."""
+"""What the networks for text share: pooling over time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Any
 
 import keras
 from keras import layers, ops
+
+from recipes._arguments import require_choice
+
+POOLING_MODES = ("sum", "mean", "max")
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
@@ -27,6 +31,7 @@ class MaskedPooling1D(layers.Layer):
     def __init__(self, mode: str, **options: Any) -> None:
         """See the class."""
         super().__init__(**options)
+        require_choice("mode", mode, POOLING_MODES)
         self.mode = mode
         self.supports_masking = True
 
@@ -49,36 +54,3 @@ class MaskedPooling1D(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments, for saving."""
         return {**super().get_config(), "mode": self.mode}
-
-
-@keras.saving.register_keras_serializable(package="keras_ce")
-class TokenModel(keras.Model):
-    """A functional model that carries, in its own file, what its token ids stand for.
-
-    Attributes:
-        vocabulary: The token of each id, or empty.
-        token_kind: How texts are split, for example `words`, or empty.
-    """
-
-    vocabulary: tuple[str, ...] = ()
-    token_kind: str = ""
-    carried = ("vocabulary", "token_kind")
-    """The attributes that are saved with the model."""
-
-    def get_config(self) -> dict[str, Any]:
-        """The graph of layers, and what its ids stand for."""
-        config = super().get_config()
-        for name in self.carried:
-            value = getattr(self, name)
-            config[name] = value if isinstance(value, str) else [*value]
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TokenModel:
-        """Builds the model that `get_config` described."""
-        graph = dict(config)
-        values = {name: graph.pop(name) for name in cls.carried}
-        model = super().from_config(graph, custom_objects=custom_objects)
-        for name, value in values.items():
-            setattr(model, name, value if isinstance(value, str) else tuple(value))
-        return model

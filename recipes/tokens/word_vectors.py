@@ -6,7 +6,7 @@ import numpy
 from scipy.sparse import coo_matrix
 from sklearn.decomposition import TruncatedSVD
 
-from recipes.next_word.baseline import contexts_and_words
+from recipes.tokens.trigrams import contexts_and_words
 
 
 def vectors_of_words(

@@ -47,7 +47,9 @@ def write_csv(path, rows, header=("a", "b", "c", "d", "class")):
 
 
 def run(folder, *arguments):
-    diagnose_model.main([str(folder / arguments[0]), *map(str, arguments[1:])])
+    diagnose_model.main(
+        diagnose_model.parse([str(folder / arguments[0]), *map(str, arguments[1:])])
+    )
 
 
 @pytest.mark.parametrize("data", [["data.npz"], ["data.csv", "--label-column", "class"]])
@@ -219,7 +221,7 @@ class TestBeforeTraining:
         class AskedError(Exception):
             pass
 
-        def asked(model, x, y=None):
+        def asked(model, x, y=None, *, verbose=1):
             raise AskedError
 
         class TrainedError(Exception):
@@ -234,5 +236,8 @@ class TestBeforeTraining:
         path = write_csv(tmp_path / "texts.csv", rows, header=("text", "label"))
         with pytest.raises(TrainedError if option else AskedError):
             train_text_classifier.main(
-                [f"--train={path}", f"--output={tmp_path / 'run'}", "--epochs=1", *option]
+                train_text_classifier.parse(
+                    [f"--train={path}", f"--output={tmp_path / 'run'}", "--epochs=1", *option]
+                )
             )
+        assert not (tmp_path / "run").exists()

@@ -56,8 +56,8 @@ def test_every_recipe_is_drawn(tmp_path):
 @default_backend_only
 def test_without_output_each_run_has_a_new_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    draw_diagrams.main([])
-    draw_diagrams.main([])
+    draw_diagrams.main(draw_diagrams.parse([]))
+    draw_diagrams.main(draw_diagrams.parse([]))
     folders = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert len(folders) == 2
     printed = capsys.readouterr().out
@@ -84,5 +84,5 @@ def test_without_graphviz_one_line_says_what_to_install(tmp_path, monkeypatch):
     empty.mkdir()
     monkeypatch.setenv("PATH", str(empty))
     with pytest.raises(failures.UserError, match="pip install pygraphviz") as caught:
-        draw_diagrams.main(["--output", str(tmp_path / "diagrams")])
+        draw_diagrams.main(draw_diagrams.parse(["--output", str(tmp_path / "diagrams")]))
     assert "\n" not in str(caught.value)

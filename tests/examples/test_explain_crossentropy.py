@@ -91,7 +91,7 @@ def explained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         lines = []
         patch.setattr("builtins.print", lambda *words: lines.append(" ".join(map(str, words))))
-        explain_crossentropy.main(["--output", str(folder)])
+        explain_crossentropy.main(explain_crossentropy.parse(["--output", str(folder)]))
     return "\n".join(lines), folder
 
 
@@ -205,5 +205,5 @@ def test_outside_a_clone_one_line_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(study_notes.read_notes, "__defaults__", (tmp_path / "none.json",))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"none\.json does not exist; run the examples in a whole"):
-        explain_crossentropy.main([])
+        explain_crossentropy.main(explain_crossentropy.parse([]))
     assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,6 @@ def test_tsv_with_named_columns(tmp_path):
     file.write_text("kind\tbody\n2\thello, world\n10\tbye\n", encoding="utf-8")
     found = read_labelled_texts(file, text_column="body", label_column="kind")
     assert found == LabelledTexts(["hello, world", "bye"], ["2", "10"])
-    assert found.classes == ["2", "10"]  # as numbers
 
 
 def test_json_lines(tmp_path):
@@ -100,5 +99,9 @@ def test_trec_files(shared_data):
     train = read_labelled_texts(shared_data / "trec6" / "train_5500.label")
     test = read_labelled_texts(shared_data / "trec6" / "TREC.test")
     assert (len(train), len(test)) == (5452, 500)
-    assert train.classes == test.classes == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
+    assert (
+        sorted(set(train.labels))
+        == sorted(set(test.labels))
+        == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
+    )
     assert train.texts[0] == "How did serfdom develop in and then leave Russia ?"

@@ -7,15 +7,13 @@ import pytest
 from recipes.runs.temperature import best_temperature, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import build_text_classifier
-from recipes.text_classifier.training import batches, token_ids, train
+from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.length_groups import predict_by_length
 
 WORDS = [f"word{number}" for number in range(28)]
 SETTINGS = {
-    "batch_size": 8,
     "label_smoothing": 0.1,
     "class_weight": None,
-    "seed": 1,
     "learning_rate": 0.02,
     "patience": 2,
 }
@@ -43,37 +41,43 @@ def data():
     random = np.random.default_rng(0)
     numbers = [14 * (row % 2) + random.integers(0, 14, size=1 + row % 9) for row in range(60)]
     return LabelledTexts(
-        [" ".join(WORDS[number] for number in row) for row in numbers], ["low", "high"] * 30
+        [" ".join(WORDS[number] for number in row) for row in numbers], [0, 1] * 30
     )
+
+
+def batches(model, data, seed=None):
+    return TextBatches(token_ids(model, data.texts), data.labels, 8, seed)
 
 
 @pytest.mark.parametrize("epochs", [2, 30])
 def test_the_best_weights_are_kept(model, data, epochs):
     training = LabelledTexts(data.texts[:40], data.labels[:40])
     # Wrong labels for validation: its loss rises sooner or later.
-    opposite = {"low": "high", "high": "low"}
-    validation = LabelledTexts(data.texts[40:], [opposite[label] for label in data.labels[40:]])
-    losses = train(model, training, validation, epochs=epochs, **SETTINGS)["val_loss"]
+    validation = LabelledTexts(data.texts[40:], [1 - label for label in data.labels[40:]])
+    history = train(
+        model, batches(model, training, 1), batches(model, validation), epochs=epochs, **SETTINGS
+    )
+    losses = history["val_loss"]
     assert len(losses) <= epochs
     if epochs == 30:
         assert len(losses) < 30
         assert np.argmin(losses) == len(losses) - 3
-    loss, _ = model.evaluate(batches(model, validation, 8), verbose=0)
+    loss, _ = model.evaluate(batches(model, validation), verbose=0)
     assert loss == pytest.approx(min(losses), abs=1e-5)
 
 
 def test_without_validation_every_epoch_is_trained(model, data):
-    history = train(model, data, epochs=25, **SETTINGS)
+    history = train(model, batches(model, data, 1), epochs=25, **SETTINGS)
     assert sorted(history) == ["accuracy", "loss"]
     assert len(history["loss"]) == 25
-    _, accuracy = model.evaluate(batches(model, data, 8), verbose=0)
+    _, accuracy = model.evaluate(batches(model, data), verbose=0)
     assert accuracy > 0.95
 
 
 def test_class_weights_reach_the_loss(model, data):
     # Class 1 counts for nothing: the network need not know it.
-    train(model, data, epochs=25, **{**SETTINGS, "class_weight": [1.0, 0.0]})
-    assert (predict_by_length(model, token_ids(model, data.texts)).argmax(axis=1) == 0).all()
+    train(model, batches(model, data, 1), epochs=25, **{**SETTINGS, "class_weight": [1.0, 0.0]})
+    assert (predict_logits(model, data.texts).argmax(axis=1) == 0).all()
 
 
 def test_temperature_is_found_and_applied(model, data):

@@ -16,7 +16,7 @@ from backends import default_backend_only
 from examples import read_strings, train_string_reader
 from recipes.images import digit_strings
 from recipes.runs.failures import UserError
-from recipes.string_reader import StringReader, training as string_training
+from recipes.string_reader import StringReader
 
 PROJECT = pathlib.Path(__file__).parents[2]
 RESULTS = [
@@ -41,6 +41,10 @@ def run_example(name, *arguments):
     )
 
 
+def train(command_line):
+    train_string_reader.main(train_string_reader.parse(command_line.split()))
+
+
 def rows_of(path):
     with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
@@ -54,8 +58,9 @@ def metrics_of(folder):
 def small_network():
     """The command line as it is, a network that trains in seconds."""
     with pytest.MonkeyPatch.context() as patch:
+        defaults = StringReader.__init__.__kwdefaults__
         small = {"filters": (8, 8), "units": 16, "dropout": 0.0}
-        patch.setattr(train_string_reader, "ARCHITECTURE", small)
+        patch.setattr(StringReader.__init__, "__kwdefaults__", {**defaults, **small})
         yield
 
 
@@ -69,9 +74,9 @@ def run(pictures):
     """A finished run on drawn strings."""
     images, labels = pictures
     folder = images.parent / "run"
-    train_string_reader.main(
+    train(
         f"--images={images} --labels={labels} --test-last 40 --epochs 12 --batch-size 16 "
-        f"--seed 3 --output={folder}".split()
+        f"--seed 3 --output={folder}"
     )
     return folder
 
@@ -87,8 +92,8 @@ def test_a_run_leaves_its_results_and_learns(run):
     assert metrics["pictures"] == {"training": 114, "validation": 6, "test": 40}
     assert metrics["validation"]["string_accuracy"] > 0.6
     assert metrics["alphabet"] == "xyz"
-    assert (metrics["loss"], metrics["epochs"], metrics["seed"]) == ("grouped", 12, 3)
-    assert 0 < metrics["training_seconds"] <= metrics["seconds"]
+    assert (metrics["settings"]["loss"], metrics["epochs"], metrics["seed"]) == ("grouped", 12, 3)
+    assert metrics["seconds"] > 0
     for name in RESULTS:
         if name.endswith(".png"):
             assert (run / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -107,7 +112,8 @@ def test_predictions_agree_with_the_metrics_and_with_the_saved_model(run, pictur
     # As sure as right, though trained with label smoothing.
     assert np.mean([float(row["probability"]) for row in rows]) > 0.9 * whole
     files = [str(images / row["file"]) for row in rows]
-    read_strings.main([str(run / "model.keras"), *files])
+    capsys.readouterr()
+    read_strings.main(read_strings.parse([str(run / "model.keras"), *files]))
     printed = capsys.readouterr().out.splitlines()
     for row, file, line in zip(rows, files, printed, strict=True):
         text, probability, shown = line.split(maxsplit=2)
@@ -115,51 +121,32 @@ def test_predictions_agree_with_the_metrics_and_with_the_saved_model(run, pictur
         assert float(probability) == pytest.approx(float(row["probability"]), abs=2e-3)
 
 
-@pytest.fixture
-def losses_made(monkeypatch):
-    """The arguments of every loss that a training asks for."""
-    make_loss, made = string_training.make_loss, []
-
-    def record(*arguments):
-        made.append(arguments)
-        return make_loss(*arguments)
-
-    monkeypatch.setattr(string_training, "make_loss", record)
-    monkeypatch.setitem(train_string_reader.ARCHITECTURE, "filters", (4,))
-    return made
-
-
 @default_backend_only
-def test_an_archive_names_as_texts_another_loss_and_the_same_seed_twice(tmp_path, losses_made):
+def test_an_archive_names_as_texts_and_another_loss(tmp_path):
     drawn = {f"{text}_{name}": image for name, text, image in drawn_strings.strings(60)}
     archive = drawn_strings.write_tar(tmp_path / "strings.tar", drawn)
-    predictions = []
-    for name in ("first", "second"):
-        train_string_reader.main(
-            f"--images={archive} --loss=sigmoid --label-smoothing 0.2 --epochs 1 --batch-size 30 "
-            f"--seed 7 --output={tmp_path / name}".split()
-        )
-        predictions.append(rows_of(tmp_path / name / "predictions.csv"))
-    assert losses_made == [("sigmoid", 2, 3, 0.2)] * 2
-    assert predictions[0] == predictions[1]
-    metrics = metrics_of(tmp_path / "first")
-    assert (metrics["loss"], metrics["label_smoothing"]) == ("sigmoid", 0.2)
-    assert metrics["pictures"]["test"] == len(predictions[0]) == 6
-    model = keras.saving.load_model(tmp_path / "first" / "model.keras", safe_mode=True)
-    assert isinstance(model, StringReader)
-    assert model.alphabet == "xyz"
+    train(
+        f"--images={archive} --loss=sigmoid --label-smoothing 0.2 --epochs 1 --batch-size 30 "
+        f"--seed 7 --no-diagnosis --output={tmp_path / 'run'}"
+    )
+    settings = metrics_of(tmp_path / "run")["settings"]
+    assert (settings["loss"], settings["label_smoothing"]) == ("sigmoid", 0.2)
+    assert settings["diagnosis"] is False
+    assert metrics_of(tmp_path / "run")["pictures"]["test"] == 6
+    reader = StringReader.load(tmp_path / "run" / "model.keras")
+    assert (reader.model_.alphabet, reader.model_.loss_kind) == ("xyz", "sigmoid")
 
 
 @default_backend_only
-def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys, losses_made):
+def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys):
     compose = digit_strings.digit_strings
     monkeypatch.setattr(digit_strings, "digit_strings", lambda: compose(64, 16, 20))
     monkeypatch.chdir(tmp_path)
-    train_string_reader.main(["--epochs=1", "--loss=softmax"])
-    assert losses_made == [("softmax", 4, 10, 0.1)]
+    train("--epochs=1 --loss=softmax")
     folder = pathlib.Path("runs", "string_reader-1")
     assert sorted(path.name for path in folder.iterdir()) == RESULTS
     metrics = metrics_of(folder)
+    assert metrics["settings"]["loss"] == "softmax"
     assert metrics["alphabet"] == "0123456789"
     assert metrics["pictures"] == {"training": 64, "validation": 16, "test": 20}
     assert all(len(row["predicted"]) == 4 for row in rows_of(folder / "predictions.csv"))
@@ -183,73 +170,47 @@ def test_the_command_line_prints_one_line_and_loses_nothing(pictures, run):
     assert before == {path: path.read_bytes() for path in run.iterdir()}
 
 
-def test_a_mistake_leaves_no_folder_behind(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("command_line", "message"),
+    [
+        ("--images none", r"none does not exist; check the path"),
+        ("--epochs=0", r"`epochs` must be a positive integer. Received: epochs=0"),
+        ("--label-smoothing=2", r"`label_smoothing` must be a number from 0 to 1. Received"),
+        ("--seed 1099511627776", r"`seed` must be an integer from 0 to 4294967295. Received: seed"),
+        ("--seed=-1", r"`seed` must be an integer from 0 to 4294967295. Received: seed=-1"),
+    ],
+)
+def test_a_mistake_leaves_no_folder_behind(tmp_path, monkeypatch, capsys, command_line, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"none does not exist; check the path"):
-        train_string_reader.main(["--images", "none"])
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("--epochs", "0", "expected a positive integer, received '0'"),
-        ("--batch-size", "many", "expected a positive integer, received 'many'"),
-        ("--test-last", "-3", "expected a positive integer, received '-3'"),
-        ("--label-smoothing", "2", "expected a number from 0 to 1, received '2'"),
-        ("--seed", "-1", "expected a non-negative integer, received '-1'"),
-        ("--loss", "hinge", "invalid choice: 'hinge'"),
-    ],
-)
-def test_options_are_checked(capsys, option, value, message):
-    with pytest.raises(SystemExit) as exited:
-        train_string_reader.parse([f"{option}={value}"])
-    assert exited.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def bad_reading(run, folder, case):
-    good = folder / "good.png"
-    drawn_strings.picture("xy").save(good)
-    if case == "missing model":
-        return [folder / "none.keras", good], r"none\.keras does not exist; name a model\.keras"
-    if case == "no model":
-        return [good, good], r"good\.png is not a \.keras model file; name a model\.keras that"
-    if case == "other model":
-        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-        model.save(folder / "dense.keras")
-        return [folder / "dense.keras", good], r"dense\.keras is a Keras model without alphabet;"
-    if case == "missing picture":
-        return [run / "model.keras", good, folder / "none.png"], r"none\.png does not exist; check"
-    if case == "folder":
-        return [run / "model.keras", folder], r"cannot be read \(Is a directory\); name a picture"
-    if case == "no picture":
-        (folder / "text.png").write_text("hello")
-        return [run / "model.keras", folder / "text.png"], r"text\.png cannot be read \(not a PNG"
-    if case == "another size":
-        drawn_strings.picture("xy").resize((20, 10)).save(folder / "wide.png")
-        return (
-            [run / "model.keras", good, folder / "wide.png"],
-            r"wide\.png is 20 x 10 pixels; the model reads pictures of 16 x 10: bring it to that",
-        )
-    raise AssertionError(case)
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        "missing model",
-        "no model",
-        "other model",
-        "missing picture",
-        "folder",
-        "no picture",
-        "another size",
-    ],
-)
-def test_a_bad_reading_is_one_line(run, tmp_path, capsys, case):
-    arguments, message = bad_reading(run, tmp_path, case)
     with pytest.raises(UserError, match=message) as raised:
-        read_strings.main([str(argument) for argument in arguments])
+        train(command_line)
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_mistyped_option_is_answered_at_once(capsys):
+    with pytest.raises(SystemExit) as exited:
+        train_string_reader.parse(["--loss=hinge"])
+    assert exited.value.code == 2
+    assert "invalid choice: 'hinge'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (["good.png", "none.png"], r"none\.png does not exist; check"),
+        (["."], r"cannot be read \(Is a directory\); name a picture"),
+        (["good.png", "text.png"], r"text\.png cannot be read \(not a PNG"),
+        (["wide.png"], r"wide\.png is 20 x 10 pixels; the model reads pictures of 16 x 10: bring"),
+    ],
+)
+def test_a_bad_picture_is_one_line(run, tmp_path, capsys, images, message):
+    drawn_strings.picture("xy").save(tmp_path / "good.png")
+    drawn_strings.picture("xy").resize((20, 10)).save(tmp_path / "wide.png")
+    (tmp_path / "text.png").write_text("hello")
+    arguments = [run / "model.keras", *(tmp_path / name for name in images)]
+    with pytest.raises(UserError, match=message) as raised:
+        read_strings.main(read_strings.parse(list(map(str, arguments))))
     assert "\n" not in str(raised.value)
     assert capsys.readouterr().out == ""

@@ -6,7 +6,7 @@ import pytest
 from backends import QUICK
 
 import keras_ce
-from recipes.answer_ranker import AnswerRanker, LengthPivot, UnitLength, build_answer_ranker
+from recipes.answer_ranker import LengthPivot, RankerModels, UnitLength, build_answer_ranker
 
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(18))]
 SMALL = {"embedding_dim": 8, "units": 5}
@@ -177,7 +177,7 @@ def test_in_batch_training_compares_every_question_with_every_answer():
 
 def test_defaults_are_those_of_the_study_notes():
     ranker = build_answer_ranker()
-    assert isinstance(ranker, AnswerRanker)
+    assert isinstance(ranker, RankerModels)
     assert [tuple(shape) for shape in ranker.trainer.input_shape] == [(None, None)] * 3
     assert ranker.trainer.output_shape == (None, 2)
     assert ranker.answer_encoder.output_shape == (None, 64)
@@ -185,6 +185,14 @@ def test_defaults_are_those_of_the_study_notes():
     assert ranker.trainer.get_layer("embedding").get_config()["output_dim"] == 128
     assert ranker.trainer.get_layer("lstm").units == 64
     assert not [layer for layer in ranker.trainer.layers if isinstance(layer, keras.layers.Lambda)]
+
+
+def test_a_copy_keeps_what_the_ids_stand_for():
+    for model in build_answer_ranker(30, **{**SMALL, **VARIANTS["words alone"]}):
+        copy = keras.models.clone_model(model)
+        assert (copy.vocabulary, copy.token_kind) == (tuple(VOCABULARY), "stems")
+        assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
+    assert build_answer_ranker(30, **SMALL).trainer.vocabulary == ()
 
 
 def test_half_precision_gives_float32_cosines():
@@ -206,6 +214,8 @@ def test_layers_against_their_formulas():
     np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [1, 0]], atol=1e-6)
     found = keras.ops.convert_to_numpy(LengthPivot(2.5)(vectors[:1]))
     np.testing.assert_array_equal(found, [[3.0, 4.0, 2.5]])
+    with pytest.raises(ValueError, match="`initial` must be a number > 0. Received: initial=0"):
+        LengthPivot(0)
 
 
 @pytest.mark.parametrize(

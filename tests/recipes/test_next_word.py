@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_ce
-from recipes.next_word import NextWord, build_next_word
+from recipes.next_word import NextWordModels, build_next_word
 
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(28))]
 SMALL = {"embedding_dim": 6, "units": 5, "vocabulary": VOCABULARY, "token_kind": "cased"}
@@ -127,7 +127,7 @@ def test_both_models_survive_saving(model, tmp_path):
 
 def test_defaults():
     model = build_next_word()
-    assert isinstance(model, NextWord)
+    assert isinstance(model, NextWordModels)
     assert [tuple(shape) for shape in model.trainer.input_shape] == [(None, None)] * 2
     assert model.trainer.output_shape == (None, None)
     assert model.predictor.output_shape == (None, None, 30_000)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_ce.losses import GroupedSoftmaxCrossentropy
-from recipes.string_reader import StringReader, build_string_reader
+from recipes.string_reader import StringReaderModel, build_string_reader
 
 SMALL = {"filters": (4, 6), "units": 5}
 
@@ -13,7 +13,9 @@ SMALL = {"filters": (4, 6), "units": 5}
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(3)
-    return build_string_reader((12, 30, 1), 3, 4, alphabet="abcd", dropout=0.5, **SMALL)
+    return build_string_reader(
+        (12, 30, 1), 3, 4, alphabet="abcd", loss_kind="sigmoid", dropout=0.5, **SMALL
+    )
 
 
 def pictures(count=2, shape=(12, 30, 1)):
@@ -64,9 +66,20 @@ def test_a_picture_does_not_change_those_beside_it(model):
 def test_saved_and_loaded(model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert isinstance(loaded, StringReader)
-    assert loaded.alphabet == "abcd"
+    assert isinstance(loaded, StringReaderModel)
+    assert (loaded.alphabet, loaded.loss_kind) == ("abcd", "sigmoid")
     np.testing.assert_array_equal(logits(loaded, pictures()), logits(model, pictures()))
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_clone_knows_its_characters_and_its_loss(length):
+    options = {"alphabet": "abcd", "loss_kind": "softmax"}
+    model = build_string_reader((12, 30, 1), length, 4, **options, **SMALL)
+    clone = keras.models.clone_model(model)
+    assert isinstance(clone, StringReaderModel)
+    assert (clone.alphabet, clone.loss_kind) == ("abcd", "softmax")
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(logits(clone, pictures()), logits(model, pictures()))
 
 
 def test_learns_a_string_of_one_character():
@@ -131,6 +144,7 @@ def test_options_change_the_model():
         ({"dropout": 1}, r"`dropout` must be a number from 0 up to, but not including, 1"),
         ({"alphabet": "abc"}, r"`alphabet` must be a string of 4 characters.*alphabet='abc'"),
         ({"alphabet": ["a", "b", "c", "d"]}, r"`alphabet` must be a string of 4 characters"),
+        ({"loss_kind": "hinge"}, r"`loss_kind` must be one of '', 'grouped', 'sigmoid', 'softmax'"),
     ],
 )
 def test_arguments_are_checked(options, message):
@@ -142,6 +156,4 @@ def test_arguments_are_checked(options, message):
 
 def test_without_alphabet_it_is_empty():
     model = build_string_reader((6, 8, 1), 2, 3, **SMALL)
-    assert isinstance(model, StringReader)
-    assert model.alphabet == ""
-    assert StringReader.from_config(model.get_config()).alphabet == ""
+    assert (model.alphabet, model.loss_kind) == ("", "")

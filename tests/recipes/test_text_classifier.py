@@ -135,10 +135,15 @@ def test_masked_pooling_against_a_loop(mode):
             assert found[row, feature] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["foo", None, "MAX"])
+def test_masked_pooling_knows_its_modes(mode):
+    with pytest.raises(ValueError, match=r"`mode` must be one of 'sum', 'mean', 'max'"):
+        MaskedPooling1D(mode)
+
+
 def test_words_that_end_alike_share_a_vector():
-    layer = AffixEmbedding(5, 6, 1000, 4)
+    layer = AffixEmbedding(["", "[unknown]", "biology", "geology", "cat"], 1000, 4, longest=3)
     layer.build(None)
-    layer.fill_table(["", "[unknown]", "biology", "geology", "cat"])
     table = keras.ops.convert_to_numpy(layer.table)
     vectors = keras.ops.convert_to_numpy(layer.vectors)
     found = keras.ops.convert_to_numpy(layer(np.array([[0, 1, 2]], dtype="int32")))
@@ -150,6 +155,22 @@ def test_words_that_end_alike_share_a_vector():
     assert len(biology) == len(geology) == 6
     assert len(biology & geology) == 3  # "y>", "gy>", "ogy>"
     assert not biology & cat
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vocabulary": "abc"}, "`vocabulary` must be a sequence of strings"),
+        ({"vocabulary": [0, 1]}, "`vocabulary` must be a sequence of strings"),
+        ({"buckets": 1}, "`buckets` must be an integer of at least 2. Received: buckets=1"),
+        ({"output_dim": 0}, "`output_dim` must be a positive integer"),
+        ({"longest": 0.5}, "`longest` must be a positive integer"),
+    ],
+)
+def test_affix_arguments_are_checked(arguments, message):
+    good = {"vocabulary": ["", "[unknown]", "cat"], "buckets": 9, "output_dim": 2}
+    with pytest.raises(ValueError, match=message):
+        AffixEmbedding(**good | arguments)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +194,8 @@ def test_words_that_end_alike_share_a_vector():
         ({"affix_buckets": 9}, r"`affix_buckets` needs `vocabulary`"),
         ({"longest_affix": 0}, r"`longest_affix` must be a positive integer"),
         ({"vocabulary": ["", "?"]}, r"`vocabulary` must be a sequence of 10000 strings"),
+        ({"vocabulary": range(10000)}, r"`vocabulary` must be a sequence of 10000 strings"),
+        ({"units": 10**9}, r"the model would have [\d,]+ weights, which take [\d,]+ GiB"),
         ({"class_names": "abc"}, r"`class_names` must be a sequence of 10 .*class_names='abc'"),
     ],
 )

@@ -8,9 +8,9 @@ import pytest
 from scipy.special import expit, softmax
 
 from recipes.images import digit_strings
-from recipes.string_reader import evaluation as string_report, training as string_training
-from recipes.string_reader.labelled_images import LabelledImages
-from recipes.string_reader.training import StringBatches, distorted, make_loss, readings
+from recipes.images.labelled_images import LabelledImages
+from recipes.string_reader.evaluation import readings, score_texts
+from recipes.string_reader.training import StringBatches, distorted, flat_labels, make_loss
 
 TEXTS = ["ab", "ca", "bb", "cc", "ba"]
 
@@ -23,14 +23,14 @@ def images():
 
 
 def test_flat_labels():
-    labels = string_training.flat_labels(["ab", "ca"], "abc")
+    labels = flat_labels(["ab", "ca"], "abc")
     assert labels.tolist() == [[1, 0, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0]]
 
 
 def logits_and_labels():
     random = np.random.default_rng(0)
     logits = random.normal(size=(4, 6)).astype("float32")
-    return logits, string_training.flat_labels(["ab", "ca", "bb", "cc"], "abc")
+    return logits, flat_labels(["ab", "ca", "bb", "cc"], "abc")
 
 
 GRADIENTS = {
@@ -61,7 +61,7 @@ def test_label_smoothing_reaches_each_loss(name):
 
 def test_batches_keep_pictures_and_labels_together(images):
     batches = StringBatches(images, "abc", 2, seed=1)
-    labels = string_training.flat_labels(TEXTS, "abc")
+    labels = flat_labels(TEXTS, "abc")
     assert len(batches) == 2
     seen = []
     for index in range(2):
@@ -132,26 +132,17 @@ def test_readings_of_both_kinds_of_logits():
     logits, _ = logits_and_labels()
     found = readings(logits, "abc")
     of_position = softmax(logits.astype("float64").reshape(4, 2, 3), axis=-1)
-    assert found.texts[0] == "".join("abc"[k] for k in of_position[0].argmax(-1))
-    np.testing.assert_allclose(found.probabilities, of_position.max(-1).prod(-1))
+    texts, probabilities = zip(*found, strict=True)
+    assert texts[0] == "".join("abc"[k] for k in of_position[0].argmax(-1))
+    np.testing.assert_allclose(probabilities, of_position.max(-1).prod(-1))
     # Independent questions, given that exactly one of the three is answered with yes.
     yes = expit(logits[0, :3].astype("float64"))
     exactly_one = np.array([yes[k] * np.prod(np.delete(1 - yes, k)) for k in range(3)])
     np.testing.assert_allclose(of_position[0, 0], exactly_one / exactly_one.sum())
 
 
-def test_the_logits_of_single_characters(monkeypatch, images):
-    flat = np.arange(30.0).reshape(5, 6)
-    monkeypatch.setattr(string_training, "predict_logits", lambda model, pixels: flat)
-    logits, ids = string_training.characters(types.SimpleNamespace(alphabet="abc"), images)
-    np.testing.assert_array_equal(logits, np.arange(30.0).reshape(10, 3))
-    assert ids.tolist() == [0, 1, 2, 0, 1, 1, 2, 2, 1, 0]
-
-
 def test_shares_of_characters_and_of_strings_read_right():
-    labels = string_training.flat_labels(["ab", "ca", "bb", "cc"], "abc")
-    logits = string_training.flat_labels(["ab", "cb", "ac", "cc"], "abc")
-    scores = string_report.score_logits(logits, labels, 2)
+    scores = score_texts(["ab", "cb", "ac", "cc"], ["ab", "ca", "bb", "cc"])
     assert scores == {"character_accuracy": 5 / 8, "string_accuracy": 2 / 4}
 
 

@@ -3,17 +3,18 @@
 import gzip
 import json
 
+import numpy
 import pytest
 
-from recipes.answer_ranker.questions import (
-    Columns,
+from recipes.answer_ranker.data import (
     RankingQuestion,
     answerable,
     fill_candidates,
-    from_pairs,
-    read_questions,
+    from_labelled,
+    from_triples,
     split_questions,
 )
+from recipes.answer_ranker.question_files import Columns, read_questions
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 
@@ -111,8 +112,42 @@ def test_a_damaged_gzip_file_is_one_line(tmp_path):
             table_files.read_text(file)
 
 
+def test_python_and_files_give_the_same_questions(tmp_path):
+    questions, answers, labels = zip(*(line.split(",") for line in PAIRS.split()[1:]), strict=True)
+    assert from_labelled(questions, numpy.array(answers), list(map(int, labels))) == GROUPED
+    rows = [("who?", "me", "you"), ("why?", "so", "no"), ("who?", "me", "us"), ("why?", "so", "so")]
+    lines = "\n".join(map("\t".join, [("question", "right", "wrong"), *rows]))
+    from_file = read_questions(write(tmp_path / "triples.tsv", lines))
+    assert from_triples(*zip(*rows, strict=True)) == from_file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("who?", ["me"], None), "`questions` must be a sequence of texts. Received one text"),
+        (
+            (["who?", ""], ["me", "you"], None),
+            "`questions` .* not empty. Received: '' at position 1",
+        ),
+        ((["who?"], [None], None), "`answers` must hold texts .* Received: None at position 0"),
+        ((["who?"], ["me", "you"], None), "as many of each. .*1 questions, 2 answers, 1 labels"),
+        ((["who?"], ["me"], [0.5]), r"`labels` must hold 1 \(right\) or 0 .* 0.5 at position 0"),
+        ((["who?"], ["me"], ["1"]), "`labels` must hold .* Received: '1' at position 0"),
+        ((["who?"], ["me"], [float("nan")]), "`labels` must hold .* Received: nan at position 0"),
+    ],
+)
+def test_bad_sequences_are_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        from_labelled(*arguments)
+    assert "\n" not in str(raised.value)
+
+
 def test_split_depends_on_the_questions_alone():
-    questions = from_pairs((f"question {number}", f"answer {number}") for number in range(50))
+    numbers = range(50)
+    questions = from_labelled(
+        [f"question {number}" for number in numbers],
+        [f"answer {number}" for number in numbers],
+    )
     kept, split_off = split_questions(questions, 0.2, "test")
     assert len(split_off) == 10
     assert sorted(each.text for each in kept + split_off) == sorted(each.text for each in questions)

@@ -31,7 +31,7 @@ class LabelledImages:
         """The characters that occur, in order."""
         return "".join(sorted(set("".join(self.texts))))
 
-    def take(self, indices: Sequence[int]) -> "LabelledImages":
+    def take(self, indices: Sequence[int] | numpy.ndarray) -> "LabelledImages":
         """The pictures of these numbers, in this order."""
         return LabelledImages(
             self.pixels[indices],
@@ -100,7 +100,7 @@ def read_labelled_images(
         source = str(labels)
         text_of = _matched(_read_labels(pathlib.Path(labels)), [*found, *unreadable], source)
         text_of = {name: text for name, text in text_of.items() if name in found}
-    _require_one_length(text_of, source)
+    require_one_length(text_of, source)
     pixels = image_files.to_array([found[name] for name in text_of], channels)
     return LabelledImages(pixels, list(text_of.values()), list(text_of))
 
@@ -158,7 +158,12 @@ def _matched(texts: dict[str, str], names: Sequence[str], source: str) -> dict[s
     return matched
 
 
-def _require_one_length(text_of: dict[str, str], source: str) -> None:
+def require_one_length(text_of: dict[str, str], source: str) -> None:
+    """Checks that no text, by the name of its picture, is shorter or longer than the others.
+
+    Raises:
+        UserError: If one is; `source` begins the message.
+    """
     ((usual, _),) = collections.Counter(map(len, text_of.values())).most_common(1)
     for name, text in text_of.items():
         if len(text) != usual or not text:

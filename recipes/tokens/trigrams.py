@@ -1,14 +1,10 @@
-"""The cheap rival of every language model: word triples, counted and smoothed in seconds."""
+"""Word triples, counted and smoothed in seconds: the cheap rival of every language model."""
 
-import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy
 
 from recipes.tokens.vocabulary import UNKNOWN_ID
-
-DISCOUNTS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 
 
 class _ContextCounts:
@@ -143,45 +139,3 @@ def contexts_and_words(
     columns = zip(*((text[:-2], text[1:-1], text[2:]) for text in padded), strict=True)
     older, last, word = map(numpy.concatenate, columns)
     return older, last, word
-
-
-class BaselineScores(NamedTuple):
-    """What the best of the trigram models says of the validation and of the test texts."""
-
-    metrics: dict[str, float | str]
-    """On the test texts: `perplexity`, `nll`, `accuracy`, `hit_at_5`; what the `model` is, its
-    `discount`, and the `seconds` it all took."""
-    validation: numpy.ndarray
-    """The probability of each word of the validation texts, in their order."""
-    test: numpy.ndarray
-    """Likewise."""
-
-
-def score_trigrams(
-    training: Sequence[numpy.ndarray],
-    validation: Sequence[numpy.ndarray],
-    test: Sequence[numpy.ndarray],
-    vocabulary_size: int,
-) -> BaselineScores:
-    """Counts triples, chooses the discount on the validation texts and scores the test texts."""
-    start = time.perf_counter()
-    asked = contexts_and_words(validation)
-    models = [TrigramModel(training, vocabulary_size, discount) for discount in DISCOUNTS]
-    of_validation = [model.probabilities(*asked) for model in models]
-    chosen = int(numpy.argmax([numpy.log(each).mean() for each in of_validation]))
-    older, last, word = contexts_and_words(test)
-    of_test = models[chosen].probabilities(older, last, word)
-    contexts, index = numpy.unique(numpy.stack([older, last]), axis=1, return_inverse=True)
-    best = models[chosen].best_words(*contexts, 5)  # Padding, if any, is never right.
-    is_right = best[index.ravel()] == word[:, None]
-    nll = float(-numpy.log(of_test).mean())
-    metrics = {
-        "model": "interpolated Kneser-Ney trigrams",
-        "discount": DISCOUNTS[chosen],
-        "perplexity": float(numpy.exp(nll)),
-        "nll": nll,
-        "accuracy": float(is_right[:, 0].mean()),
-        "hit_at_5": float(is_right.any(axis=1).mean()),
-        "seconds": round(time.perf_counter() - start, 2),
-    }
-    return BaselineScores(metrics, of_validation[chosen], of_test)

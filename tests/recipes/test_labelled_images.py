@@ -1,21 +1,14 @@
 """Pictures and their texts: folders, archives, file names, and every mistake in them."""
 
-import argparse
-
 import drawn_strings
 import numpy as np
 import pytest
 from PIL import Image
 
 from recipes.images import image_files
+from recipes.images.labelled_images import read_labelled_images
 from recipes.runs.failures import UserError
-from recipes.string_reader import data as image_sources
-from recipes.string_reader.labelled_images import read_labelled_images
-
-
-def options(**given):
-    names = ("images", "labels", "test_images", "test_labels", "test_last")
-    return argparse.Namespace(**{**dict.fromkeys(names), "skip_unreadable": False, **given})
+from recipes.string_reader.data import read_images
 
 
 @pytest.fixture
@@ -199,7 +192,9 @@ def mistake(folder, case):
         few = drawn_strings.write_folder(folder.parent / "few", 3)
         return dict(zip(("images", "labels"), few, strict=True)), r"few has too few pictures to s"
     if case == "test takes all":
-        return {**given, "test_last": 44}, r"--test-last .* expected at most 43, received 44"
+        return {**given, "test_last": 44}, r"--test-last .* expected 1 to 43, received 44"
+    if case == "test takes none":
+        return {**given, "test_last": 0}, r"--test-last .* expected 1 to 43, received 0"
     if case == "character of the test alone":
         drawn_strings.write_labels(labels, [*rows[:44], (rows[44][0], "xQ")])
         return (
@@ -248,6 +243,7 @@ MISTAKES = [
     "one character",
     "too few",
     "test takes all",
+    "test takes none",
     "character of the test alone",
     "test of another size",
     "test of another length",
@@ -262,14 +258,12 @@ MISTAKES = [
 def test_a_mistake_is_one_line(folder, case):
     given, message = mistake(folder, case)
     with pytest.raises(UserError, match=message) as raised:
-        image_sources.read_images(options(**given))
+        read_images(**given)
     assert "\n" not in str(raised.value)
 
 
 def test_the_last_pictures_are_the_test(folder):
-    training, validation, test = image_sources.read_images(
-        options(images=folder, labels=labels_of(folder), test_last=5)
-    )
+    training, validation, test = read_images(folder, labels_of(folder), test_last=5)
     assert test.names == [f"{number:03}.png" for number in range(40, 45)]
     assert len(validation) == 2
     assert sorted([*training.names, *validation.names, *test.names]) == [
@@ -281,9 +275,7 @@ def test_a_test_set_of_its_own_has_the_channels_of_the_training(folder, tmp_path
     other = tmp_path / "other"
     other.mkdir()
     drawn_strings.picture("zy").convert("RGB").save(other / "zy.png")
-    _, _, test = image_sources.read_images(
-        options(images=folder, labels=labels_of(folder), test_images=other)
-    )
+    _, _, test = read_images(folder, labels_of(folder), test_images=other)
     assert test.texts == ["zy"]
     assert test.pixels.shape == (1, 10, 16, 1)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recipes.answer_ranker.scores import score_ranking
+from recipes.answer_ranker.evaluation import score_ranking
 
 
 def reference(scores, labels):
@@ -38,7 +38,9 @@ def test_equal_scores_know_nothing_of_the_order():
 
 
 def test_scores_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="`scores` must be finite"):
+    with pytest.raises(
+        ValueError, match="`scores` must be finite; .* with a lower `learning_rate`"
+    ):
         score_ranking([np.array([0.1, np.nan])], [[1, 0]])
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recipes.answer_ranker.questions import RankingQuestion
-from recipes.answer_ranker.triples import AnswerTriples
+from recipes.answer_ranker.data import RankingQuestion
+from recipes.answer_ranker.training import AnswerTriples
 from recipes.runs.failures import UserError
 
 QUESTIONS = [

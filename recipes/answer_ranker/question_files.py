@@ -1,0 +1,169 @@
+"""Reads questions with their answers, and collections of answers, from files."""
+
+import dataclasses
+import pathlib
+
+from recipes.answer_ranker.data import (
+    TEST_SHARE,
+    VALIDATION_SHARE,
+    RankingQuestion,
+    from_labelled,
+    grouped,
+    rankable,
+    require_right_answers,
+    rows_of_triples,
+    split_questions,
+)
+from recipes.corpora import standard_library
+from recipes.runs.failures import UserError
+from recipes.tables import table_files
+
+WIKIQA_COLUMNS = ["QuestionID", "Question", "Sentence", "Label"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a file: of labelled pairs, or of triples."""
+
+    question: str = "question"
+    answer: str = "answer"
+    label: str = "label"
+    right: str = "right"
+    wrong: str = "wrong"
+
+
+def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> list[RankingQuestion]:
+    """Reads labelled pairs or triples.
+
+    The ending says how the file is written: `.csv`, `.tsv` or `.jsonl`, also gzipped. WikiQA's own
+    files are known by their header, triples by their columns `right` and `wrong`; all others hold
+    pairs with a label: 1 if the answer is right, 0 if it is wrong.
+
+    Args:
+        file: Path of the file.
+        columns: Names of its columns.
+
+    Returns:
+        Each question once, in the order of the file. A wrong answer with the text of a right one
+        is left out.
+
+    Raises:
+        ValueError: If the file cannot be read, lacks a column, or has a row without question or
+            answer, or with another label.
+    """
+    path = pathlib.Path(file)
+    if table_files.table_format(path) is None:
+        raise UserError(
+            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}"
+        )
+    content = table_files.read_text(path)
+    if not content.strip():
+        raise UserError(f"{path} is empty; expected a question and an answer per line")
+    names = table_files.column_names(path, content)
+    if set(WIKIQA_COLUMNS) <= set(names):
+        # Its quotation marks are text.
+        found = table_files.read_columns(path, content, WIKIQA_COLUMNS, advice="", quoted=False)
+        rows = [(place, key, *_pair(path, place, *pair)) for place, (key, *pair) in found]
+    elif {columns.right, columns.wrong} <= set(names):
+        triple = [columns.question, columns.right, columns.wrong]
+        advice = "choose with --question-column, --right-column and --wrong-column"
+        found = table_files.read_columns(path, content, triple, advice=advice)
+        rows = rows_of_triples((place, *texts) for place, texts in found)
+    else:
+        pair = [columns.question, columns.answer, columns.label]
+        advice = (
+            "choose with --question-column, --answer-column and --label-column, or with "
+            "--right-column and --wrong-column"
+        )
+        found = table_files.read_columns(path, content, pair, advice=advice)
+        rows = [(place, values[0], *_pair(path, place, *values)) for place, values in found]
+    if not rows:
+        raise UserError(f"{path} has a header but no rows; expected a question and an answer each")
+    for place, _, question, answer, _ in rows:
+        for what, value in (("question", question), ("answer", answer)):
+            if not value:
+                raise UserError(
+                    f"{path}, {place}: the {what} is empty; fill it in or remove the row"
+                )
+    return grouped((key, question, answer, label) for _, key, question, answer, label in rows)
+
+
+def _pair(
+    path: pathlib.Path, place: str, question: str, answer: str, label: str
+) -> tuple[str, str, int]:
+    if label not in {"0", "1"}:
+        raise UserError(
+            f"{path}, {place}: expected the label 1 (right) or 0 (wrong), received {label!r}"
+        )
+    return question, answer, int(label)
+
+
+def read_sources(
+    train: str | None,
+    validation: str | None,
+    test: str | None,
+    columns: Columns,
+    candidates: int | None,
+) -> tuple[list[RankingQuestion], list[RankingQuestion], list[RankingQuestion]]:
+    """The questions to learn from, to stop by and to test with.
+
+    Args:
+        train: A file; `None` for what the docstrings of the standard library say.
+        validation: A file; `None` for a tenth of the questions to learn from.
+        test: A file; `None` for a fifth of them.
+        columns: Names of the files' columns.
+        candidates: As `size` of `rankable`, for the questions to stop by and to test with.
+
+    Raises:
+        ValueError: If a file cannot be read, or `train` is missing beside another one, or there is
+            nothing to learn from, to stop by or to test with.
+    """
+    if train is None:
+        if test or validation:
+            raise UserError("--test and --validation need --train: give all the files, or none")
+        names, docstrings = zip(*standard_library.name_and_docstring_pairs(), strict=True)
+        training = from_labelled(names, docstrings)
+    else:
+        training = read_questions(train, columns)
+    if test is None:
+        training, tested = split_questions(training, TEST_SHARE, "test")
+    else:
+        tested = read_questions(test, columns)
+    if validation is None:
+        training, stopping = split_questions(training, VALIDATION_SHARE, "validation")
+    else:
+        stopping = read_questions(validation, columns)
+    source = train or "the standard library"
+    require_right_answers(training, source)
+    return (
+        training,
+        rankable(stopping, candidates, validation or source, "to stop by"),
+        rankable(tested, candidates, test or source, "to test with"),
+    )
+
+
+def read_answers(file: pathlib.Path, column: str) -> list[str]:
+    """Reads a collection: lines of a .txt file, or a column of a table; each answer once."""
+    content = table_files.read_text(file)
+    if table_files.table_format(file) is None:
+        if file.suffix.lower() != ".txt":
+            raise UserError(
+                f"{file} is in no known format; expected a file ending in .txt, or in "
+                f"{table_files.ENDINGS}"
+            )
+        answers = [line.strip() for line in content.splitlines() if line.strip()]
+    else:
+        rows = []
+        if content.strip():
+            rows = table_files.read_columns(
+                file, content, [column], advice="choose with --answer-column"
+            )
+        for place, (answer,) in rows:
+            if not answer:
+                raise UserError(
+                    f"{file}, {place}: the answer is empty; fill it in or remove the row"
+                )
+        answers = [answer for _, (answer,) in rows]
+    if not answers:
+        raise UserError(f"{file} holds no answer; give at least one")
+    return list(dict.fromkeys(answers))

@@ -1,0 +1,432 @@
+"""The answer ranker as an estimator: questions and answers in, rankings and a search out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy
+
+from recipes._arguments import (
+    require_choice,
+    require_flag,
+    require_integer,
+    require_non_negative,
+    require_positive,
+    require_share,
+)
+from recipes.answer_ranker import baseline, data, evaluation, training
+from recipes.answer_ranker.baseline import Bm25, WordCounts
+from recipes.answer_ranker.data import RankingQuestion
+from recipes.answer_ranker.index import AnswerIndex
+from recipes.answer_ranker.model import RankerModel, RankerModels, build_answer_ranker
+from recipes.answer_ranker.training import Encoders
+from recipes.estimators import Task, plain_copy
+from recipes.runs import model_files
+from recipes.runs.failures import UserError
+from recipes.tokens import vocabulary
+
+# The best found, on validation questions of WikiQA and of the standard library.
+ARCHITECTURE: dict[str, Any] = {"word_sum": True, "length_pivot": 5.0, "word_dropout": 0.1}
+UNKNOWN_BUCKETS = 5_000
+
+_Check = Callable[[str, Any], None]
+_positive_integer = functools.partial(require_integer, minimum=1)
+
+
+def _unless(allowed: Any, check: _Check) -> _Check:
+    """A check that lets one value more pass."""
+    return lambda name, value: None if value == allowed else check(name, value)
+
+
+class AnswerRanker(Task):
+    """Learns which answers belong to a question, and finds them.
+
+    A candidate's score is the cosine of the question's and the answer's vectors, and added to it
+    the answer's BM25 score times a weight. The weight is chosen on the validation questions; it is
+    0 where BM25 does not help.
+
+    Args:
+        tokens: `"stems"`, `"words"` (for languages other than English) or `"characters"` (for
+            those without spaces).
+        epochs: At most; the training stops when validation does not improve.
+        batch_size: Right answers in a batch.
+        in_batch: Whether to learn from the other answers of a batch instead of chosen wrong ones;
+            by default where no wrong answer is given.
+        random_share: Share of the wrong answers drawn from all answers instead of those given.
+        hardest_among: Above 1, of so many wrong answers the hardest by the model so far is taken.
+        candidates: The candidates of each question to stop by or to evaluate are filled up to this
+            number by chance; by default to 10 where no wrong answer is given.
+        margin: Of `MarginRanking`, the loss of chosen wrong answers.
+        temperature: Of `InBatchCrossentropy`, the loss within a batch.
+        learning_rate: Of Adam.
+        vocabulary_size: Largest number of tokens with an id of their own.
+        embedding_dim: Length of a token's vector.
+        units: Units of an LSTM beside the sum of the words; 0 for none.
+        dropout: Share of the question's features dropped in training.
+        diagnosis: Whether `keras_ce.diagnose` looks at model, loss and data first; an error stops.
+        verbose: `"auto"` for a progress bar on a terminal and one line per epoch elsewhere; 0 for
+            nothing, 1 for the bar, 2 for the lines.
+        seed: Of all chance, from 0 to 2**32 - 1.
+
+    Attributes:
+        models_: The three Keras models, as `build_answer_ranker` gives them.
+        bm25_: What is added to their cosines.
+        history_: Loss of each epoch, and the measures on the validation questions.
+
+    Example:
+        >>> ranker = AnswerRanker(epochs=3).fit(questions, answers, labels)
+        >>> ranker.rank("how tall is it", ["it is red", "it is 3 m tall"])
+        array([1, 0])
+        >>> ranker.index(answers).search("how tall is it", k=3)
+    """
+
+    model_class = RankerModel
+    checks: ClassVar[dict[str, _Check]] = {
+        "tokens": functools.partial(require_choice, choices=vocabulary.TOKEN_KINDS),
+        "epochs": _positive_integer,
+        "batch_size": _positive_integer,
+        "in_batch": _unless(None, require_flag),
+        "random_share": _unless(1, require_share),
+        "hardest_among": _positive_integer,
+        "candidates": _unless(None, _positive_integer),
+        "margin": require_non_negative,
+        "temperature": require_positive,
+        "learning_rate": require_positive,
+        "vocabulary_size": functools.partial(require_integer, minimum=3),
+        "embedding_dim": _positive_integer,
+        "units": functools.partial(require_integer, minimum=0),
+        "dropout": require_share,
+        "diagnosis": require_flag,
+    }
+
+    def __init__(
+        self,
+        *,
+        tokens: str = "stems",
+        epochs: int = 20,
+        batch_size: int = 64,
+        in_batch: bool | None = None,
+        random_share: float = 0.0,
+        hardest_among: int = 1,
+        candidates: int | None = None,
+        margin: float = 0.3,
+        temperature: float = 0.05,
+        learning_rate: float = 2e-3,
+        vocabulary_size: int = 30_000,
+        embedding_dim: int = 300,
+        units: int = 0,
+        dropout: float = 0.2,
+        diagnosis: bool = True,
+        verbose: int | str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.tokens = tokens
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.in_batch = in_batch
+        self.random_share = random_share
+        self.hardest_among = hardest_among
+        self.candidates = candidates
+        self.margin = margin
+        self.temperature = temperature
+        self.learning_rate = learning_rate
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.dropout = dropout
+        self.diagnosis = diagnosis
+        self.verbose = verbose
+        self.seed = seed
+
+    @property
+    def model_(self) -> RankerModel:
+        """The trainer, whose layers are those of the encoders and whose file is the ranker's."""
+        return self.models_.trainer
+
+    @model_.setter
+    def model_(self, trainer: RankerModel) -> None:
+        legend = trainer.legend
+        models = build_answer_ranker(
+            **legend["architecture"],
+            vocabulary=legend["vocabulary"],
+            token_kind=legend["token_kind"],
+        )
+        models.trainer.update_legend(**legend)
+        models.trainer.set_weights(trainer.get_weights())
+        self.models_ = models
+
+    def _encoders(self) -> Encoders:
+        models = self.models_
+        encoders: Encoders | None = vars(self).get("_last_encoders")
+        if encoders is None or encoders.models is not models:
+            encoders = self._last_encoders = Encoders(models)
+        return encoders
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` or `load` has given models."""
+        return "models_" in vars(self)
+
+    def legend_entries(self) -> dict[str, Any]:
+        """What the file holds beside the trainer."""
+        learned = {"bm25": dataclasses.asdict(self.bm25_), "history": self.history_}
+        return {**super().legend_entries(), **learned}
+
+    def restore(self, legend: dict[str, Any]) -> None:
+        """Sets what `fit` learned beside the models."""
+        bm25 = legend["bm25"]
+        self.bm25_ = Bm25(**{**bm25, "counts": WordCounts(**bm25["counts"])})
+        self.history_ = legend["history"]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes one file: the trainer, and in it all that the ranker knows.
+
+        Args:
+            path: Where to; a file that is there is replaced.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            ValueError: If it cannot be written.
+        """
+        trainer = self.models_.trainer
+        trainer.update_legend(**self.legend_entries())
+        model_files.write_model(plain_copy(trainer), path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """One model for three: those that share layers come back sharing them."""
+        state = dict(vars(self))
+        state.pop("_last_encoders", None)
+        if "models_" in state:
+            state["models_"] = plain_copy(state["models_"].trainer)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What `__getstate__` has given."""
+        self.__dict__.update(state)
+        if "models_" in state:
+            self.model_ = state["models_"]
+
+    def fit(
+        self,
+        questions: Sequence[str],
+        answers: Sequence[str],
+        labels: Sequence[Any] | None = None,
+        validation_data: Sequence[Sequence[Any]] | None = None,
+    ) -> Self:
+        """Learns from answers that are right or wrong for a question.
+
+        Args:
+            questions: A question for each row.
+            answers: An answer to each.
+            labels: 1 where the answer is right, 0 where it is wrong. By default all are right.
+            validation_data: Questions, answers and, where there are wrong ones, labels that decide
+                when to stop and how to weigh BM25; by default a tenth of the questions.
+
+        Raises:
+            ValueError: If a setting or the data are not as they must be.
+        """
+        validation = None
+        if validation_data is not None:
+            if len(validation_data) not in (2, 3):
+                raise UserError(
+                    "`validation_data` must be (questions, answers) or (questions, answers, "
+                    f"labels). Received: {len(validation_data)} parts."
+                )
+            validation = data.from_labelled(*validation_data)
+        return self.fit_questions(data.from_labelled(questions, answers, labels), validation)
+
+    def fit_triples(
+        self, questions: Sequence[str], right: Sequence[str], wrong: Sequence[str]
+    ) -> Self:
+        """Learns from rows of a question, a right and a wrong answer.
+
+        Args:
+            questions: A question for each row.
+            right: A right answer to each.
+            wrong: A wrong answer to each.
+
+        Raises:
+            ValueError: If a setting or the data are not as they must be.
+        """
+        return self.fit_questions(data.from_triples(questions, right, wrong))
+
+    def fit_questions(
+        self,
+        questions: Sequence[RankingQuestion],
+        validation: Sequence[RankingQuestion] | None = None,
+    ) -> Self:
+        """Learns from questions as `recipes.answer_ranker.data.read_questions` gives them.
+
+        Args:
+            questions: To learn from.
+            validation: Those that decide when to stop and how to weigh BM25; by default a tenth.
+
+        Raises:
+            ValueError: If a setting or the data are not as they must be.
+        """
+        self.check_settings()
+        if validation is None:
+            questions, validation = data.split_questions(
+                questions, data.VALIDATION_SHARE, "validation"
+            )
+        data.require_right_answers(questions, "the training data")
+        validation = data.rankable(validation, self.candidates, "the validation data", "to stop by")
+        with self.seeded():
+            models = self._build(questions)
+            history = training.train(
+                models,
+                questions,
+                validation,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                margin=self.margin,
+                temperature=self.temperature,
+                random_share=self.random_share,
+                hardest_among=self.hardest_among,
+                learning_rate=self.learning_rate,
+                seed=self.seed,
+                diagnosis=self.diagnosis,
+                verbose=self.keras_verbose(),
+            )
+        answers = dict.fromkeys(
+            text for each in (*questions, *validation) for text in each.candidates
+        )
+        cosines = Encoders(models).cosines(validation)
+        bm25 = evaluation.choose_bm25(validation, cosines, self.tokens, answers)
+        self.models_, self.bm25_, self.history_ = models, bm25, history
+        return self
+
+    def _build(self, questions: Sequence[RankingQuestion]) -> RankerModels:
+        texts = [text for each in questions for text in (each.text, *each.candidates)]
+        tokens = vocabulary.build_vocabulary(
+            texts, self.tokens, size=self.vocabulary_size, minimum_count=2
+        )
+        weights = training.word_weights(texts, tokens, self.tokens)
+        no_wrong_answer = not any(question.wrong for question in questions)
+        architecture = {
+            **ARCHITECTURE,
+            "vocabulary_size": len(tokens) + UNKNOWN_BUCKETS,
+            "embedding_dim": self.embedding_dim,
+            "units": self.units,
+            "dropout": self.dropout,
+            "in_batch": no_wrong_answer if self.in_batch is None else self.in_batch,
+        }
+        models = build_answer_ranker(
+            **architecture,
+            # An unknown token is as rare as can be.
+            word_weights=[*weights, *[1.0] * UNKNOWN_BUCKETS],
+            vocabulary=tokens,
+            token_kind=self.tokens,
+        )
+        # From this, `load` builds all three anew.
+        models.trainer.update_legend(architecture=architecture)
+        return models
+
+    def similarities(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
+        """How well each candidate answers a question: its cosine and its weighted BM25 score.
+
+        Args:
+            question: A text.
+            candidates: Texts.
+
+        Returns:
+            A number for each candidate.
+
+        Raises:
+            ValueError: If the question or a candidate is empty.
+        """
+        (question,) = data.texts_of("question", [question])
+        asked = RankingQuestion(question, (), tuple(data.texts_of("candidates", candidates)))
+        if not asked.candidates:
+            return numpy.zeros(0)
+        _, _, (both,) = self._scores([asked])
+        return both
+
+    def rank(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
+        """The candidates by falling `similarities`.
+
+        Args:
+            question: A text.
+            candidates: Texts.
+
+        Returns:
+            The numbers of the candidates, the best first.
+
+        Raises:
+            ValueError: If the question or a candidate is empty.
+        """
+        return numpy.argsort(-self.similarities(question, candidates), kind="stable")
+
+    def evaluate(
+        self, questions: Sequence[str], answers: Sequence[str], labels: Sequence[Any] | None = None
+    ) -> dict[str, float]:
+        """How good the rankings of some questions are.
+
+        Args:
+            questions: A question for each row.
+            answers: An answer to each.
+            labels: 1 where the answer is right, 0 where it is wrong. Where none is wrong, each
+                question is ranked among `candidates` answers, filled up by chance.
+
+        Returns:
+            `map`, `mrr`, `precision_at_1` and `hit_at_10` of `rank`, means over the questions with
+            a right and a wrong answer; `encoder_map` and `bm25_map` of its two parts;
+            `recall_at_1` and `recall_at_5`: which share of a question's right answers is among the
+            first of all answers.
+
+        Raises:
+            ValueError: If the data are not as they must be, or no question can be ranked.
+        """
+        asked = data.from_labelled(questions, answers, labels)
+        ranked = data.rankable(asked, self.candidates, "the data", "to evaluate")
+        cosines, bm25, both = self._scores(ranked)
+        right = [question.labels for question in ranked]
+        everything = self.index(
+            list(dict.fromkeys(text for each in asked for text in each.candidates))
+        )
+        return {
+            **evaluation.score_ranking(both, right),
+            "encoder_map": evaluation.mean_average_precision(cosines, right),
+            "bm25_map": evaluation.mean_average_precision(bm25, right),
+            **evaluation.score_search(everything, [each for each in asked if each.right]),
+        }
+
+    def cosines(self, questions: Sequence[RankingQuestion]) -> baseline.Scores:
+        """For each question the cosine of each candidate."""
+        return self._encoders().cosines(questions)
+
+    def _scores(
+        self, questions: Sequence[RankingQuestion]
+    ) -> tuple[baseline.Scores, baseline.Scores, baseline.Scores]:
+        """For each question the cosines of its candidates, their BM25 scores, and the sums."""
+        cosines = self.cosines(questions)
+        of_words = baseline.Candidates(questions, self._encoders().token_kind, self.bm25_.counts)
+        bm25 = of_words.scores(self.bm25_.saturation, self.bm25_.length_penalty)
+        return cosines, bm25, baseline.combined(cosines, bm25, self.bm25_.weight)
+
+    def index(self, answers: Sequence[str], ids: Sequence[Any] | None = None) -> AnswerIndex:
+        """Encodes a collection of answers, for searches in it.
+
+        Args:
+            answers: Texts.
+            ids: A text or an integer for each, which stands for it in the results; by default its
+                number.
+
+        Raises:
+            ValueError: If there is no answer, one is empty, or two ids are equal.
+        """
+        models, answers = self.models_, data.texts_of("answers", answers)
+        if not answers:
+            raise UserError("`answers` must hold at least one text. Received none.")
+        return AnswerIndex(models, self.bm25_, answers, ids)
+
+    def load_index(self, path: str | os.PathLike[str]) -> AnswerIndex:
+        """Reads what `AnswerIndex.save` has written for this ranker.
+
+        Raises:
+            ValueError: If there is no such file, it is damaged, or another ranker has made it.
+        """
+        return AnswerIndex.load(path, self.models_, self.bm25_)

@@ -1,0 +1,252 @@
+"""`NextWord`: from texts to the words that may follow other texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy
+import scipy.special
+
+from recipes import _arguments as arguments
+from recipes.estimators import Task
+from recipes.next_word import data, evaluation, training
+from recipes.next_word.model import NextWordModel, build_next_word
+from recipes.runs.failures import UserError
+from recipes.tokens import vocabulary, word_vectors
+
+TOKEN_KINDS = ("cased", "words", "characters")
+
+
+class NextWord(Task):
+    """Says which words may come next in a text, and how probable they are.
+
+    Args:
+        tokens: `"cased"`: words as they are written, without punctuation marks. `"words"`: in lower
+            case; a punctuation mark is a word. `"characters"`: for languages without spaces.
+        vocabulary_size: The largest number of different words, padding and the unknown word
+            included.
+        minimum_count: Words that come more rarely are unknown: that is how the model learns what
+            unknown words stand beside.
+        embedding_dim: See `recipes.next_word.build_next_word`.
+        units: Likewise.
+        features_dim: Likewise.
+        embedding_shortcut: Likewise.
+        label_smoothing: Likewise.
+        epochs: The largest number of epochs.
+        words_per_epoch: About so many words are learned from in an epoch; the next one goes on
+            where the last one ended.
+        patience: Epochs without a lower loss of the validation texts before `fit` stops.
+        batch_size: Windows in a batch.
+        sequence_length: Words in a window.
+        learning_rate: Of Adam at its highest.
+        seed: Decides everything that is left to chance.
+        verbose: 0: `fit` prints nothing; 1: a progress bar; 2: a line for each epoch. `"auto"`: a
+            bar on a terminal and lines elsewhere.
+
+    Attributes:
+        model_: The Keras model: from token ids (batch, time) to the logits of the next word.
+        vocabulary_: The word of each id; 0 is padding, 1 stands for every unknown word.
+        history_: The losses and the perplexity of each epoch, by name.
+
+    Example:
+        >>> model = NextWord().fit(texts)  # doctest: +SKIP
+        >>> model.next_words("for i in", k=2)  # doctest: +SKIP
+        [('range', 0.41), ('enumerate', 0.05)]
+    """
+
+    model_class: ClassVar = NextWordModel
+    checks: ClassVar = {
+        "tokens": partial(arguments.require_choice, choices=TOKEN_KINDS),
+        "vocabulary_size": partial(arguments.require_integer, minimum=3),
+        "minimum_count": partial(arguments.require_integer, minimum=1),
+        "embedding_dim": partial(arguments.require_integer, minimum=1),
+        "units": partial(arguments.require_integer, minimum=1),
+        "features_dim": partial(arguments.require_integer, minimum=0),
+        "embedding_shortcut": arguments.require_flag,
+        "label_smoothing": arguments.require_fraction,
+        "epochs": partial(arguments.require_integer, minimum=1),
+        "words_per_epoch": partial(arguments.require_integer, minimum=1),
+        "patience": partial(arguments.require_integer, minimum=0),
+        "batch_size": partial(arguments.require_integer, minimum=1),
+        "sequence_length": partial(arguments.require_integer, minimum=1),
+        "learning_rate": arguments.require_positive,
+    }
+
+    model_: NextWordModel
+    vocabulary_: tuple[str, ...]
+    history_: dict[str, list[float]]
+
+    def __init__(
+        self,
+        *,
+        tokens: str = "cased",
+        vocabulary_size: int = 50_000,
+        minimum_count: int = 2,
+        embedding_dim: int = 128,
+        units: int = 128,
+        features_dim: int = 64,
+        embedding_shortcut: bool = True,
+        label_smoothing: float = 0.0,
+        epochs: int = 3,
+        words_per_epoch: int = 150_000,
+        patience: int = 2,
+        batch_size: int = 32,
+        sequence_length: int = 64,
+        learning_rate: float = 1e-2,
+        seed: int = 0,
+        verbose: int | str = "auto",
+    ) -> None:
+        self.tokens = tokens
+        self.vocabulary_size = vocabulary_size
+        self.minimum_count = minimum_count
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.features_dim = features_dim
+        self.embedding_shortcut = embedding_shortcut
+        self.label_smoothing = label_smoothing
+        self.epochs = epochs
+        self.words_per_epoch = words_per_epoch
+        self.patience = patience
+        self.batch_size = batch_size
+        self.sequence_length = sequence_length
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self.verbose = verbose
+
+    def fit(self, texts: Sequence[str], validation_data: Sequence[str] | None = None) -> Self:
+        """Learns from texts.
+
+        Args:
+            texts: The texts.
+            validation_data: Other texts, whose loss says when to stop; by default a twentieth of
+                `texts`.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            ValueError: If a setting is out of its range, or the texts are no good.
+        """
+        self.check_settings()
+        texts = data.checked_texts(texts)
+        if validation_data is None:
+            texts, validation_data = data.split_validation(texts, "the training data")
+        else:
+            validation_data = data.checked_texts(validation_data)
+        words = vocabulary.build_vocabulary(
+            texts, self.tokens, size=self.vocabulary_size, minimum_count=self.minimum_count
+        )
+        if len(words) == 2:
+            raise UserError(
+                f"no word comes {self.minimum_count} times in the training texts; give more texts"
+            )
+        ids = self._ids(texts, words, "training")
+        embedding_dim = min(self.embedding_dim, len(words) - 1)
+        with self.seeded():
+            models = build_next_word(
+                len(words),
+                embedding_dim=embedding_dim,
+                units=self.units,
+                features_dim=self.features_dim,
+                embedding_shortcut=self.embedding_shortcut,
+                label_smoothing=self.label_smoothing,
+                word_vectors=word_vectors.vectors_of_words(
+                    ids, len(words), embedding_dim, self.seed
+                ),
+                word_counts=numpy.bincount(numpy.concatenate(ids), minlength=len(words)).tolist(),
+                vocabulary=words,
+                token_kind=self.tokens,
+            )
+            history = training.train(
+                models,
+                ids,
+                self._ids(validation_data, words, "validation"),
+                epochs=self.epochs,
+                words_per_epoch=self.words_per_epoch,
+                batch_size=self.batch_size,
+                sequence_length=self.sequence_length,
+                learning_rate=self.learning_rate,
+                patience=self.patience,
+                seed=self.seed,
+                verbose=self.keras_verbose(),
+            )
+        self.model_ = models.predictor
+        self.model_.update_legend(history=history)
+        self.restore(self.model_.legend)
+        return self
+
+    def token_ids(self, texts: Sequence[str]) -> list[numpy.ndarray]:
+        """The ids of the words of each text that has any.
+
+        Raises:
+            ValueError: If no text has a word, or one is no string.
+        """
+        return self._ids(data.checked_texts(texts), self.vocabulary_, "given")
+
+    def scores(self, texts: Sequence[str]) -> evaluation.Scores:
+        """What the model says of every word of the texts."""
+        return evaluation.score_texts(self.model_, self.token_ids(texts), self.sequence_length)
+
+    def perplexity(self, texts: Sequence[str]) -> float:
+        """The perplexity of texts: among how many equally probable words the next one is, so hard.
+
+        Every word counts the same. Unknown words count as one word.
+
+        Raises:
+            ValueError: If the texts have no words.
+        """
+        return self.evaluate(texts)["perplexity"]
+
+    def evaluate(self, texts: Sequence[str]) -> dict[str, float]:
+        """How well the words of texts are predicted.
+
+        Returns:
+            `perplexity`; `nll`, nats per word; `accuracy`, the share of words that are the most
+            probable one; `hit_at_5`, those among the five most probable; `unknown_share`, those
+            that are not in the vocabulary.
+
+        Raises:
+            ValueError: If the texts have no words.
+        """
+        return evaluation.measures(self.scores(texts))
+
+    def next_words(self, text: str, k: int = 5) -> list[tuple[str, float]]:
+        """The most probable words after a text, the best first, with their probabilities.
+
+        Args:
+            text: What stands so far; it may be empty.
+            k: How many words. What is missing in the sum of all probabilities is that of words
+                that are not in the vocabulary.
+
+        Raises:
+            ValueError: If `text` is no string, or there are not so many words.
+        """
+        if not isinstance(text, str):
+            raise UserError(f"expected a string; received {text!r} of type {type(text).__name__}")
+        words = self.vocabulary_
+        arguments.require_integer("k", k, 1)
+        if k > len(words) - evaluation.FIRST_WORD_ID:
+            raise UserError(
+                f"`k` must be at most {len(words) - evaluation.FIRST_WORD_ID}, the number of known "
+                f"words. Received: k={k}."
+            )
+        ids = vocabulary.TokenIds(words, self.tokens, longest=None)(text)
+        logits = evaluation.next_logits(self.model_, ids, self.sequence_length)
+        probabilities = scipy.special.softmax(logits.astype("float64"))
+        best = evaluation.FIRST_WORD_ID + numpy.argsort(
+            -probabilities[evaluation.FIRST_WORD_ID :], kind="stable"
+        )
+        return [(words[index], float(probabilities[index])) for index in best[:k]]
+
+    def restore(self, legend: dict[str, Any]) -> None:
+        """Sets `vocabulary_` and `history_`."""
+        self.vocabulary_ = tuple(legend["vocabulary"])
+        self.history_ = legend["history"]
+
+    def _ids(self, texts: Sequence[str], words: Sequence[str], which: str) -> list[numpy.ndarray]:
+        token_ids = vocabulary.TokenIds(words, self.tokens, longest=None)
+        ids = [numpy.array(each, dtype="int64") for each in map(token_ids, texts) if each]
+        data.require_words(len(ids), which)
+        return ids

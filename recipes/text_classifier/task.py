@@ -1,0 +1,372 @@
+"""The text classifier as a scikit-learn estimator: texts and labels in, labels out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.class_weight import compute_class_weight
+
+from recipes._arguments import (
+    require_choice,
+    require_flag,
+    require_integer,
+    require_non_negative,
+    require_positive,
+    require_share,
+)
+from recipes.estimators import Task, plain_copy
+from recipes.runs import model_files
+from recipes.runs.failures import UserError
+from recipes.runs.temperature import best_temperature, divide_logits
+from recipes.tables.labelled_texts import LabelledTexts
+from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, checked_texts
+from recipes.text_classifier.evaluation import score_logits
+from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
+from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
+from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
+
+_LOSS = "softmax"
+"""How the logits are to be read: exclusive classes."""
+_SOFTMAX_LOSSES = {
+    "categoricalcrossentropy",
+    "categoricalfocalcrossentropy",
+    "categoricalgeneralizedcrossentropy",
+    "focalcrossentropy",
+    "generalizedcrossentropy",
+    "labelsmoothedcrossentropy",
+    "logitadjustedcrossentropy",
+    "poly1crossentropy",
+    "sparsecategoricalcrossentropy",
+    "symmetriccrossentropy",
+}
+
+
+class TextClassifier(ClassifierMixin, Task):
+    """Learns to tell texts apart, and says how sure it is.
+
+    Convolutions and vectors that words share through their beginnings and endings; with
+    `units`, a bidirectional LSTM on top. A text counts up to its 200th token. Trained until
+    the loss of validation texts stops falling, then calibrated on them. Where `fit` is given none,
+    it sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains a new
+    network for as many epochs on all of them. `recipes.text_classifier.build_text_classifier` is
+    the network alone.
+
+    A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and
+    joblib work.
+
+    Args:
+        tokens: `"words"` (in lower case, a punctuation mark is a word), `"stems"` (without their
+            English endings) or `"characters"` (for languages without spaces, such as Chinese).
+        epochs: The largest number of passes over the texts.
+        batch_size: Texts in a batch.
+        label_smoothing: Share of each label that is given to all classes alike.
+        class_weight: `None`; `"balanced"`: rare classes count more, so that all count alike; a dict
+            from label to weight, where a missing one is 1; or a weight for each class, in the
+            order of `classes_`.
+        seed: Decides everything that is left to chance.
+        vocabulary_size: Number of different tokens, the most frequent, two others included.
+        embedding_dim: Length of a token's vector.
+        affix_buckets: Number of vectors for beginnings and endings; 0 for none. Characters have
+            none.
+        convolution_widths: Tokens that each kind of convolution sees; none where empty.
+        convolution_filters: Number of filters of each width.
+        units: Units of an LSTM above the convolutions, in each direction; 0 for none.
+        bidirectional: Whether that LSTM reads in both directions.
+        pooling: What becomes of its outputs: `"last"`, `"mean"` or `"max"`.
+        embedding_dropout: Share of the entries of vectors dropped in training.
+        dropout: Share of the features before the last layer dropped in training.
+        learning_rate: Of Adam.
+        patience: Epochs without a lower validation loss before the training stops.
+        diagnosis: Whether `keras_ce.diagnose` looks at network, loss and texts before training.
+        verbose: `"auto"`: a progress bar on a terminal, one line per epoch elsewhere; 0 nothing,
+            1 a bar, 2 lines.
+
+    Attributes:
+        classes_: The labels, sorted, (classes,).
+        history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        model_: The Keras model: from token ids (batch, time) to logits (batch, classes). It carries
+            vocabulary and class names, and so do its clones and its file.
+
+    Example:
+        >>> texts = ["the dog barks", "a cat purrs", "the dog runs", "one cat sleeps"] * 5
+        >>> labels = ["dog", "cat", "dog", "cat"] * 5
+        >>> classifier = TextClassifier(epochs=8, batch_size=4, verbose=0).fit(texts, labels)
+        >>> [str(label) for label in classifier.predict(["my cat", "your dog"])]
+        ['cat', 'dog']
+    """
+
+    model_class = TextClassifierModel
+    checks: ClassVar = {
+        "tokens": lambda name, value: require_choice(name, value, TOKEN_KINDS),
+        "epochs": lambda name, value: require_integer(name, value, 1),
+        "batch_size": lambda name, value: require_integer(name, value, 1),
+        "label_smoothing": require_share,
+        "vocabulary_size": lambda name, value: require_integer(name, value, 3),
+        "units": lambda name, value: require_integer(name, value, 0),
+        "pooling": lambda name, value: require_choice(name, value, POOLINGS),
+        "learning_rate": require_positive,
+        "patience": lambda name, value: require_integer(name, value, 0),
+        "diagnosis": require_flag,
+    }
+
+    def __init__(
+        self,
+        tokens: str = "words",
+        epochs: int = 20,
+        batch_size: int = 64,
+        label_smoothing: float = 0.1,
+        class_weight: str | Mapping[Any, float] | Sequence[float] | None = None,
+        seed: int = 0,
+        *,
+        vocabulary_size: int = 20_000,
+        embedding_dim: int = 128,
+        affix_buckets: int = 10_000,
+        convolution_widths: Sequence[int] = (2, 3, 5),
+        convolution_filters: int = 100,
+        units: int = 0,
+        bidirectional: bool = True,
+        pooling: str = "max",
+        embedding_dropout: float = 0.3,
+        dropout: float = 0.5,
+        learning_rate: float = 2e-3,
+        patience: int = 3,
+        diagnosis: bool = True,
+        verbose: int | str = "auto",
+    ) -> None:
+        self.tokens = tokens
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.seed = seed
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.affix_buckets = affix_buckets
+        self.convolution_widths = convolution_widths
+        self.convolution_filters = convolution_filters
+        self.units = units
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.embedding_dropout = embedding_dropout
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.diagnosis = diagnosis
+        self.verbose = verbose
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
+    ) -> Self:
+        """Learns from texts and their labels.
+
+        Args:
+            texts: Strings: a list, an array, a column of pandas.
+            labels: One for each text: strings, or numbers.
+            validation_data: Texts and labels that decide how long to train and how sure to be, and
+                from which nothing else is learned.
+
+        Raises:
+            ValueError: If a setting, a text or a label is no good.
+        """
+        self.check_settings()
+        texts = checked_texts(texts)
+        classes, ids = numpy.unique(checked_labels(labels, len(texts)), return_inverse=True)
+        if len(classes) < 2:
+            raise UserError(
+                f"the texts have one class only ({classes.tolist()[0]!r}); give texts of at least "
+                "two classes"
+            )
+        training = LabelledTexts(texts, ids.tolist())
+        if validation_data is None:
+            training, validation = training.split(VALIDATION_SHARE, "validation")
+            if not len(validation):
+                raise UserError(
+                    "there are too few texts to set some aside; give more, or name others in "
+                    "validation_data"
+                )
+        else:
+            validation = _labelled(*validation_data, classes)
+        weights = self._class_weights(classes, training.labels)
+        model, history = self._train(training, validation, classes, weights, self.epochs)
+        temperature = best_temperature(predict_logits(model, validation.texts), validation.labels)
+        if validation_data is None:
+            # Validation has told how long to train and how sure to be: now it is there to learn
+            # from.
+            training += validation
+            epochs = history["val_loss"].index(min(history["val_loss"])) + 1
+            if self.keras_verbose():
+                print(f"once more, {epochs} epochs on all {len(training)} training texts")
+            model, _ = self._train(training, None, classes, weights, epochs)
+        divide_logits(model, temperature, ["logits"])
+        model.update_legend(history=history)
+        with self.seeded():
+            self.model_ = plain_copy(model)
+        self.restore(self.model_.legend)
+        return self
+
+    def _train(
+        self,
+        training: LabelledTexts,
+        validation: LabelledTexts | None,
+        classes: numpy.ndarray,
+        class_weight: list[float] | None,
+        epochs: int,
+    ) -> tuple[TextClassifierModel, dict[str, list[float]]]:
+        """A new network, trained, and the history of its training."""
+        with self.seeded():
+            vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
+            model = build_text_classifier(
+                len(vocabulary),
+                len(classes),
+                embedding_dim=self.embedding_dim,
+                units=self.units,
+                bidirectional=self.bidirectional,
+                pooling=self.pooling,
+                convolution_widths=self.convolution_widths,
+                convolution_filters=self.convolution_filters,
+                affix_buckets=0 if self.tokens == "characters" else self.affix_buckets,
+                embedding_dropout=self.embedding_dropout,
+                dropout=self.dropout,
+                vocabulary=vocabulary,
+                class_names=[str(label) for label in classes.tolist()],
+                token_kind=self.tokens,
+            )
+            model.update_legend(classes=classes.tolist(), loss=_LOSS, **self.legend_entries())
+
+            def batches(of: LabelledTexts, seed: int | None) -> TextBatches:
+                return TextBatches(token_ids(model, of.texts), of.labels, self.batch_size, seed)
+
+            history = train(
+                model,
+                batches(training, self.seed),
+                None if validation is None else batches(validation, None),
+                epochs=epochs,
+                label_smoothing=self.label_smoothing,
+                class_weight=class_weight,
+                learning_rate=self.learning_rate,
+                patience=self.patience,
+                # Nothing is left to find where it has looked before.
+                diagnosis=self.diagnosis and validation is not None,
+                verbose=self.keras_verbose(),
+            )
+        return model, history
+
+    def _class_weights(self, classes: numpy.ndarray, ids: Sequence[int]) -> list[float] | None:
+        """The weight of each class, in the order of `classes`."""
+        given = self.class_weight
+        if given is None:
+            return None
+        if isinstance(given, str) and given != "balanced":
+            raise UserError(
+                "`class_weight` must be None, 'balanced', a dict or a sequence. "
+                f"Received: class_weight={given!r}."
+            )
+        if isinstance(given, Mapping):
+            unknown = [label for label in given if label not in classes.tolist()]
+            if unknown:
+                raise UserError(
+                    f"`class_weight` has labels that no text has: {unknown[:5]!r}; the labels are "
+                    f"{classes.tolist()[:10]!r}"
+                )
+            weights = [given.get(label, 1.0) for label in classes.tolist()]
+        elif isinstance(given, str):
+            numbers = numpy.arange(len(classes))
+            weights = compute_class_weight("balanced", classes=numbers, y=numpy.asarray(ids))
+        else:
+            weights = list(given)
+        if len(weights) != len(classes):
+            raise UserError(
+                f"`class_weight` must have a number for each of {len(classes)} classes. "
+                f"Received: {len(weights)}."
+            )
+        for label, weight in zip(classes.tolist(), weights, strict=True):
+            require_non_negative(f"class_weight[{label!r}]", weight)
+        return [float(weight) for weight in weights]
+
+    def restore(self, legend: dict[str, Any]) -> None:
+        """Sets `classes_` and `history_`; a model that Keras alone has trained has names only."""
+        self.tokens = legend["token_kind"]
+        self.classes_ = numpy.array(legend.get("classes", legend["class_names"]))
+        self.history_ = legend.get("history", {})
+
+    def predict(self, texts: Sequence[str]) -> numpy.ndarray:
+        """The most probable label of each text, (texts,)."""
+        labels: numpy.ndarray = self.classes_[self._logits(texts).argmax(axis=1)]
+        return labels
+
+    def predict_proba(self, texts: Sequence[str]) -> numpy.ndarray:
+        """The probability of each label, (texts, classes), in the order of `classes_`."""
+        probabilities: numpy.ndarray = softmax(self._logits(texts).astype("float64"), axis=1)
+        return probabilities
+
+    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, float]:
+        """Measures on texts that `fit` has not seen.
+
+        Returns:
+            `accuracy`; `macro_f1`, over the classes that occur; `nll`, the mean negative logarithm
+            of the probability of the right label, in nats; `ece`, the expected calibration error.
+        """
+        labelled = _labelled(texts, labels, self.classes_)
+        return score_logits(self._logits(labelled.texts), labelled.labels)
+
+    def _logits(self, texts: Sequence[str]) -> numpy.ndarray:
+        return predict_logits(self.model_, checked_texts(texts))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a file, in Keras's safe mode: nothing in it is executed.
+
+        Args:
+            path: What `save` has written; or a `TextClassifierModel` with vocabulary, class names
+                and token kind, trained with a loss of exclusive classes and saved by Keras.
+
+        Raises:
+            UserError: If there is no such file, or it is damaged, or holds another model.
+        """
+        advice = "name a file that TextClassifier.save has written"
+        model = model_files.read_model(path, advice)
+        legend = model.legend if isinstance(model, TextClassifierModel) else {}
+        if not all(legend.get(name) for name in ("vocabulary", "class_names", "token_kind")):
+            raise UserError(
+                f"{os.fspath(path)} holds a Keras model without vocabulary, class names and token "
+                f"kind; {advice}"
+            )
+        loss = model_files.compiled_loss(path) or legend.get("loss", "none that the file names")
+        if loss != _LOSS and loss.lower().replace("_", "") not in _SOFTMAX_LOSSES:
+            raise UserError(
+                f"{os.fspath(path)} was trained with {loss}, and TextClassifier reads logits of "
+                f"exclusive classes; {advice}"
+            )
+        return cls.of_model(model)
+
+    def __sklearn_tags__(self) -> Tags:
+        """Texts, in one dimension."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+
+def _labelled(texts: Sequence[str], labels: Sequence[Any], classes: numpy.ndarray) -> LabelledTexts:
+    """Texts and the class id of each, checked."""
+    texts = checked_texts(texts)
+    id_of_class = {label: index for index, label in enumerate(classes.tolist())}
+    labels = checked_labels(labels, len(texts)).tolist()
+    unseen = sorted({str(label) for label in labels if label not in id_of_class})
+    if unseen:
+        raise UserError(
+            f"there are labels that no training text has: {', '.join(unseen[:5])}; the training "
+            f"labels are {', '.join(map(str, list(id_of_class)[:10]))}: correct them or train with "
+            "such texts"
+        )
+    return LabelledTexts(texts, [id_of_class[label] for label in labels])

@@ -1,0 +1,163 @@
+"""Windows, scores, trigrams, word vectors and the mixture of a next-word model's training."""
+
+import collections
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from recipes.next_word import build_next_word, evaluation
+from recipes.next_word.evaluation import score_texts
+from recipes.next_word.training import NextWordBatches, windows
+from recipes.tokens import word_vectors
+from recipes.tokens.trigrams import TrigramModel
+
+
+def test_windows_give_every_word_once_after_the_word_before_it():
+    texts = [np.arange(2, 12), np.array([20]), np.arange(30, 34)]
+    found = windows(texts, 4)
+    assert [window.tolist() for window in found] == [
+        [1, 2, 3, 4, 5],
+        [5, 6, 7, 8, 9],
+        [9, 10, 11],
+        [1, 20],
+        [1, 30, 31, 32, 33],
+    ]
+
+
+def test_epochs_go_through_all_windows_before_one_comes_again():
+    texts = [np.arange(2, 42), np.arange(50, 90)]
+    batches = NextWordBatches(texts, 2, 4, words_per_epoch=32, seed=1)
+    again = NextWordBatches(texts, 2, 4, words_per_epoch=32, seed=1)
+    seen = collections.Counter()
+    for epoch in range(5):
+        assert len(batches) == 4
+        for index in range(4):
+            ((tokens, following),) = batches[index]
+            np.testing.assert_array_equal(again[index][0][0], tokens)
+            assert tokens.shape == following.shape == (2, 8)
+            np.testing.assert_array_equal(tokens[:, 1:4], following[:, :3])
+            np.testing.assert_array_equal(following[:, 4:], 0)
+            seen.update(following[:, :4].ravel().tolist())
+        if epoch == 1:
+            assert max(seen.values()) == 1
+        batches.on_epoch_end()
+        again.on_epoch_end()
+    assert set(seen.values()) == {2}
+    assert set(seen) == {*range(2, 42), *range(50, 90)}
+
+
+def brute_force_kneser_ney(texts, size, discount):
+    """P(word | two before), from the definitions and dictionaries."""
+    triples = collections.Counter()
+    for text in texts:
+        padded = [1, 1, *text]
+        triples.update(zip(padded, padded[1:], padded[2:], strict=False))
+
+    def smoothed(counts, context, lower):
+        followers = {key[-1]: n for key, n in counts.items() if key[:-1] == context}
+        total = sum(followers.values())
+        if not total:
+            return lower
+        spare = discount * len(followers) / total
+        return [
+            max(followers.get(word, 0) - discount, 0) / total + spare * lower[word]
+            for word in range(size)
+        ]
+
+    pairs = collections.Counter((b, c) for _, b, c in triples)
+    words = collections.Counter((c,) for _, c in pairs)
+    uniform = [0, *[1 / (size - 1)] * (size - 1)]
+    of_word = smoothed(words, (), uniform)
+    return lambda a, b: smoothed(triples, (a, b), smoothed(pairs, (b,), of_word))
+
+
+@pytest.fixture(scope="module")
+def counted():
+    random_numbers = np.random.default_rng(4)
+    texts = [random_numbers.zipf(1.4, 30).clip(max=11) for _ in range(6)]
+    return texts, brute_force_kneser_ney(texts, 14, 0.7)
+
+
+def test_trigrams_against_the_definition(counted):
+    texts, expected = counted
+    model = TrigramModel(texts, 14, 0.7)
+    every = np.arange(14)
+    contexts = [(1, 1), (1, 2), (2, 1), (11, 3), (12, 1), (1, 12), (13, 13)]
+    best_words = model.best_words(*np.array(contexts).T, 5)
+    for (older, last), best in zip(contexts, best_words, strict=True):
+        of_words = expected(older, last)
+        assert sum(of_words) == pytest.approx(1)
+        found = model.probabilities(np.full(14, older), np.full(14, last), every)
+        np.testing.assert_allclose(found, of_words, rtol=1e-12)
+        ranked = sorted(of_words, reverse=True)[:5]
+        np.testing.assert_allclose([of_words[word] for word in best], ranked, rtol=1e-12)
+
+
+def test_scores_against_softmax():
+    predictor = build_next_word(14, embedding_dim=3, units=4).predictor
+    predictor.set_weights([8 * weights for weights in predictor.get_weights()])
+    texts = [np.random.default_rng(seed).integers(1, 14, 3 + 4 * seed) for seed in range(3)]
+    scores = score_texts(predictor, texts, sequence_length=5, number=4)
+    rows = []
+    for window in windows(texts, 5):
+        logits = predictor.predict_on_batch(window[None, :-1])[0].astype("float64")
+        rows.extend(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True))
+    rows = np.array(rows)
+    np.testing.assert_array_equal(scores.words, np.concatenate(texts))
+    right = rows[np.arange(len(rows)), scores.words]
+    np.testing.assert_allclose(scores.losses, -np.log(right), rtol=1e-4, atol=1e-5)
+    ranked = np.argsort(-rows, axis=-1)[:, :4]
+    np.testing.assert_array_equal(scores.best, ranked)
+    expected = np.take_along_axis(rows, ranked, axis=-1)
+    np.testing.assert_allclose(scores.probabilities, expected, rtol=1e-4)
+
+
+def test_the_baseline_is_chosen_on_validation_and_scored_on_test(counted):
+    texts, _ = counted
+    scores = evaluation.score_trigrams(texts[:4], texts[4:5], texts[5:], 14)
+    perplexities = {}
+    for discount in evaluation.DISCOUNTS:
+        conditional = brute_force_kneser_ney(texts[:4], 14, discount)
+        for name, text in (("validation", texts[4]), ("test", texts[5])):
+            padded = [1, 1, *text]
+            rows = [conditional(*padded[place : place + 2]) for place in range(len(text))]
+            perplexities[discount, name] = np.exp(
+                -np.mean([math.log(row[word]) for row, word in zip(rows, text, strict=True)])
+            )
+            top = [np.argmax(row) == word for row, word in zip(rows, text, strict=True)]
+            if discount == scores.metrics["discount"] and name == "test":
+                assert scores.metrics["accuracy"] == pytest.approx(np.mean(top), abs=0.1)
+    best = min(evaluation.DISCOUNTS, key=lambda each: perplexities[each, "validation"])
+    assert scores.metrics["discount"] == best
+    assert scores.metrics["perplexity"] == pytest.approx(perplexities[best, "test"])
+    assert scores.metrics["hit_at_5"] >= scores.metrics["accuracy"]
+
+
+def test_words_that_the_same_words_follow_have_close_vectors():
+    # 2 and 3 come before 4 or 5, 6 and 7 before 8 or 9.
+    draw = np.random.default_rng(0).integers
+    texts = [np.array([base + draw(2), base + 2 + draw(2)]) for base in [2, 6] * 100]
+    vectors = word_vectors.vectors_of_words(texts, 10, 4, seed=1)
+    assert vectors.shape == (10, 4)
+    assert (vectors**2).sum(axis=1).mean() == pytest.approx(1)
+    cosine = keras.utils.normalize(vectors) @ keras.utils.normalize(vectors).T
+    assert cosine[2, 3] > 0.8
+    assert cosine[6, 7] > 0.8
+    assert abs(cosine[2, 6]) < 0.2
+    np.testing.assert_allclose(vectors[[0, 4, 9]], 0, atol=1e-9)
+    np.testing.assert_array_equal(word_vectors.vectors_of_words(texts, 10, 4, seed=1), vectors)
+
+
+def test_the_weight_of_the_mixture_comes_from_validation():
+    # The network is right on the validation texts, the baseline on the test texts.
+    validation = np.log([1 / 0.9] * 4), np.full(4, 0.1)
+    test = np.log([1 / 0.2] * 3), np.full(3, 0.8)
+    found = evaluation.combined(validation, test)
+    assert found["network_weight"] == 1
+    assert found["perplexity"] == pytest.approx(5)
+    half = np.log([1 / 0.9, 1 / 0.1]), np.array([0.1, 0.9])
+    found = evaluation.combined(half, test)
+    assert found["network_weight"] == pytest.approx(0.5)
+    assert found["perplexity"] == pytest.approx(2)

@@ -1,0 +1,400 @@
+"""`TextClassifier`: learning, model selection, files, copies, and one line for bad input."""
+
+import contextlib
+import copy
+import io
+import itertools
+import pickle
+import random
+import subprocess
+import sys
+
+import joblib
+import keras
+import numpy as np
+import pytest
+from backends import QUICK, default_backend_only
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils import estimator_checks
+from sklearn.utils.class_weight import compute_class_weight
+
+import keras_ce
+from recipes.runs.failures import UserError
+from recipes.text_classifier import TextClassifier, TextClassifierModel, build_text_classifier
+
+SMALL = {
+    "embedding_dim": 8,
+    "convolution_widths": (2,),
+    "convolution_filters": 8,
+    "affix_buckets": 50,
+    "learning_rate": 0.02,
+    "batch_size": 16,
+    "diagnosis": False,
+    "verbose": 0,
+}
+WORDS = {"animals": ["dog", "cat", "cow"], "fruits": ["apple", "pear", "plum"]}
+
+
+def some_texts(count):
+    words = itertools.cycle(zip(*WORDS.values(), strict=True))
+    pairs = itertools.islice(words, -(-count // 2))
+    named = [(word, name) for pair in pairs for word, name in zip(pair, WORDS, strict=True)]
+    texts = [f"the {word} number {row}" for row, (word, _) in enumerate(named)]
+    return texts[:count], [name for _, name in named][:count]
+
+
+TEXTS, LABELS = some_texts(60)
+NEW, NEW_LABELS = ["a dog", "some plum", "my cow", "your pear"], [*WORDS, *WORDS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """A few steps each: to compile them would take longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        compile_ = TextClassifierModel.compile
+        patch.setattr(
+            TextClassifierModel,
+            "compile",
+            lambda self, *arguments, **options: compile_(self, *arguments, **options, **QUICK),
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return TextClassifier(epochs=5, seed=2, **SMALL).fit(TEXTS, LABELS)
+
+
+def test_it_learns_and_says_how_sure_it_is(fitted):
+    assert fitted.classes_.tolist() == ["animals", "fruits"]
+    assert fitted.predict(NEW).tolist() == NEW_LABELS
+    probabilities = fitted.predict_proba(NEW)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert probabilities.argmax(axis=1).tolist() == [0, 1, 0, 1]
+    assert set(fitted.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert fitted.score(NEW, NEW_LABELS) == 1
+
+
+def test_evaluate_gives_what_scikit_learn_gives(fitted):
+    labels = [*NEW_LABELS[:3], "animals"]  # one of them wrong
+    measured = fitted.evaluate(NEW, labels)
+    predicted, probabilities = fitted.predict(NEW), fitted.predict_proba(NEW)
+    assert measured["accuracy"] == accuracy_score(labels, predicted) == 0.75
+    assert measured["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert measured["nll"] == pytest.approx(log_loss(labels, probabilities))
+    calibration = keras_ce.metrics.ExpectedCalibrationError()
+    calibration.update_state(np.array([0, 1, 0, 0]), probabilities.astype("float32"))
+    assert measured["ece"] == pytest.approx(float(calibration.result()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [10, 2] * 10,
+        np.array([1.0, 0.0] * 10),
+        [True, False] * 10,
+        np.array(["01", "1"] * 10, dtype=object),
+    ],
+    ids=["integers", "floats", "flags", "array of objects"],
+)
+def test_labels_come_back_in_the_form_that_fit_got(labels, tmp_path):
+    texts = np.array(TEXTS[:20])
+    classifier = TextClassifier(epochs=1, **SMALL).fit(texts, labels)
+    assert classifier.classes_.tolist() == sorted(set(np.asarray(labels).tolist()))
+    predicted = classifier.predict(texts)
+    assert {type(label) for label in predicted.tolist()} == {type(np.asarray(labels).tolist()[0])}
+    classifier.save(tmp_path / "model.keras")
+    loaded = TextClassifier.load(tmp_path / "model.keras")
+    assert loaded.predict(texts).tolist() == predicted.tolist()
+    assert loaded.classes_.dtype == classifier.classes_.dtype
+
+
+def test_validation_data_decides_and_is_not_learned_from():
+    given = TextClassifier(epochs=1, **SMALL).fit(TEXTS, LABELS, validation_data=(NEW, NEW_LABELS))
+    assert "my" not in given.model_.vocabulary
+    assert "59" in given.model_.vocabulary
+    held_out = TextClassifier(epochs=1, **SMALL).fit(TEXTS, LABELS)
+    # Set aside by a hash and, once that has told how long to train, learned from too.
+    assert set(given.model_.vocabulary) == set(held_out.model_.vocabulary)
+
+
+def test_the_seed_decides_and_nothing_outside_is_touched():
+    random.seed(5)
+    np.random.seed(5)
+    expected = (random.random(), np.random.rand())
+    random.seed(5)
+    np.random.seed(5)
+    first, again, other = (
+        TextClassifier(epochs=1, seed=seed, **SMALL).fit(TEXTS[:20], LABELS[:20]).predict_proba(NEW)
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert (random.random(), np.random.rand()) == expected
+
+
+class TestFiles:
+    def test_one_file_holds_everything(self, fitted, tmp_path):
+        fitted.save(tmp_path / "any.name")
+        fitted.save(str(tmp_path / "any.name"))  # again: replaced
+        assert [path.name for path in tmp_path.iterdir()] == ["any.name"]
+        loaded = TextClassifier.load(tmp_path / "any.name")
+        assert loaded.get_params() == {**fitted.get_params(), "convolution_widths": [2]}
+        assert loaded.history_ == fitted.history_
+        np.testing.assert_array_equal(loaded.predict_proba(NEW), fitted.predict_proba(NEW))
+
+    @default_backend_only
+    def test_a_new_process_reads_it(self, fitted, tmp_path):
+        fitted.save(tmp_path / "model.keras")
+        code = (
+            "import keras, recipes\n"
+            f"model = keras.saving.load_model({str(tmp_path / 'model.keras')!r}, safe_mode=True)\n"
+            "print(*model.class_names)\n"
+            "from recipes.text_classifier import TextClassifier\n"
+            f"loaded = TextClassifier.load({str(tmp_path / 'model.keras')!r})\n"
+            f"print(*loaded.predict({NEW!r}))\n"
+        )
+        output = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        assert output.splitlines() == ["animals fruits", " ".join(NEW_LABELS)]
+
+    def test_class_weights_by_label_survive(self, tmp_path):
+        classifier = TextClassifier(class_weight={1: 2.0, 0: 1.0}, epochs=1, **SMALL)
+        classifier.fit(TEXTS[:20], [0, 1] * 10).save(tmp_path / "model.keras")
+        loaded = TextClassifier.load(tmp_path / "model.keras")
+        assert loaded.class_weight == {1: 2.0, 0: 1.0}
+
+    def test_damage_is_one_line(self, fitted, tmp_path):
+        fitted.save(tmp_path / "good.keras")
+        good = (tmp_path / "good.keras").read_bytes()
+        damaged = tmp_path / "damaged.keras"
+        places = random.Random(0).sample(range(2, len(good)), 40)
+        messages = []
+        for place in places:
+            bits = bytes([good[place] ^ 1 << place % 8])
+            damaged.write_bytes(good[:place] + bits + good[place + 1 :])
+            with contextlib.suppress(UserError):  # a date, say, may differ
+                TextClassifier.load(damaged)
+                continue
+            with pytest.raises(UserError) as raised:
+                TextClassifier.load(damaged)
+            messages.append(str(raised.value))
+        assert len(messages) > 30
+        assert all("\n" not in each and str(damaged) in each for each in messages)
+        damaged.write_bytes(good[: len(good) // 2])
+        with pytest.raises(UserError, match=r"damaged\.keras is a damaged model file; copy it"):
+            TextClassifier.load(damaged)
+
+    @pytest.mark.parametrize(
+        ("loss", "is_read"),
+        [
+            (keras_ce.losses.FocalCrossentropy(from_logits=True), True),
+            (keras_ce.losses.WeightedSigmoidCrossentropy(from_logits=True), False),
+            ("binary_crossentropy", False),
+            (keras_ce.losses.label_smoothed_crossentropy, True),
+            (None, False),
+        ],
+    )
+    def test_the_file_knows_its_loss(self, tmp_path, loss, is_read):
+        model = build_text_classifier(
+            4,
+            2,
+            embedding_dim=2,
+            units=2,
+            vocabulary=["", "[unknown]", "dog", "plum"],
+            class_names=["animals", "fruits"],
+            token_kind="words",
+        )
+        if loss is not None:
+            model.compile("sgd", loss)
+        model.save(tmp_path / "model.keras")
+        if is_read:
+            loaded = TextClassifier.load(tmp_path / "model.keras")
+            assert loaded.classes_.tolist() == ["animals", "fruits"]
+            assert loaded.predict_proba(["dog"]).shape == (1, 2)
+        else:
+            with pytest.raises(UserError, match=r"was trained with .*, and TextClassifier reads"):
+                TextClassifier.load(tmp_path / "model.keras")
+
+
+class TestCopies:
+    def test_a_cloned_keras_model_keeps_what_it_carries(self, fitted):
+        copied = keras.models.clone_model(fitted.model_)
+        assert copied.vocabulary == fitted.model_.vocabulary
+        assert copied.class_names == ("animals", "fruits")
+        assert copied.token_kind == "words"
+        table = keras.ops.convert_to_numpy(copied.get_layer("affixes").table)
+        assert table.any()
+        copied.set_weights(fitted.model_.get_weights())
+        np.testing.assert_array_equal(
+            TextClassifier.of_model(copied).predict_proba(NEW), fitted.predict_proba(NEW)
+        )
+
+    @pytest.mark.parametrize("way", ["pickle", "joblib", "deepcopy"])
+    def test_a_fitted_copy_predicts_the_same(self, fitted, way):
+        if way == "joblib":
+            file = io.BytesIO()
+            joblib.dump(fitted, file)
+            file.seek(0)
+            copied = joblib.load(file)
+        else:
+            copied = (
+                copy.deepcopy(fitted) if way == "deepcopy" else pickle.loads(pickle.dumps(fitted))
+            )
+        np.testing.assert_array_equal(copied.predict_proba(NEW), fitted.predict_proba(NEW))
+        assert copied.history_ == fitted.history_
+
+    def test_clone_has_the_settings_and_nothing_learned(self, fitted):
+        cloned = clone(fitted)
+        assert cloned.get_params() == fitted.get_params()
+        for name in ("classes_", "history_", "model_"):
+            with pytest.raises(NotFittedError, match=f"has no `{name}` yet: call `fit`"):
+                getattr(cloned, name)
+        with pytest.raises(NotFittedError):
+            cloned.predict(NEW)
+        with pytest.raises(NotFittedError):
+            cloned.save("nowhere")
+
+
+class TestModelSelection:
+    def test_cross_validation_is_stratified(self):
+        # Sorted by label: folds in order would hold one class each, and none could be trained.
+        labels, texts = zip(*sorted(zip(LABELS, TEXTS, strict=True)), strict=True)
+        scores = cross_val_score(TextClassifier(epochs=1, **SMALL), list(texts), labels, cv=2)
+        assert ((scores >= 0) & (scores <= 1)).all()
+
+    def test_a_grid_is_searched(self):
+        search = GridSearchCV(TextClassifier(epochs=1, **SMALL), {"embedding_dim": [2, 4]}, cv=2)
+        search.fit(TEXTS[:16], LABELS[:16])
+        assert search.best_params_["embedding_dim"] in (2, 4)
+        assert search.best_estimator_.embedding_dim == search.best_params_["embedding_dim"]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "check_do_not_raise_errors_in_init_or_set_params",
+            "check_estimator_cloneable",
+            "check_estimator_repr",
+            "check_estimator_tags_renamed",
+            "check_get_params_invariance",
+            "check_mixin_order",
+            "check_no_attributes_set_in_init",
+            "check_parameters_default_constructible",
+            "check_set_params",
+            "check_valid_tag_types",
+        ],
+    )
+    def test_scikit_learns_own_check(self, name):
+        getattr(estimator_checks, name)("TextClassifier", TextClassifier())
+
+
+class TestClassWeight:
+    ids = [0] * 6 + [1] * 2 + [2]
+    classes = np.array(["a", "b", "c"])
+
+    def weights(self, given):
+        return TextClassifier(class_weight=given)._class_weights(self.classes, self.ids)
+
+    def test_balanced(self):
+        expected = compute_class_weight("balanced", classes=self.classes, y=self.classes[self.ids])
+        assert self.weights("balanced") == pytest.approx(expected)
+
+    def test_others(self):
+        assert self.weights(None) is None
+        assert self.weights({"c": 3}) == [1.0, 1.0, 3.0]
+        assert self.weights([1, 2, 0.5]) == [1.0, 2.0, 0.5]
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ("heavy", "`class_weight` must be None, 'balanced', a dict or a sequence"),
+            ({"d": 1}, r"`class_weight` has labels that no text has: \['d'\]; the labels are"),
+            ([1, 2], "`class_weight` must have a number for each of 3 classes. Received: 2"),
+            ([1, 2, -1], r"`class_weight\['c'\]` must be a number >= 0"),
+        ],
+    )
+    def test_bad_ones(self, given, message):
+        with pytest.raises(ValueError, match=message):
+            self.weights(given)
+
+    def test_they_reach_the_loss(self):
+        settings = SMALL | {"epochs": 3, "class_weight": {"fruits": 0.0}}
+        classifier = TextClassifier(**settings).fit(TEXTS, LABELS)
+        assert set(classifier.predict(TEXTS)) == {"animals"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        ("one text", ["a"], "`texts` must be a sequence of strings.*put a single text in a list"),
+        (None, ["a"], "`texts` must be a sequence of strings"),
+        (np.zeros((2, 2)), [0, 1], r"`texts` must have one dimension. Received: shape \(2, 2\)"),
+        ([], [], "there is no text; give at least one"),
+        (["a", " "], [0, 1], "text 2 is empty; leave it out"),
+        (["a", float("nan")], [0, 1], "text 2 is no string but nan; leave it out or convert it"),
+        (["a", "b"], [0], "one label for each text. Received: 2 texts and 1 labels"),
+        (["a", "b"], "ab", "`labels` must be a sequence with one label for each text"),
+        (["a", "b"], [[0], [1]], r"label 1 is neither a string nor a number: \[0\]"),
+        (["a", "b"], np.eye(2), "`labels` must have one dimension, one label for each text"),
+        (["a", "b"], ["x", None], "label 2 is neither a string nor a number: None"),
+        (["a", "b"], [0, float("nan")], "label 2 is missing; leave the text out or give it"),
+        (["a", "b"], ["x", 1], "must be all strings or all numbers. Received: 'x' first and 1"),
+        (["a", "b"], [0.5, 1], "Unknown label type: continuous numbers, such as 0.5"),
+        (["a", "b"], ["x", "x"], r"the texts have one class only \('x'\); give texts of at least"),
+        (["a", "b"], ["x", "y"], "there are too few texts to set some aside; give more, or name"),
+    ],
+)
+def test_bad_texts_and_labels_are_one_line(texts, labels, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        TextClassifier(**SMALL).fit(texts, labels)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("tokens", "letters", "`tokens` must be one of 'words', 'stems', 'characters'"),
+        ("epochs", 0, "`epochs` must be a positive integer. Received: epochs=0"),
+        ("batch_size", 1.5, "`batch_size` must be a positive integer"),
+        ("label_smoothing", float("nan"), "`label_smoothing` must be a number from 0 up to"),
+        ("seed", 1099511627776, "`seed` must be an integer from 0 to 4294967295"),
+        ("seed", -1, "`seed` must be an integer from 0 to 4294967295"),
+        ("vocabulary_size", 2, "`vocabulary_size` must be an integer of at least 3"),
+        ("units", 1_000_000_000, r"the model would have .* give smaller units, embedding_dim"),
+        ("embedding_dim", 10**12, r"the model would have .* give smaller units, embedding_dim"),
+        ("affix_buckets", 10**12, r"the model would have .* give smaller units, embedding_dim"),
+        ("convolution_widths", 3, "`convolution_widths` must be a sequence of positive integers"),
+        ("learning_rate", 0, "`learning_rate` must be a number > 0. Received: learning_rate=0"),
+        ("patience", -1, "`patience` must be a non-negative integer"),
+        ("diagnosis", "no", "`diagnosis` must be True or False"),
+        ("verbose", "loud", "`verbose` must be a non-negative integer. Received: verbose='loud'"),
+        ("class_weight", "heavy", "`class_weight` must be None, 'balanced', a dict or a sequence"),
+    ],
+)
+def test_settings_are_checked_by_fit(setting, value, message):
+    classifier = TextClassifier(**SMALL | {setting: value})  # not by the constructor
+    with pytest.raises(ValueError, match=message) as raised:
+        classifier.fit(TEXTS, LABELS)
+    assert "\n" not in str(raised.value)
+
+
+def test_labels_to_evaluate_with_must_be_known(fitted):
+    with pytest.raises(ValueError, match="there are labels that no training text has: tools; the"):
+        fitted.evaluate(NEW, [*NEW_LABELS[:3], "tools"])
+
+
+def test_what_is_printed(capfd):
+    settings = SMALL | {"epochs": 1}
+    TextClassifier(**settings).fit(TEXTS[:20], LABELS[:20])
+    assert capfd.readouterr().out == ""
+    TextClassifier(**settings | {"verbose": "auto"}).fit(TEXTS[:20], LABELS[:20])
+    printed = capfd.readouterr().out.splitlines()  # no terminal: a line per epoch
+    assert [line.partition(" - ")[0] for line in printed] == [
+        "2/2",
+        "once more, 1 epochs on all 20 training texts",
+        "2/2",
+    ]
