@@ -69,7 +69,7 @@ def losses_of(name, argument, options, value, y_pred=LOGITS):
 
 # --- many classes ---
 
-MANY, FEWER = 32_768, 1_024
+MANY, FEWER = 65_536, 16_384
 
 
 def calls_during(function):

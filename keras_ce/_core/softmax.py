@@ -77,9 +77,8 @@ def smoothing(
     class_weight: Any = None,
 ) -> Blend:
     """Smoothing: w ((1 - share) y + share u), with u = 1 / C or `prior`, divided by its sum."""
-    weights = 1.0 if class_weight is None else class_weight.tensor(y_pred)
     if not share:
-        return Blend(weights)
+        return Blend(1.0 if class_weight is None else class_weight.tensor(y_pred))
     if prior is None and class_weight is None:
         return Blend(1 - share, shift_mass=share)
     holder: Any = class_weight if prior is None else prior
