@@ -176,7 +176,8 @@ def with_features(width: int, classes: int) -> list[Candidate]:
 
         function = getattr(torch.nn.functional, "linear_cross_entropy", None)
         if function is not None:  # from torch 2.13 on
-            options = torch.nn.LinearCrossEntropyOptions()
+            # Its own choice is a few rows at a time on a processor, and many times as slow.
+            options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=256)
             candidates.append(
                 Candidate(
                     "head",
