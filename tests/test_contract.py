@@ -617,9 +617,13 @@ SECOND_DERIVATIVES = (
     [case for case in CASES if case.name in SECOND_DERIVATIVES],
     ids=lambda case: case.name,
 )
-def test_second_derivatives(case):
-    """The gradient of |gradient|^2 / 2 against central differences of the reference gradient."""
-    row = case.y_pred[0, 0][None]
+@pytest.mark.parametrize("are_equal", [False, True])
+def test_second_derivatives(case, are_equal):
+    """The gradient of |gradient|^2 / 2 against central differences of the reference gradient.
+
+    Logits of 0 and all equal are where a model starts.
+    """
+    row = case.y_pred[0, 0][None] * (0 if are_equal else 1)
     label = case.y_true[0, 0][None]
 
     if BACKEND == "tensorflow":

@@ -25,7 +25,8 @@ def asymmetric(
 ) -> tuple[Tensor, Tensor]:
     """The loss of each entry, and its derivative by `y_pred`."""
     if from_logits:
-        small = ops.exp(-ops.absolute(y_pred))
+        # Not the absolute value, whose derivative at 0 is 0 on two backends.
+        small = ops.exp(ops.where(y_pred < 0, y_pred, -y_pred))
         likely, unlikely = 1 / (1 + small), small / (1 + small)
         p = ops.where(y_pred < 0, unlikely, likely)
         complement = ops.where(y_pred < 0, likely, unlikely)
