@@ -5,6 +5,7 @@ import copy
 import doctest
 import importlib.metadata
 import inspect
+import os
 import pathlib
 import pickle
 import re
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import pytest
+from backends import default_backend_only
 from cases import CASES
 
 import keras_ce
@@ -436,3 +438,35 @@ class TestValueChecks:
             with pytest.raises(TypeError, match="`enabled` must be True or False. Received: en"):
                 switch(enabled)
         assert are_values_checked()
+
+
+@default_backend_only
+def test_without_a_backend_one_line_says_what_to_install():
+    script = "import sys; sys.modules['tensorflow'] = None; import recipes"
+    completed = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PROJECT,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = completed.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: the backend of Keras, tensorflow, is not installed: pip ")
+    assert "During handling" not in completed.stderr
+
+
+@default_backend_only
+def test_the_tasks_need_no_pictures():
+    blocked = "matplotlib", "pydot", "pygraphviz"
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
+        "from recipes.answer_ranker import AnswerRanker\n"
+        "from recipes.next_word import NextWord\n"
+        "from recipes.string_reader import StringReader\n"
+        "from recipes.text_classifier import TextClassifier\n"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 0, completed.stderr
