@@ -63,7 +63,7 @@ class Constant:
         return self._values
 
 
-exp, log, log1p, where, absolute = jnp.exp, jnp.log, jnp.log1p, jnp.where, jnp.abs
+exp, log, log1p, where = jnp.exp, jnp.log, jnp.log1p, jnp.where
 
 
 def is_float(values: Any) -> bool:

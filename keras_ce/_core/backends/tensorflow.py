@@ -65,7 +65,7 @@ class Constant:
         return self._values
 
 
-exp, log, log1p, absolute = tf.exp, tf.math.log, tf.math.log1p, tf.abs
+exp, log, log1p = tf.exp, tf.math.log, tf.math.log1p
 
 
 def where(condition: Tensor, first: Any, second: Any) -> Tensor:

@@ -84,7 +84,7 @@ class Constant:
         return self._tensors[like.device]
 
 
-exp, log, log1p, where, absolute = torch.exp, torch.log, torch.log1p, torch.where, torch.abs
+exp, log, log1p, where = torch.exp, torch.log, torch.log1p, torch.where
 
 
 def is_float(values: Any) -> bool:
