@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -148,7 +148,7 @@ def _as_json(value: Any) -> Any:
         return {"items": [[_as_json(key), _as_json(each)] for key, each in value.items()]}
     if isinstance(value, numpy.ndarray | numpy.generic):
         return _as_json(value.tolist())
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_as_json(each) for each in value]
     return value
 

@@ -27,6 +27,7 @@ def __getattr__(name: str) -> Any:
     """The task, when asked for: it needs packages that the builder does without."""
     if name != "AnswerRanker":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import recipes.estimators  # noqa: F401 - first: it says what to install
     from recipes.answer_ranker.task import AnswerRanker
 
     return AnswerRanker

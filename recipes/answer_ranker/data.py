@@ -112,6 +112,8 @@ def texts_of(name: str, texts: Sequence[str]) -> list[str]:
     """A list of texts, checked; `name` is that of the argument."""
     if isinstance(texts, str):
         raise UserError(f"`{name}` must be a sequence of texts. Received one text: {texts!r}.")
+    if not isinstance(texts, Iterable):
+        raise UserError(f"`{name}` must be a sequence of texts. Received: {texts!r}.")
     texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
@@ -119,7 +121,7 @@ def texts_of(name: str, texts: Sequence[str]) -> list[str]:
                 f"`{name}` must hold texts that are not empty. Received: {text!r} at position "
                 f"{number}."
             )
-    return texts
+    return [str(text) for text in texts]
 
 
 def _require_equal_lengths(columns: dict[str, list[Any]]) -> None:

@@ -13,6 +13,7 @@ __all__ = ["NextWord", "NextWordModel", "NextWordModels", "build_next_word"]
 def __getattr__(name: str) -> Any:
     """Imports the task when it is asked for: the builder needs Keras alone."""
     if name == "NextWord":
+        import recipes.estimators  # noqa: F401 - first: it says what to install
         from recipes.next_word.task import NextWord
 
         return NextWord

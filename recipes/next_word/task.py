@@ -142,7 +142,7 @@ class NextWord(Task):
             raise UserError(
                 f"no word comes {self.minimum_count} times in the training texts; give more texts"
             )
-        ids = self._ids(texts, words, "training")
+        ids = _ids(texts, words, self.tokens, "training")
         embedding_dim = min(self.embedding_dim, len(words) - 1)
         with self.seeded():
             models = build_next_word(
@@ -162,7 +162,7 @@ class NextWord(Task):
             history = training.train(
                 models,
                 ids,
-                self._ids(validation_data, words, "validation"),
+                _ids(validation_data, words, self.tokens, "validation"),
                 epochs=self.epochs,
                 words_per_epoch=self.words_per_epoch,
                 batch_size=self.batch_size,
@@ -183,7 +183,8 @@ class NextWord(Task):
         Raises:
             ValueError: If no text has a word, or one is no string.
         """
-        return self._ids(data.checked_texts(texts), self.vocabulary_, "given")
+        kind = self.model_.token_kind
+        return _ids(data.checked_texts(texts), self.vocabulary_, kind, "given")
 
     def scores(self, texts: Sequence[str]) -> evaluation.Scores:
         """What the model says of every word of the texts."""
@@ -232,7 +233,7 @@ class NextWord(Task):
                 f"`k` must be at most {len(words) - evaluation.FIRST_WORD_ID}, the number of known "
                 f"words. Received: k={k}."
             )
-        ids = vocabulary.TokenIds(words, self.tokens, longest=None)(text)
+        ids = vocabulary.TokenIds(words, self.model_.token_kind, longest=None)(text)
         logits = evaluation.next_logits(self.model_, ids, self.sequence_length)
         probabilities = scipy.special.softmax(logits.astype("float64"))
         best = evaluation.FIRST_WORD_ID + numpy.argsort(
@@ -245,8 +246,9 @@ class NextWord(Task):
         self.vocabulary_ = tuple(legend["vocabulary"])
         self.history_ = legend["history"]
 
-    def _ids(self, texts: Sequence[str], words: Sequence[str], which: str) -> list[numpy.ndarray]:
-        token_ids = vocabulary.TokenIds(words, self.tokens, longest=None)
-        ids = [numpy.array(each, dtype="int64") for each in map(token_ids, texts) if each]
-        data.require_words(len(ids), which)
-        return ids
+
+def _ids(texts: Sequence[str], words: Sequence[str], kind: str, which: str) -> list[numpy.ndarray]:
+    token_ids = vocabulary.TokenIds(words, kind, longest=None)
+    ids = [numpy.array(each, dtype="int64") for each in map(token_ids, texts) if each]
+    data.require_words(len(ids), which)
+    return ids

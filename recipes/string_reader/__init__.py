@@ -13,6 +13,7 @@ __all__ = ["StringReader", "StringReaderModel", "build_string_reader"]
 def __getattr__(name: str) -> Any:
     """Imports the task when it is asked for: the builder needs Keras alone."""
     if name == "StringReader":
+        import recipes.estimators  # noqa: F401 - first: it says what to install
         from recipes.string_reader.task import StringReader
 
         return StringReader

@@ -163,7 +163,8 @@ class StringReader(Task):
         divisor = temperature.best_temperature(*evaluation.characters(model, validation))
         temperature.divide_logits(model, divisor, [f"character_{k}" for k in range(length)])
         model.update_legend(history=history)
-        self.model_ = plain_copy(model)
+        with self.seeded():
+            self.model_ = plain_copy(model)
         self.restore(self.model_.legend)
         return self
 

@@ -24,6 +24,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports the task when it is asked for: the builder needs Keras alone."""
     if name == "TextClassifier":
+        import recipes.estimators  # noqa: F401 - first: it says what to install
         from recipes.text_classifier.task import TextClassifier
 
         return TextClassifier

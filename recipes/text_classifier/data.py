@@ -1,6 +1,6 @@
 """What a classifier learns from: texts and labels as people have them, files, Python itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy
@@ -24,7 +24,7 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
     Raises:
         UserError: If it is something else, or has no text, or one that is no string or empty.
     """
-    if isinstance(texts, str | bytes) or not hasattr(texts, "__len__"):
+    if isinstance(texts, str | bytes | Set | Mapping) or not hasattr(texts, "__len__"):
         raise UserError(
             "`texts` must be a sequence of strings, such as a list or a column of pandas. "
             f"Received: {type(texts).__name__}; put a single text in a list"

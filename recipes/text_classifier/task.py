@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy
@@ -194,6 +194,11 @@ class TextClassifier(ClassifierMixin, Task):
                     "validation_data"
                 )
         else:
+            if len(validation_data) != 2:
+                raise UserError(
+                    "`validation_data` must be (texts, labels). "
+                    f"Received: {len(validation_data)} parts."
+                )
             validation = _labelled(*validation_data, classes)
         weights = self._class_weights(classes, training.labels)
         model, history = self._train(training, validation, classes, weights, self.epochs)
@@ -265,7 +270,8 @@ class TextClassifier(ClassifierMixin, Task):
         given = self.class_weight
         if given is None:
             return None
-        if isinstance(given, str) and given != "balanced":
+        is_one_value = isinstance(given, str) or not isinstance(given, Iterable)
+        if is_one_value and given != "balanced":
             raise UserError(
                 "`class_weight` must be None, 'balanced', a dict or a sequence. "
                 f"Received: class_weight={given!r}."
