@@ -24,7 +24,7 @@ def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace)
         sys.exit("stopped")
     try:
         main(options)
-    except UserError as error:
+    except (ImportError, UserError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit("stopped")

@@ -77,7 +77,8 @@ class Task(BaseEstimator):
 
     def __getattr__(self, name: str) -> Any:
         """Says of what `fit` learns that it has not been called; anything else does not exist."""
-        if name.endswith("_") and not name.startswith("_"):
+        is_learned = name.endswith("_") and not name.startswith("_")
+        if is_learned and not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 f"this {type(self).__name__} has no `{name}` yet: call `fit`, or `load` a saved one"
             )

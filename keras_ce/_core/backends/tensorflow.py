@@ -1,5 +1,6 @@
 """The verbs on TensorFlow."""
 
+import contextvars
 import functools
 import math
 from collections.abc import Callable
@@ -120,7 +121,7 @@ def row_sum(rows: Tensor) -> Tensor:
 
 def row_sums(*terms: Tensor) -> tuple[Tensor, ...]:
     """The sum of each row of each term, (N, C) to (N, 1)."""
-    if not _Tracing.for_xla:
+    if not _is_for_xla.get():
         return tuple(map(row_sum, terms))
     # XLA would go over the rows once for each sum, and compute what is added up each time. Two
     # real sums are one complex sum.
@@ -198,21 +199,19 @@ def _is_worth_compiling(shape: Any, varies: bool) -> bool:
     return not varies and (number is None or number * width >= Compilation.MANY_ELEMENTS)
 
 
-class _Tracing:
-    """What the operations are for that are written down now."""
-
-    for_xla = False
+_is_for_xla = contextvars.ContextVar("is_for_xla", default=False)
+"""Whether the operations that this thread writes down now are for XLA."""
 
 
 def _by_xla(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of tensors, compiled by XLA, and traced with the knowledge of it."""
 
     def traced(*tensors: Any) -> Any:
-        before, _Tracing.for_xla = _Tracing.for_xla, True
+        before = _is_for_xla.set(True)
         try:
             return function(*tensors)
         finally:
-            _Tracing.for_xla = before
+            _is_for_xla.reset(before)
 
     return tf.function(traced, jit_compile=True, autograph=False)
 
@@ -400,7 +399,7 @@ def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float
     wrong = tf.where(logits < 0, yes, no)
     # XLA's softplus has selections that nothing needs here.
     information = (
-        tf.math.log1p(tf.exp(-distance)) if _Tracing.for_xla else tf.math.softplus(-distance)
+        tf.math.log1p(tf.exp(-distance)) if _is_for_xla.get() else tf.math.softplus(-distance)
     )
     information = information if _is_one(both) else both * information
     return information + tf.math.multiply_no_nan(distance, wrong)
@@ -408,7 +407,7 @@ def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float
 
 def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """The derivative of -yes log p - no log(1 - p) by each logit."""
-    if not _Tracing.for_xla:
+    if not _is_for_xla.get():
         return no * tf.sigmoid(logits) - yes * tf.sigmoid(-logits)
     # One exponential for both. Not the absolute value, whose derivative at 0 is 0.
     is_negative = logits < 0
