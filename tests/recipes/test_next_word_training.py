@@ -108,10 +108,11 @@ def test_scores_against_softmax():
     np.testing.assert_array_equal(scores.words, np.concatenate(texts))
     right = rows[np.arange(len(rows)), scores.words]
     np.testing.assert_allclose(scores.losses, -np.log(right), rtol=1e-4, atol=1e-5)
-    ranked = np.argsort(-rows, axis=-1)[:, :4]
-    np.testing.assert_array_equal(scores.best, ranked)
-    expected = np.take_along_axis(rows, ranked, axis=-1)
-    np.testing.assert_allclose(scores.probabilities, expected, rtol=1e-4)
+    # By their probabilities: words that are all but equally probable may change places.
+    largest = -np.sort(-rows, axis=-1)[:, :4]
+    of_best = np.take_along_axis(rows, scores.best, axis=-1)
+    np.testing.assert_allclose(of_best, largest, rtol=1e-4)
+    np.testing.assert_allclose(scores.probabilities, of_best, rtol=1e-4)
 
 
 def test_the_baseline_is_chosen_on_validation_and_scored_on_test(counted):

@@ -177,7 +177,10 @@ def _by_rows(forward: Forward, backward: Backward, inputs: Tensor, *constants: T
     @losses.defjvp
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         values, residuals = forward(*tensors)
-        if inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX:
+        if (
+            inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX
+            or inputs.shape[-1] >= Compilation.CLASSES_WORTH_NO_MATRIX
+        ):
             # XLA would keep what both passes compute; the barrier hides that it is the same.
             tensors = tuple(jax.lax.optimization_barrier(tensors))
         slopes = backward(jnp.ones_like(values), residuals, *tensors)

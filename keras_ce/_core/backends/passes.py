@@ -50,6 +50,8 @@ class Compilation:
     """So many are worth a compilation, with few classes, where shapes seldom change."""
     ELEMENTS_WORTH_NO_MATRIX = 2**22
     """So many are computed anew for the gradient: to keep them takes longer, and the memory."""
+    CLASSES_WORTH_NO_MATRIX = 2**14
+    """Likewise: whoever has so many classes is short of memory first."""
     ELEMENTS_OF_A_PIECE = 2**20
     """4 MB in float32: for operations that write their results one by one."""
     ELEMENTS_OF_A_COMPILED_PIECE = 2**18
