@@ -52,8 +52,7 @@ class NextWord(Task):
 
     Example:
         >>> model = NextWord().fit(texts)  # doctest: +SKIP
-        >>> model.next_words("for i in", k=2)  # doctest: +SKIP
-        [('range', 0.41), ('enumerate', 0.05)]
+        >>> model.next_words("for i in", k=2)  # word and probability, twice  # doctest: +SKIP
     """
 
     model_class: ClassVar = NextWordModel

@@ -237,3 +237,23 @@ def test_any_mass_on_a_class_at_minus_infinity_is_an_infinite_loss(mass, mode):
     rows, logits = np.array([[1.0, mass]], "float32"), np.array([[0.0, -np.inf]], "float32")
     (value,) = backends.call(loss, rows, logits, mode=mode)
     assert value == (np.inf if mass else 0)
+
+
+@pytest.mark.parametrize("mode", backends.MODES)
+@pytest.mark.parametrize("dense", [False, True], ids=["ids", "rows"])
+def test_a_gradient_keeps_its_digits_where_the_label_is_all_but_certain(dense, mode):
+    """p - 1 of the label is the sum of the other p, which is no difference of numbers near 1."""
+    logits = np.array([[22.0, 0.0, 1.0, -3.0], [0.5, 40.0, 0.0, 2.0]], "float32")
+    ids = np.array([0, 1])
+    labels = np.eye(4, dtype="float32")[ids] if dense else ids
+    _, slopes = backends.gradient(
+        lambda y_pred, y_true: label_smoothed_crossentropy(y_true, y_pred, 0, from_logits=True),
+        logits,
+        labels,
+        mode=mode,
+    )
+    for row, label, found in zip(logits.astype("float64"), ids, slopes, strict=True):
+        p = np.exp(row) / np.exp(row).sum()
+        expected = p.copy()
+        expected[label] = -np.delete(p, label).sum()
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
