@@ -188,25 +188,23 @@ def test_every_layer_and_metric_is_registered_and_has_a_test_file(kind, name):
 
 def test_import_brings_nothing_but_keras_and_takes_no_time():
     script = (
-        "import sys, time, keras\n"
+        "import sys, time\n"
+        "start = time.process_time()\n"
+        "import keras\n"
+        "of_keras = time.process_time() - start\n"
         "before, start = set(sys.modules), time.process_time()\n"
         "import keras_ce\n"
-        "print(time.process_time() - start)\n"
+        "print((time.process_time() - start) / of_keras)\n"
         "import recipes.text_classifier\n"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(new - set(sys.stdlib_module_names)))\n"
     )
-
-    def run():
-        command = [sys.executable, "-c", script]
-        printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-        seconds, *names = printed.stdout.split()
-        return float(seconds), set(names)
-
-    seconds, brought = run()
-    assert {"keras_ce", "recipes"} <= brought <= {"keras_ce", "recipes", "keras"}
-    # 35 to 70 ms on a machine that does nothing else; what else it does may hit one try, not three.
-    assert seconds < 0.1 or run()[0] < 0.1 or run()[0] < 0.1
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    part_of_keras, *brought = printed.stdout.split()
+    assert {"keras_ce", "recipes"} <= set(brought) <= {"keras_ce", "recipes", "keras"}
+    # 0.011 on TensorFlow to 0.017 on JAX, whatever else the machine does: both take their share.
+    assert float(part_of_keras) < 1 / 30
 
 
 def source_files() -> list[pathlib.Path]:

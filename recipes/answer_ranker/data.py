@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from recipes.runs.failures import UserError
+from recipes.tokens.texts import checked_texts
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
@@ -66,8 +67,8 @@ def from_labelled(
         ValueError: If the sequences differ in length, a text is empty, or a label is another.
     """
     columns = {
-        "questions": texts_of("questions", questions),
-        "answers": texts_of("answers", answers),
+        "questions": checked_texts(questions, "questions", may_be_none=True),
+        "answers": checked_texts(answers, "answers", may_be_none=True),
     }
     right = [1] * len(columns["questions"]) if labels is None else list(labels)
     _require_equal_lengths({**columns, "labels": right})
@@ -90,7 +91,7 @@ def from_triples(
         ValueError: If the sequences differ in length, or a text is empty.
     """
     columns = {
-        name: texts_of(name, texts)
+        name: checked_texts(texts, name, may_be_none=True)
         for name, texts in (("questions", questions), ("right", right), ("wrong", wrong))
     }
     _require_equal_lengths(columns)
@@ -106,22 +107,6 @@ def rows_of_triples(triples: Iterable[tuple[str, ...]]) -> list[tuple[str, str, 
         rows.append((place, question, question, wrong, 0))
     # A question may stand in several triples with the same right answer.
     return list({row[1:]: row for row in reversed(rows)}.values())[::-1]
-
-
-def texts_of(name: str, texts: Sequence[str]) -> list[str]:
-    """A list of texts, checked; `name` is that of the argument."""
-    if isinstance(texts, str):
-        raise UserError(f"`{name}` must be a sequence of texts. Received one text: {texts!r}.")
-    if not isinstance(texts, Iterable):
-        raise UserError(f"`{name}` must be a sequence of texts. Received: {texts!r}.")
-    texts = list(texts)
-    for number, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(
-                f"`{name}` must hold texts that are not empty. Received: {text!r} at position "
-                f"{number}."
-            )
-    return [str(text) for text in texts]
 
 
 def _require_equal_lengths(columns: dict[str, list[Any]]) -> None:

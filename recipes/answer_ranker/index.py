@@ -18,10 +18,10 @@ import numpy
 
 from recipes._arguments import require_integer
 from recipes.answer_ranker.baseline import Bm25, WordIndex
-from recipes.answer_ranker.data import texts_of
 from recipes.answer_ranker.model import RankerModels
 from recipes.answer_ranker.training import Encoders
 from recipes.runs.failures import UserError
+from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad, split_tokens
 
 EXACT_UP_TO = 100_000
@@ -90,7 +90,7 @@ class AnswerIndex:
         Raises:
             ValueError: If an answer is empty, or an id is there already.
         """
-        answers = texts_of("answers", answers)
+        answers = checked_texts(answers, "answers", may_be_none=True)
         ids = _ids_of(answers, ids, self.ids)
         for chunk in self._encoded(answers):
             self._vectors.add(chunk)

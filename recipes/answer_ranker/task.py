@@ -28,6 +28,7 @@ from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
 from recipes.tokens import vocabulary
+from recipes.tokens.texts import checked_texts
 
 # The best found, on validation questions of WikiQA and of the standard library.
 ARCHITECTURE: dict[str, Any] = {"word_sum": True, "length_pivot": 5.0, "word_dropout": 0.1}
@@ -338,8 +339,10 @@ class AnswerRanker(Task):
         Raises:
             ValueError: If the question or a candidate is empty.
         """
-        (question,) = data.texts_of("question", [question])
-        asked = RankingQuestion(question, (), tuple(data.texts_of("candidates", candidates)))
+        (question,) = checked_texts([question], "questions")
+        asked = RankingQuestion(
+            question, (), tuple(checked_texts(candidates, "candidates", may_be_none=True))
+        )
         if not asked.candidates:
             return numpy.zeros(0)
         _, _, (both,) = self._scores([asked])
@@ -418,9 +421,7 @@ class AnswerRanker(Task):
         Raises:
             ValueError: If there is no answer, one is empty, or two ids are equal.
         """
-        models, answers = self.models_, data.texts_of("answers", answers)
-        if not answers:
-            raise UserError("`answers` must hold at least one text. Received none.")
+        models, answers = self.models_, checked_texts(answers, "answers")
         return AnswerIndex(models, self.bm25_, answers, ids)
 
     def load_index(self, path: str | os.PathLike[str]) -> AnswerIndex:

@@ -1,7 +1,7 @@
 """What a next-word model learns from: Python's own source files, or files with a text per line."""
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from recipes.corpora import standard_library
 from recipes.runs.failures import UserError
@@ -42,25 +42,6 @@ def read_texts(
     else:
         of_validation = _read(validation)
     return training, of_validation, of_test
-
-
-def checked_texts(texts: Iterable[str]) -> list[str]:
-    """Texts as a list.
-
-    Raises:
-        UserError: If there is none, or one is no string.
-    """
-    if isinstance(texts, str) or not isinstance(texts, Iterable) or not len(found := list(texts)):
-        raise UserError(
-            "the texts must be a sequence of strings, at least one. "
-            f"Received: {texts if isinstance(texts, str) else type(texts).__name__}."
-        )
-    for number, text in enumerate(found):
-        if not isinstance(text, str):
-            raise UserError(
-                f"texts[{number}] must be a string; received {text!r} of type {type(text).__name__}"
-            )
-    return found
 
 
 def split_validation(texts: Sequence[str], source: str) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from recipes.next_word import data, evaluation, training
 from recipes.next_word.model import NextWordModel, build_next_word
 from recipes.runs.failures import UserError
 from recipes.tokens import vocabulary, word_vectors
+from recipes.tokens.texts import checked_texts
 
 TOKEN_KINDS = ("cased", "words", "characters")
 
@@ -129,11 +130,11 @@ class NextWord(Task):
             ValueError: If a setting is out of its range, or the texts are no good.
         """
         self.check_settings()
-        texts = data.checked_texts(texts)
+        texts = checked_texts(texts, may_be_blank=True)
         if validation_data is None:
             texts, validation_data = data.split_validation(texts, "the training data")
         else:
-            validation_data = data.checked_texts(validation_data)
+            validation_data = checked_texts(validation_data, may_be_blank=True)
         words = vocabulary.build_vocabulary(
             texts, self.tokens, size=self.vocabulary_size, minimum_count=self.minimum_count
         )
@@ -183,7 +184,7 @@ class NextWord(Task):
             ValueError: If no text has a word, or one is no string.
         """
         kind = self.model_.token_kind
-        return _ids(data.checked_texts(texts), self.vocabulary_, kind, "given")
+        return _ids(checked_texts(texts, may_be_blank=True), self.vocabulary_, kind, "given")
 
     def scores(self, texts: Sequence[str]) -> evaluation.Scores:
         """What the model says of every word of the texts."""

@@ -1,6 +1,6 @@
 """What a classifier learns from: texts and labels as people have them, files, Python itself."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -13,36 +13,6 @@ from recipes.tables.labelled_texts import LabelledTexts
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
-
-
-def checked_texts(texts: Sequence[str]) -> list[str]:
-    """Texts as a list.
-
-    Args:
-        texts: A list, a tuple, an array or a column of pandas.
-
-    Raises:
-        UserError: If it is something else, or has no text, or one that is no string or empty.
-    """
-    if isinstance(texts, str | bytes | Set | Mapping) or not hasattr(texts, "__len__"):
-        raise UserError(
-            "`texts` must be a sequence of strings, such as a list or a column of pandas. "
-            f"Received: {type(texts).__name__}; put a single text in a list"
-        )
-    if getattr(texts, "ndim", 1) != 1 or hasattr(texts, "columns"):
-        raise UserError(
-            "`texts` must have one dimension. Received: "
-            f"shape {tuple(texts.shape)}; give one column of it"  # type: ignore[attr-defined]
-        )
-    found = list(texts)
-    if not found:
-        raise UserError("there is no text; give at least one")
-    for number, text in enumerate(found, 1):
-        if not isinstance(text, str):
-            raise UserError(f"text {number} is no string but {text!r}; leave it out or convert it")
-        if not text.strip():
-            raise UserError(f"text {number} is empty; leave it out")
-    return [str(text) for text in found]
 
 
 def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:

@@ -25,10 +25,11 @@ from recipes.runs import model_files
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_temperature, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
-from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, checked_texts
+from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels
 from recipes.text_classifier.evaluation import score_logits
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
+from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
 _LOSS = "softmax"

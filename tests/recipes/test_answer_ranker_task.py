@@ -284,12 +284,12 @@ def test_many_answers_are_searched_in_part(ranker, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([],), "`answers` must hold at least one text"),
+        (([],), "there is no answer; give at least one"),
         (
             (["a", " "],),
-            "`answers` must hold texts that are not empty. Received: ' ' at position 1",
+            "answer 2 is empty; leave it out",
         ),
-        (("abc",), "`answers` must be a sequence of texts"),
+        (("abc",), "`answers` must be a sequence of strings"),
         (
             (["a", "b"], ["x"]),
             "`ids` must hold one id for each answer. Received: 1 ids for 2 answers",

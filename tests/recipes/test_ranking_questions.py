@@ -124,12 +124,15 @@ def test_python_and_files_give_the_same_questions(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("who?", ["me"], None), "`questions` must be a sequence of texts. Received one text"),
+        (
+            ("who?", ["me"], None),
+            "`questions` must be a sequence of strings",
+        ),
         (
             (["who?", ""], ["me", "you"], None),
-            "`questions` .* not empty. Received: '' at position 1",
+            "question 2 is empty; leave it out",
         ),
-        ((["who?"], [None], None), "`answers` must hold texts .* Received: None at position 0"),
+        ((["who?"], [None], None), "answer 1 is no string but None"),
         ((["who?"], ["me", "you"], None), "as many of each. .*1 questions, 2 answers, 1 labels"),
         ((["who?"], ["me"], [0.5]), r"`labels` must hold 1 \(right\) or 0 .* 0.5 at position 0"),
         ((["who?"], ["me"], ["1"]), "`labels` must hold .* Received: '1' at position 0"),
