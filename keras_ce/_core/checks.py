@@ -140,8 +140,15 @@ def any_true(flags: Any) -> bool | None:
 
 
 def all_within(values: Any, low: float, high: float) -> bool | None:
-    """Whether all entries lie from `low` to `high`; None where nobody looks, as above."""
-    are_within = backend.all_within(values, low, high) if _checks_values else None
+    """Whether all entries lie from `low` to `high`; None where nobody looks, as above.
+
+    Switched off, it still says that they do where that costs no waiting: the formulas are shorter
+    for values that are known to be right.
+    """
+    if not _checks_values:
+        is_free = backend.are_at_hand(values)
+        return (is_free and backend.all_within(values, low, high)) or None
+    are_within = backend.all_within(values, low, high)
     return None if are_within is False and not backend.has_values(values) else are_within
 
 

@@ -214,13 +214,11 @@ def _passes_of_terms(term: Term, from_logits: bool, are_valid: bool, blend: Blen
     """The sum of a term of each class, weighted by blended label rows."""
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        peak, *top = backend.top(y_pred)
-        log_ratio = _log_ratio(y_pred, peak, from_logits)
+        log_ratio = _log_ratio(y_pred, backend.largest(y_pred), from_logits)
         parts = backend.exp(log_ratio)
-        rest, *total = backend.sums_beside_top(
-            parts, *top, also=() if are_valid else (_judged(rows),)
-        )
-        p, complement = parts / (1 + rest), backend.sum_of_others(parts, rest, *top) / (1 + rest)
+        rest, *total = backend.sums_beside_top(parts, () if are_valid else (_judged(rows),))
+        # Exact at the top too, where the part is 1.
+        p, complement = parts / (1 + rest), (rest - (parts - 1)) / (1 + rest)
         losses, slopes = term(backend.log1p(rest) - log_ratio, complement)
         blended = blend.rows(rows)
         losses, slopes = weighted(blended, losses), weighted(blended, slopes)
@@ -255,31 +253,31 @@ def _passes_of_rows(from_logits: bool, are_valid: bool, blend: Blend) -> Passes:
     """The cross-entropy of blended label rows."""
 
     def forward(y_pred: Tensor, rows: Tensor) -> Any:
-        peak, *top = backend.top(y_pred)
-        rest, total, lacking = backend.label_sums(
-            _in_proportion(y_pred, peak, from_logits),
-            rows if are_valid else _judged(rows),
-            blend.rows(rows),
-            _log_ratio(y_pred, peak, from_logits),
-            *top,
-        )
+        peak = backend.largest(y_pred)
+        log_ratio = _log_ratio(y_pred, peak, from_logits)
+        parts = backend.exp(log_ratio) if from_logits else y_pred / peak
+        judged = rows if are_valid else _judged(rows)
+        rest, total, lacking = backend.label_sums(parts, judged, blend.rows(rows), log_ratio)
         mass = total * blend.scale if _is_number(blend.scale) else _sum(rows * blend.scale)
         mass = mass + blend.shift_mass
         losses = mass * backend.log1p(rest) - lacking
         if are_valid:
-            return backend.flat(losses), (mass, rest, peak, *top)
+            return backend.flat(losses), (mass, rest, peak)
         is_valid = _are_label_rows(total)
         losses = nan_where(ops.logical_not(is_valid), losses)
-        return backend.flat(losses), (is_valid, mass, rest, peak, *top)
+        return backend.flat(losses), (is_valid, mass, rest, peak)
 
     def backward(upstream: Tensor, residuals: Any, y_pred: Tensor, rows: Tensor) -> Tensor:
-        is_valid, mass, rest, peak, *top = (None, *residuals) if are_valid else residuals
+        is_valid, mass, rest, peak = (None, *residuals) if are_valid else residuals
         rows, upstream = blend.rows(rows), backend.column(upstream)
         if not are_valid:
             rows = backend.where(is_valid, rows, 0.0)
             mass = backend.where(is_valid, mass, 0.0)
-        parts = _in_proportion(y_pred, peak, from_logits)
-        gradient = backend.label_gradient(parts, rows, mass, rest, upstream, *top)
+        # `mass p - rows` with p = parts / (1 + rest), exact where a part is 1.
+        gradient = backend.scaled(_in_proportion(y_pred, peak, from_logits), mass)
+        gradient = backend.minus_product(gradient, rows, 1.0)
+        gradient = backend.minus_product(gradient, rows, rest)
+        gradient = backend.scaled(gradient, upstream / (1 + rest))
         return gradient if from_logits else gradient / y_pred
 
     return Passes(forward, backward)

@@ -28,7 +28,7 @@ ROWS[::2] = np.eye(CLASSES, dtype="float32")[IDS[::2]]
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     """Pieces of three rows."""
-    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", 3 * CLASSES)
+    monkeypatch.setattr(Compilation, "ELEMENTS_OF_ROWS_AT_ONCE", 3 * CLASSES)
     monkeypatch.setattr(Compilation, "ELEMENTS_WORTH_NO_MATRIX", 3 * CLASSES)
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_COMPILED_PIECE", 3 * CLASSES)
 
@@ -77,7 +77,7 @@ def test_pieces_and_compiled_kernels_change_nothing(loss, monkeypatch):
         return loss.call(y_true, y_pred)
 
     found = gradient(losses, LOGITS, ROWS, mode=MODES[:2][-1])
-    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", LOGITS.size)
+    monkeypatch.setattr(Compilation, "ELEMENTS_OF_ROWS_AT_ONCE", LOGITS.size)
     value, slope = gradient(losses, LOGITS, ROWS)
     np.testing.assert_allclose(found[0], value, rtol=1e-5)
     np.testing.assert_allclose(found[1], slope, atol=1e-6)

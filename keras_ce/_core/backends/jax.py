@@ -46,6 +46,11 @@ def all_within(values: Tensor, low: float, high: float) -> bool | None:
     return not array.size or bool(low <= array.min() and array.max() <= high)
 
 
+def are_at_hand(values: Tensor) -> bool:
+    """Whether it costs no waiting for a device to read a tensor: not known here."""
+    return False
+
+
 def has_values(flags: Tensor) -> bool:
     """Whether the entries of a tensor can be read: `any_true` found one."""
     return True
@@ -139,7 +144,7 @@ def closed_form(
 ) -> Tensor:
     """See `Passes`. By rows, it has a derivative in forward mode as well."""
     if by_rows:
-        return _by_rows(forward, backward, inputs, *constants)
+        return _by_rows(forward, backward)(inputs, *constants)
 
     @jax.custom_vjp
     def losses(*tensors: Tensor) -> Tensor:
@@ -164,11 +169,19 @@ def closed_form_of_rows(
 
     Forward mode works as well. Only `inputs` have a derivative.
     """
-    return _by_rows(passes.forward, passes.backward, inputs, *constants)
+    if passes.are_kept and Compilation.is_on:
+        return _compiled_by_rows(passes.forward, passes.backward)(inputs, *constants)
+    return _by_rows(passes.forward, passes.backward)(inputs, *constants)
 
 
-def _by_rows(forward: Forward, backward: Backward, inputs: Tensor, *constants: Tensor) -> Tensor:
-    """The losses, one for each row or entry of `inputs`, the only tensor with a derivative."""
+@functools.lru_cache(maxsize=256)
+def _compiled_by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
+    """For eager calls, which pay for each operation; compiled code takes it apart again."""
+    return jax.jit(_by_rows(forward, backward), inline=True)
+
+
+def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
+    """The losses, one for each row or entry of the first tensor, the only one with a derivative."""
 
     @jax.custom_jvp
     def losses(*tensors: Tensor) -> Tensor:
@@ -177,6 +190,7 @@ def _by_rows(forward: Forward, backward: Backward, inputs: Tensor, *constants: T
     @losses.defjvp
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         values, residuals = forward(*tensors)
+        inputs = tensors[0]
         if (
             inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX
             or inputs.shape[-1] >= Compilation.CLASSES_WORTH_NO_MATRIX
@@ -187,7 +201,7 @@ def _by_rows(forward: Forward, backward: Backward, inputs: Tensor, *constants: T
         changes = slopes * directions[0]
         return values, changes if changes.ndim == values.ndim else changes.sum(-1)
 
-    return losses(inputs, *constants)
+    return losses
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,11 +232,6 @@ def smallest(rows: Tensor) -> Tensor:
     return rows.min(-1, keepdims=True) if rows.shape[-1] else rows.sum(-1, keepdims=True)
 
 
-def top(rows: Tensor) -> tuple[Tensor]:
-    """The largest entry (N, 1) of each row (N, C), and nothing that says where it stands."""
-    return (largest(rows),)
-
-
 def sums_beside_top(parts: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
     """The sum of each row but for one of its entries 1; and the sums of others, (N, 1) each."""
     is_top = parts >= 1
@@ -232,12 +241,6 @@ def sums_beside_top(parts: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor
     return [others + (number - 1), *sums]
 
 
-def sum_of_others(parts: Tensor, rest: Tensor) -> Tensor:
-    """The sum of all entries of the row but this one, from `rest` of `sums_beside_top`."""
-    # With the part in it at the top too, where it is 1: the second derivative sees it.
-    return jnp.where(parts >= 1, rest - (parts - 1), (1 + rest) - parts)
-
-
 def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -> list[Tensor]:
     """That of `sums_beside_top`, the sum of `judged` and that of the products weight * value.
 
@@ -245,13 +248,6 @@ def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -
     """
     products = jnp.where(weights == 0, 0.0, weights * values)
     return sums_beside_top(parts, (judged, products))
-
-
-def label_gradient(
-    parts: Tensor, rows: Tensor, mass: Tensor, rest: Tensor, upstream: Tensor
-) -> Tensor:
-    """`upstream (mass p - rows)` with p = parts / (1 + rest), exact where a part is 1."""
-    return ((parts * mass - rows) - rows * rest) * (upstream / (1 + rest))
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:

@@ -49,6 +49,11 @@ def all_within(values: Tensor, low: float, high: float) -> bool | None:
     return not array.size or bool(low <= array.min() and array.max() <= high)
 
 
+def are_at_hand(values: Tensor) -> bool:
+    """Whether it costs no waiting for a device to read a tensor: not known here."""
+    return False
+
+
 def has_values(flags: Tensor) -> bool:
     """Whether the entries of a tensor can be read: `any_true` found one."""
     return True
@@ -335,22 +340,11 @@ def smallest(rows: Tensor) -> Tensor:
     return tf.reduce_min(rows, -1, keepdims=True)
 
 
-def top(rows: Tensor) -> tuple[Tensor]:
-    """The largest entry (N, 1) of each row (N, C), and nothing that says where it stands."""
-    return (largest(rows),)
-
-
 def sums_beside_top(parts: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
     """The sum of each row but for one of its entries 1; and the sums of others, (N, 1) each."""
     ones = tf.cast(parts >= 1, parts.dtype)
     others, number, *sums = row_sums(parts - ones, ones, *also)
     return [others + (number - 1), *sums]
-
-
-def sum_of_others(parts: Tensor, rest: Tensor) -> Tensor:
-    """The sum of all entries of the row but this one, from `rest` of `sums_beside_top`."""
-    # With the part in it at the top too, where it is 1: the second derivative sees it.
-    return tf.where(parts >= 1, rest - (parts - 1), (1 + rest) - parts)
 
 
 def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -> list[Tensor]:
@@ -359,13 +353,6 @@ def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -
     Each (N, C) to (N, 1); 0 times -infinity is 0.
     """
     return sums_beside_top(parts, (judged, tf.math.multiply_no_nan(values, weights)))
-
-
-def label_gradient(
-    parts: Tensor, rows: Tensor, mass: Tensor, rest: Tensor, upstream: Tensor
-) -> Tensor:
-    """`upstream (mass p - rows)` with p = parts / (1 + rest), exact where a part is 1."""
-    return ((parts * mass - rows) - rows * rest) * (upstream / (1 + rest))
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:

@@ -21,12 +21,6 @@ from keras_ce._core.backends.passes import (
 
 Tensor = Any
 
-BLOCK = 128
-"""Classes of which the largest logit is found at once."""
-
-CLASSES_WORTH_A_SOFTMAX = 64
-"""From here on, one softmax takes less time than a difference and exp; below, far more."""
-
 
 # --- values and derivatives ---
 
@@ -58,6 +52,11 @@ def all_within(values: Tensor, low: float, high: float) -> bool | None:
         if "vmap" in str(error):
             return None
         raise
+
+
+def are_at_hand(values: Tensor) -> bool:
+    """Whether it costs no waiting for a device to read a tensor."""
+    return bool(values.device.type == "cpu")
 
 
 def has_values(flags: Tensor) -> bool:
@@ -217,9 +216,10 @@ def _pieces(matrix: Tensor) -> list[slice]:
     """Slices of rows that fit in a processor's cache; none where it is not worth the while."""
     number, width = matrix.shape
     is_plain = matrix.device.type == "cpu" and not torch.compiler.is_compiling()
-    if not is_plain or number * width < 4 * Compilation.ELEMENTS_OF_A_PIECE:
+    at_once = Compilation.ELEMENTS_OF_ROWS_AT_ONCE
+    if not is_plain or number * width < 2 * at_once:
         return []
-    step = max(1, Compilation.ELEMENTS_OF_A_PIECE // width)
+    step = max(1, at_once // width)
     return [slice(start, start + step) for start in range(0, number, step)]
 
 
@@ -240,68 +240,29 @@ def smallest(rows: Tensor) -> Tensor:
     return rows.amin(-1, keepdim=True) if rows.shape[-1] else rows.sum(-1, keepdim=True)
 
 
-def top(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest entry (N, 1) of each row (N, C), and where it stands (N,)."""
-    ids = _argmax(rows)
-    return rows.gather(-1, ids[:, None]), ids
+def sums_beside_top(parts: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
+    """The sum of each row but for one of its entries 1; and the sums of others, (N, 1) each."""
+    if _records():
+        ones = (parts >= 1).to(parts.dtype)
+        rest = row_sum(parts - ones) + (row_sum(ones) - 1)
+    else:
+        # Without a selection of each entry, which takes as long as three exponentials. Where
+        # several entries are 1, the difference loses nothing.
+        total = row_sum(parts)
+        others = -row_sum(torch.threshold_(-parts, -1, 0))
+        rest = torch.where(total < 1.5, others, total - 1)
+    return [rest, *row_sums(*also)]
 
 
-def _argmax(rows: Tensor) -> Tensor:
-    """Where each row (N, C) has its first largest entry, (N,).
-
-    torch's argmax takes as long as a softmax; the largest entry alone, a tenth. So: the largest
-    entry of each block first, then its place in the best block.
-    """
-    num_classes = rows.shape[-1]
-    if num_classes < 2 * BLOCK:
-        return rows.argmax(-1)
-    whole = num_classes // BLOCK * BLOCK
-    best = rows[:, :whole].unflatten(-1, (-1, BLOCK)).amax(-1)
-    if whole < num_classes:
-        best = torch.cat([best, rows[:, whole:].amax(-1, keepdim=True)], -1)
-    inside = torch.arange(BLOCK, device=rows.device)
-    columns = (best.argmax(-1, keepdim=True) * BLOCK + inside).clip(max=num_classes - 1)
-    return columns.gather(-1, rows.gather(-1, columns).argmax(-1, keepdim=True))[:, 0]
-
-
-def sums_beside_top(parts: Tensor, ids: Tensor, also: tuple[Tensor, ...] = ()) -> list[Tensor]:
-    """The sum of each row but for its entry `ids[n]`, a 1; and the sums of others, (N, 1) each."""
-    return [
-        row_sum(item)
-        for item in (with_label_entry(parts.clone(), ids, torch.zeros_like(parts[:, :1])), *also)
-    ]
-
-
-def sum_of_others(parts: Tensor, rest: Tensor, ids: Tensor) -> Tensor:
-    """The sum of all entries of the row but this one, from `rest` of `sums_beside_top`."""
-    return with_label_entry((1 + rest) - parts, ids, rest)
-
-
-def label_sums(
-    parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor, ids: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def label_sums(parts: Tensor, judged: Tensor, weights: Tensor, values: Tensor) -> list[Tensor]:
     """That of `sums_beside_top`, the sum of `judged` and that of the products weight * value.
 
-    Each (N, C) to (N, 1); 0 times -infinity is 0. `parts` and `values` may be overwritten, as
-    below.
+    Each (N, C) to (N, 1); 0 times -infinity is 0. `values` may be overwritten, as below.
     """
-    # Without a selection: the derivative of a maximum is shared by all that are as large, and
-    # that of their parts has to make up for it.
-    rest = row_sum(_minus_one_at(parts, ids))
-    return rest, row_sum(judged), scaled(values, weights).nansum(-1, keepdim=True)
-
-
-def label_gradient(
-    parts: Tensor, rows: Tensor, mass: Tensor, rest: Tensor, upstream: Tensor, ids: Tensor
-) -> Tensor:
-    """`upstream (mass p - rows)` with p = parts / (1 + rest), exact at `ids[n]`: parts are 1 there.
-
-    `parts` may be overwritten, as below.
-    """
-    slope, label, one = upstream / (1 + rest), label_entry(rows, ids), label_entry(parts, ids)
-    gradient = minus_product(scaled(parts, slope * mass), upstream, rows)
-    # `p mass - q` without the difference of numbers close together.
-    return with_label_entry(gradient, ids, slope * ((one * mass - label) - label * rest))
+    return [
+        *sums_beside_top(parts, (judged,)),
+        scaled(values, weights).nansum(-1, keepdim=True),
+    ]
 
 
 def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
@@ -332,20 +293,10 @@ def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tens
     return with_label_entry(rows, inside, values)
 
 
-def _minus_one_at(rows: Tensor, ids: Tensor) -> Tensor:
-    places = torch.arange(rows.shape[0], device=rows.device), ids.to(torch.int64)
-    put = rows.index_put if _records() else rows.index_put_
-    return put(places, -torch.ones_like(rows[:, 0]), accumulate=True)
-
-
 def exponentials(rows: Tensor, peak: Tensor) -> Tensor:
-    """`exp(rows - peak)` (N, C), in a tensor of its own; `peak` is the largest of all C entries."""
-    if not _records():
-        if rows.shape[-1] < CLASSES_WORTH_A_SOFTMAX:
-            return (rows - peak).exp_()
-        parts = rows.softmax(-1)
-        return parts.div_(parts.amax(-1, keepdim=True))
-    return torch.exp(rows - peak)
+    """`exp(rows - peak)` (N, C), in a tensor of its own."""
+    ratios = rows - peak
+    return torch.exp(ratios) if _records() else ratios.exp_()
 
 
 def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float) -> Tensor:
@@ -353,7 +304,9 @@ def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float
     # Selections, softplus and logsigmoid take three to four times as long as an exponential.
     if not _records():
         above = logits.clamp(min=0)
-        losses = torch.exp(-logits.abs()).log1p_() * both + above * no + above.sub_(logits) * yes
+        losses = logits.abs().neg_().exp_().log1p_()
+        losses = losses if isinstance(both, float) else losses.mul_(both)  # a float is 1
+        losses = losses.addcmul_(above, no).addcmul_(above.sub_(logits), yes)
         if any_true(losses.sum().isnan()) is False:
             return losses
     # Where an infinite logit is right, 0 times infinity has to be 0.
@@ -367,7 +320,7 @@ def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """The derivative of -yes log p - no log(1 - p) by each logit."""
     if _records():
         return no * torch.sigmoid(logits) - yes * torch.sigmoid(-logits)
-    return torch.sigmoid(logits).mul_(no).sub_((-logits).sigmoid_().mul_(yes))
+    return torch.sigmoid(logits).mul_(no).addcmul_((-logits).sigmoid_(), yes, value=-1)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
