@@ -261,7 +261,9 @@ def quartiles_of_ratio(ours: list[float], theirs: list[float]) -> list[float]:
     return statistics.quantiles(ratios, n=4) if len(ratios) > 1 else 3 * ratios
 
 
-def table_rows(setting: Setting, repeats: int, seconds_per_byte: float) -> Iterator[str]:
+def table_rows(
+    setting: Setting, repeats: int, seconds_per_byte: float, with_memory: bool
+) -> Iterator[str]:
     """One line for each candidate and each way to run it."""
     for task in setting.tasks:
         tensors = setting.inputs(task)
@@ -275,11 +277,12 @@ def table_rows(setting: Setting, repeats: int, seconds_per_byte: float) -> Itera
                 low, middle, high = quartiles_of_ratio(seconds[mode, "ours"], times)
                 ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
             middle = 1000 * statistics.median(times)
+            used = memory(setting, task, who, mode) if with_memory else "-"
             share = "-" if setting.width else f"{100_000 * limit / middle:.0f} %"
             yield (
                 f"| {setting.shape()} | {task} | {mode} | {who} | "
                 f"{middle:.{1 if middle >= 1 else 3}f} | {ratio} | "
-                f"{memory(setting, task, who, mode)} | {share} |"
+                f"{used} | {share} |"
             )
 
 
@@ -372,6 +375,7 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--ratios", action="store_true", help="ours / Keras, one line per size")
+    parser.add_argument("--no-memory", action="store_true", help="measure no memory")
     parser.add_argument("--memory-of", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
@@ -400,7 +404,9 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|"
     )
     for setting in settings:
-        for line in table_rows(setting, arguments.repeats, seconds_per_byte):
+        for line in table_rows(
+            setting, arguments.repeats, seconds_per_byte, not arguments.no_memory
+        ):
             print(line, flush=True)
 
 

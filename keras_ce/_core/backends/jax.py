@@ -47,8 +47,9 @@ def all_within(values: Tensor, low: float, high: float) -> bool | None:
 
 
 def are_at_hand(values: Tensor) -> bool:
-    """Whether it costs no waiting for a device to read a tensor: not known here."""
-    return False
+    """Whether it costs no waiting for a device to read a tensor."""
+    is_array = isinstance(values, jax.Array) and not isinstance(values, jax.core.Tracer)
+    return is_array and {device.platform for device in values.devices()} == {"cpu"}
 
 
 def has_values(flags: Tensor) -> bool:
@@ -190,12 +191,14 @@ def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
     @losses.defjvp
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         values, residuals = forward(*tensors)
-        inputs = tensors[0]
-        if (
+        inputs, *constants = tensors
+        is_large = (
             inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX
             or inputs.shape[-1] >= Compilation.CLASSES_WORTH_NO_MATRIX
-        ):
-            # XLA would keep what both passes compute; the barrier hides that it is the same.
+        )
+        # XLA keeps what both passes compute; the barrier hides that it is the same. Beside labels
+        # that are a matrix themselves, one more is less than the time of a second exponential.
+        if is_large and all(item.ndim == 1 for item in constants):
             tensors = tuple(jax.lax.optimization_barrier(tensors))
         slopes = backward(jnp.ones_like(values), residuals, *tensors)
         changes = slopes * directions[0]

@@ -34,14 +34,14 @@ _NO_SECOND_DERIVATIVE = (
 
 def any_true(flags: Tensor) -> bool | None:
     """Whether an entry is true; None where there are no values: they are compiled or symbolic."""
-    if isinstance(flags, keras.KerasTensor) or tf.is_symbolic_tensor(flags):
+    if _is_symbolic(flags):
         return None
     return bool(tf.reduce_any(flags).numpy())
 
 
 def all_within(values: Tensor, low: float, high: float) -> bool | None:
     """Whether all entries lie from `low` to `high`; None where there are no values."""
-    if isinstance(values, keras.KerasTensor) or tf.is_symbolic_tensor(values):
+    if _is_symbolic(values):
         return None
     array = values.numpy()
     if array.size > SMALL_ENOUGH_FOR_NUMPY:
@@ -50,13 +50,17 @@ def all_within(values: Tensor, low: float, high: float) -> bool | None:
 
 
 def are_at_hand(values: Tensor) -> bool:
-    """Whether it costs no waiting for a device to read a tensor: not known here."""
-    return False
+    """Whether it costs no waiting for a device to read a tensor."""
+    return not _is_symbolic(values) and "CPU" in values.device
 
 
 def has_values(flags: Tensor) -> bool:
     """Whether the entries of a tensor can be read: `any_true` found one."""
     return True
+
+
+def _is_symbolic(values: Tensor) -> bool:
+    return isinstance(values, keras.KerasTensor) or tf.is_symbolic_tensor(values)
 
 
 class Constant:
