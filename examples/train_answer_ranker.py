@@ -32,7 +32,8 @@ def main(options: argparse.Namespace) -> None:
 
     settings = (*SETTINGS, "candidates", "in_batch", "diagnosis")
     ranker = AnswerRanker(**{name: getattr(options, name) for name in settings})
-    with TrainingRun("answer_ranker", options.output, ranker) as run:
+    source = options.train or "functions and classes of Python's own standard library"
+    with TrainingRun("answer_ranker", options.output, ranker, source) as run:
         training, validation, test = question_files.read_sources(
             options.train,
             options.validation,

@@ -33,7 +33,8 @@ def main(options: argparse.Namespace) -> None:
     files = {name: settings.pop(name) for name in ("train", "validation", "test")}
     output = settings.pop("output")
     model = NextWord(**settings)
-    with TrainingRun("next_word", output, model) as run:
+    source = files["train"] or "source files of Python's own standard library"
+    with TrainingRun("next_word", output, model, source) as run:
         training, validation, test = data.read_texts(**files)
         counts = data.count_words(model.tokens, training=training, validation=validation, test=test)
         run.create_folder(words=counts)

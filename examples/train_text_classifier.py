@@ -22,7 +22,8 @@ def main(options: argparse.Namespace) -> None:
     settings = {name: getattr(options, name) for name in (*names, "diagnosis")}
     classifier = TextClassifier(**settings)
     files = ("train", "validation", "test", "text_column", "label_column", "fine_labels")
-    with TrainingRun("text_classifier", options.output, classifier) as run:
+    source = options.train or data.STANDARD_SOURCE
+    with TrainingRun("text_classifier", options.output, classifier, source) as run:
         texts = data.read_texts(**{name: getattr(options, name) for name in files})
         training, validation, test = texts
         sizes = map(len, texts)
@@ -32,24 +33,16 @@ def main(options: argparse.Namespace) -> None:
         given = None if options.validation is None else (validation.texts, validation.labels)
         classifier.fit(training.texts, training.labels, validation_data=given)
         classifier.save(run.folder / "model.keras")
-        metrics = run.report(
-            classifier.evaluate(test.texts, test.labels),
-            evaluation.score_linear_svm(
-                training, test, tokens=options.tokens, class_weight=options.class_weight
-            ),
-        )
         probabilities = classifier.predict_proba(test.texts)
         predicted = classifier.classes_[probabilities.argmax(axis=1)]
         sure = [f"{probability:.4f}" for probability in probabilities.max(axis=1)]
         rows = zip(test.texts, test.labels, predicted, sure, strict=True)
         run.write_table("predictions.csv", ("text", "label", "predicted", "probability"), rows)
-        run.draw_history(["loss", "accuracy"])
-        evaluation.draw_confusion(
-            run.folder / "confusion.png", test.labels, predicted, classifier.classes_
-        )
-        columns = {"network": metrics, "linear SVM": metrics["baseline"]}
+        _, columns = evaluation.write_report(run, training, test)
         print_comparison("on the test texts", evaluation.MEASURES, columns)
-        print(f"model, numbers and pictures: {run.folder}")
+        print(
+            f"model, numbers and pictures: {run.folder}; the report: {run.folder / 'report.html'}"
+        )
         print(f'try it: python -m examples.classify_text {run.folder / "model.keras"} "a text"')
         run.draw_diagrams({"model.png": classifier.model_})
 

@@ -15,6 +15,8 @@ from recipes.answer_ranker.baseline import Bm25, Candidates, Scores, WordIndex, 
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
+from recipes.runs.intervals import Outcomes, mean
+from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
 
 _HIT_CUTOFF = 10
 _RECALL_CUTOFFS = (1, 5)
+_MISTAKES = 20
 MEASURES = {
     "map": "mean average precision",
     "mrr": "mean reciprocal rank",
@@ -170,6 +173,31 @@ def compare(
     )
 
 
+def outcomes(cosines: Scores, bm25: Scores, labels: Sequence[Sequence[int]]) -> dict[str, Outcomes]:
+    """What each question has to say on each measure of `score_ranking`.
+
+    Args:
+        cosines: For each question what the encoders say of each candidate.
+        bm25: Likewise of BM25.
+        labels: For each question 1 for a right candidate and 0 for a wrong one.
+    """
+    network, rival = (_of_questions(_ranked_labels(scores, labels)) for scores in (cosines, bm25))
+    return {name: Outcomes(mean, network[name], rival[name]) for name in network}
+
+
+def _of_questions(ranked: numpy.ndarray) -> dict[str, numpy.ndarray]:
+    """The measures of `score_ranking` for each question (questions,)."""
+    is_right = ranked == 1
+    places = numpy.arange(1, ranked.shape[1] + 1)
+    right = numpy.maximum(is_right.sum(axis=1), 1)
+    return {
+        "map": (is_right.cumsum(axis=1) / places * is_right).sum(axis=1) / right,
+        "mrr": (is_right / places).max(axis=1),
+        "precision_at_1": is_right[:, 0].astype("float64"),
+        "hit_at_10": is_right[:, :_HIT_CUTOFF].any(axis=1).astype("float64"),
+    }
+
+
 def write_report(
     run: TrainingRun,
     ranker: AnswerRanker,
@@ -187,7 +215,17 @@ def write_report(
     cosines = ranker.cosines(test)
     measures, bm25, both = compare(test, cosines, ranker.tokens, ranker.bm25_)
     best = max(ranker.history_["val_map"])
-    run.report(measures, bm25, combined=both, validation_map=best)
+    labels = [question.labels for question in test]
+    scores = Candidates(test, ranker.tokens).scores(
+        ranker.bm25_.saturation, ranker.bm25_.length_penalty
+    )
+    metrics = run.report(
+        measures,
+        bm25,
+        outcomes(cosines, scores, labels),
+        combined=both,
+        validation_map=best,
+    )
     ranker.save(run.folder / "trainer.keras")
     models = ranker.models_
     for model in (models.question_encoder, models.answer_encoder):
@@ -198,6 +236,16 @@ def write_report(
     (run.folder / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
     _draw_history(run.folder, ranker.history_)
     columns = {"ranker": measures, "BM25": bm25, "combined": both}
+    run.write_page(
+        metrics,
+        MEASURES,
+        columns,
+        [
+            Section("The training", [Picture(run.folder / "history.png", "loss and ranking")]),
+            _section_of_mistakes(test, cosines),
+        ],
+        ["The intervals are over test questions."],
+    )
     print_comparison("on the test questions", MEASURES, columns)
     print(f"models, numbers and pictures: {run.folder}")
     print(f'try it: python -m examples.search_answers {run.folder} "a question"')
@@ -207,6 +255,35 @@ def write_report(
             "question_encoder.png": models.question_encoder,
             "answer_encoder.png": models.answer_encoder,
         }
+    )
+
+
+def _section_of_mistakes(questions: Sequence[RankingQuestion], cosines: Scores) -> Section:
+    """The questions whose first answer is wrong, those first where it is furthest ahead."""
+    wrong = []
+    for question, scores in zip(questions, cosines, strict=True):
+        first = int(numpy.argmax(scores))
+        right = [row for row, label in enumerate(question.labels) if label]
+        if right and first not in right:
+            best = max(right, key=lambda row: scores[row])
+            wrong.append(
+                (
+                    f"{scores[first] - scores[best]:.3f}",
+                    question.text,
+                    question.candidates[first],
+                    question.candidates[best],
+                )
+            )
+    if not wrong:
+        return Section("Mistakes", ["Every test question has a right answer first."])
+    shown = sorted(wrong, key=lambda row: float(row[0]), reverse=True)[:_MISTAKES]
+    return Section(
+        "The most confident mistakes",
+        [
+            f"{len(shown)} of {len(wrong)} test questions whose first answer is wrong, those first "
+            "where its cosine is the furthest above that of the best right answer.",
+            Table(["ahead by", "question", "first answer", "best right answer"], shown),
+        ],
     )
 
 
@@ -235,7 +312,7 @@ def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) 
     # Not at the top: ranking takes no matplotlib.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = Figure(figsize=(11, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history["loss"]) + 1)
     left.plot(epochs, history["loss"], marker=".")
@@ -243,7 +320,8 @@ def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) 
     for name, meaning in MEASURES.items():
         right.plot(epochs, history[f"val_{name}"], marker=".", label=meaning)
     right.set_title("validation questions")
-    right.legend()
+    # Beside the panel, where it covers no curve.
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     for panel in (left, right):
         panel.set_xlabel("epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)

@@ -13,6 +13,7 @@ from recipes.tables.labelled_texts import LabelledTexts
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+STANDARD_SOURCE = "docstrings of Python's own standard library"
 
 
 def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
