@@ -1,6 +1,7 @@
 """Scripts, run as `python -m examples.NAME` from the project root; what they use is `recipes`."""
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -31,7 +32,7 @@ def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace)
 
 
 def _import_recipes_quietly() -> None:
-    """Imports `recipes`, and holds back the lines about the machine that TensorFlow greets with."""
+    """Imports `recipes`, and holds back what TensorFlow says of the machine, and of itself."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
@@ -48,3 +49,5 @@ def _import_recipes_quietly() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    # Texts of another length are another shape: it warns of each, and traces no more than needed.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)

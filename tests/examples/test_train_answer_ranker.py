@@ -34,6 +34,7 @@ RESULTS = [
     "predictions.csv",
     "question_encoder.keras",
     "question_encoder.png",
+    "report.html",
     "trainer.keras",
 ]
 THINGS = ["dog", "cat", "horse", "cow", "sheep", "goat", "hen", "pig", "duck", "fish"]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import pathlib
 import random
@@ -30,6 +31,7 @@ RESULTS = [
     "model.keras",
     "model.png",
     "predictions.csv",
+    "report.html",
 ]
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
@@ -375,6 +377,13 @@ def test_numbered_folders_never_meet(tmp_path, monkeypatch):
 
 
 class TestRun:
+    @default_backend_only
+    def test_warnings_of_retracing_are_not_for_users_of_a_script(self, monkeypatch):
+        logger = logging.getLogger("tensorflow")
+        monkeypatch.setattr(logger, "level", logging.WARNING)
+        examples.run(lambda _: logger.warning("5 calls triggered retracing"), None)
+        assert logger.level == logging.ERROR
+
     def test_a_mistake_is_one_line_and_status_1(self):
         def main(_):
             raise UserError("two\nlines")
