@@ -11,6 +11,7 @@ _LONGEST_NAME = 28
 _MOST_NAMES = 100
 _FONT = "DejaVu Sans"
 """Comes with matplotlib."""
+_OF_EAST_ASIA = {"CJK", "HANGUL", "HIRAGANA", "KATAKANA", "FULLWIDTH", "IDEOGRAPHIC"}
 
 
 def side_of_matrix(classes: int) -> float:
@@ -117,21 +118,19 @@ def _characters(path: str) -> frozenset[str]:
         return frozenset()
 
 
-def font_advice(names: Sequence[Any]) -> str:
-    """What to install for names that no font here has.
-
-    Args:
-        names: Those names.
-    """
-    text = "".join(map(str, names))
-    scripts = {unicodedata.name(c, "").split(" ")[0] for c in text}
-    packages = sorted(
-        {
-            "fonts-noto-cjk"
-            if script in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL")
-            else "fonts-noto-core"
-            for script in scripts
-            if script not in ("LATIN", "DIGIT", "SPACE", "")
-        }
-    )
-    return f"no installed font has them; apt install {' '.join(packages) or 'fonts-noto-core'}"
+def note_on_fonts(unnamed: Sequence[int], names: Sequence[Any]) -> list[str]:
+    """What to say where `draw_matrix` has drawn numbers for names; empty where it has not."""
+    if not unnamed:
+        return []
+    shown = ", ".join(f"#{number + 1} is {shortened(names[number])}" for number in unnamed)
+    scripts = {
+        unicodedata.name(c, "").split(" ")[0]
+        for number in unnamed
+        for c in shortened(names[number])
+        if fonts_for(c) is None
+    }
+    package = "fonts-noto-cjk" if scripts & _OF_EAST_ASIA else "fonts-noto-core"
+    return [
+        f"in the confusion matrix {shown}, because no installed font has all their characters: the "
+        f"package {package} brings one (apt install {package})"
+    ]

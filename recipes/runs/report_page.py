@@ -57,6 +57,7 @@ pre { background: #f2f2f2; padding: .6rem .8rem; white-space: pre-wrap; overflow
   @page { margin: 14mm; }
   body { font-size: 9.5pt; max-width: none; padding: 0; }
   .wide { overflow: visible; }
+  td.number, th.number { white-space: normal; }
   h2 { break-after: avoid; }
   tr, img, pre { break-inside: avoid; }
   img { max-height: 245mm; }

@@ -239,12 +239,13 @@ def _numbers(
         lines.append(line)
     return [
         Table(["on the test data", *columns, f"{network} less {baseline}", "p"], lines),
-        f"{columns[baseline].get('model', baseline)} is the cheap rival, on the same data. In "
-        "brackets stand 95 % intervals, by the bootstrap over test rows: where the truth about "
-        "more rows of this kind lies; for a new training with another seed they say nothing. p is "
-        "the probability of a difference at least as large if both were equally good, by a paired "
-        "test on the same rows; differences below 0.05 are usually called significant. An interval "
-        "without width means that the test rows were too few to see anything else.",
+        f"The cheap rival, on the same data: {columns[baseline].get('model', baseline)}.",
+        "In brackets stand 95 % intervals, by the bootstrap over test rows: where the truth about "
+        "more rows of this kind lies. Of a new training with another seed they say nothing. An "
+        "interval without width means that the test rows are too few to see anything else.",
+        "p is the probability of a difference at least as large if both were equally good, by a "
+        "paired test that exchanges the two on rows drawn at random; 0.001 is the smallest that "
+        "1,000 such draws can give. Below 0.05 a difference is usually called significant.",
     ]
 
 

@@ -160,13 +160,9 @@ def write_report(run: TrainingRun, training: LabelledImages, test: LabelledImage
     run.draw_history(["loss", *MEASURES])
     rows = MEASURES | {"seconds": "seconds"}
     columns = {"network": metrics, "neighbours": metrics["baseline"]}
-    by_font = []
-    if unnamed:
-        alphabet = reader.model_.alphabet
-        advice = confusion.font_advice([alphabet[number] for number in unnamed])
-        shown = ", ".join(f"#{number + 1}: {alphabet[number]}" for number in unnamed)
-        by_font = [f"in the picture stand numbers for {shown}: {advice}"]
-        print(f"confusion.png: {by_font[0]}")
+    by_font = confusion.note_on_fonts(unnamed, reader.model_.alphabet)
+    for remark in by_font:
+        print(remark)
     run.write_page(
         metrics,
         rows,

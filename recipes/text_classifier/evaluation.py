@@ -40,6 +40,7 @@ MEASURES = {
 _MISTAKES = 20
 _BINS = 15
 _LONGEST_TEXT = 400
+_LONGEST_NAME = 60
 
 
 def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, float]:
@@ -205,15 +206,11 @@ def write_report(
         test_texts_in_training=int(is_known.sum()),
     )
     remarks = _remarks_on_known(is_known, predicted == labels)
-    for remark in remarks:
-        print(remark)
     run.draw_history(["loss", "accuracy"])
     unnamed = draw_confusion(run.folder / "confusion.png", counts, classes)
-    by_font = []
-    if unnamed:
-        advice = confusion.font_advice([classes[number] for number in unnamed])
-        by_font = [f"{len(unnamed)} class names stand as their number in the table above: {advice}"]
-        print(f"confusion.png: {by_font[0]}")
+    by_font = confusion.note_on_fonts(unnamed, classes)
+    for remark in (*remarks, *by_font):
+        print(remark)
     columns = {"network": metrics, "linear SVM": metrics["baseline"]}
     run.write_page(
         metrics,
@@ -261,7 +258,7 @@ def _section_of_classes(
     rows = []
     for number, scores in enumerate(of_classes):
         worst = int(mistaken[number].argmax())
-        taken = f"{of_classes[worst]['label']} ({mistaken[number, worst]})"
+        taken = f"{_cut(of_classes[worst]['label'], _LONGEST_NAME)} ({mistaken[number, worst]})"
         rows.append(
             [
                 number + 1,
@@ -284,7 +281,7 @@ def _section_of_classes(
                 [
                     "#",
                     "class",
-                    "training texts",
+                    "texts learned from",
                     "test texts",
                     "precision",
                     "recall",
@@ -312,10 +309,10 @@ def _section_of_mistakes(
     rows = [
         [
             f"{sure[row]:.3f}",
-            classes[predicted[row]],
-            classes[labels[row]],
+            _cut(classes[predicted[row]], _LONGEST_NAME),
+            _cut(classes[labels[row]], _LONGEST_NAME),
             f"{probabilities[row, labels[row]]:.3f}",
-            texts[row] if len(texts[row]) <= _LONGEST_TEXT else f"{texts[row][:_LONGEST_TEXT]}…",
+            _cut(texts[row], _LONGEST_TEXT),
         ]
         for row in first
     ]
@@ -327,6 +324,10 @@ def _section_of_mistakes(
             Table(["probability", "predicted", "label", "its probability", "text"], rows),
         ],
     )
+
+
+def _cut(text: Any, longest: int) -> str:
+    return str(text) if len(str(text)) <= longest else f"{str(text)[:longest]}…"
 
 
 def draw_confusion(file: pathlib.Path, counts: numpy.ndarray, classes: Sequence[Any]) -> list[int]:

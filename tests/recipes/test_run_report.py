@@ -157,7 +157,11 @@ def test_names_on_a_confusion_matrix_are_drawn_as_they_are(monkeypatch):
     # By row: 7 of 10 is as dark as 700 of 1,000 would be.
     assert panel.images[0].get_array()[2, 2] == pytest.approx(0.7)
     assert panel.images[0].get_clim() == (0, 1)
-    assert confusion.font_advice([CHINESE]).endswith("apt install fonts-noto-cjk")
+    (note,) = confusion.note_on_fonts([4], NAMES)
+    assert f"#5 is {CHINESE}," in note
+    assert note.endswith("(apt install fonts-noto-cjk)")
+    assert "fonts-noto-core" in confusion.note_on_fonts([0], ["\u1200"])[0]  # Ethiopic
+    assert confusion.note_on_fonts([], NAMES) == []
 
 
 def test_a_font_is_found_among_those_that_are_installed(monkeypatch):
