@@ -2,8 +2,7 @@
 
     python -m examples.search_answers runs/answer_ranker-1 "how do I split a path"
     python -m examples.search_answers runs/answer_ranker-1 --answers notes.txt < questions.txt
-    python -m examples.search_answers runs/answer_ranker-1 --answers faq.csv --id-column link \\
-        --input questions.csv --output answered.csv
+    python -m examples.search_answers runs/answer_ranker-1 --input asked.csv --output answered.csv
 
 Searches the answers that the training saw, or those of any file: lines of a .txt file, or a column
 of a .csv, .tsv or .jsonl file, also gzipped. The index over them is written beside the run the

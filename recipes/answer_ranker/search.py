@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from recipes._arguments import require_integer
 from recipes.answer_ranker.index import AnswerIndex
 from recipes.answer_ranker.question_files import read_answers
 from recipes.answer_ranker.task import AnswerRanker
@@ -92,11 +93,15 @@ def answers_to(
         top: How many answers at most.
         add_bm25: Whether BM25 is added to the cosines.
         columns: What to give of each: `answer`, `score` (4 digits), `id`.
+
+    Raises:
+        ValueError: If `top` is no positive integer.
     """
+    require_integer("top", top, 1)
     for start in range(0, len(questions), _CHUNK):
         chunk = questions[start : start + _CHUNK]
         asked = [question for question in chunk if index.knows(question)]
-        found = iter(index.search(asked, top, add_bm25=add_bm25))
+        found = iter(index.best(asked, top, add_bm25=add_bm25))
         for question in chunk:
             best = next(found) if index.knows(question) else []
             entries = [
