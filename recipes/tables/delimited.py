@@ -17,7 +17,6 @@ def read_delimited(
     wanted: Sequence[str] = (),
     *,
     delimiter: str | None = None,
-    quoted: bool = True,
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """The names of the columns, and the fields of each row after its place, such as "row 3".
 
@@ -31,16 +30,15 @@ def read_delimited(
         content: Its text.
         wanted: Columns to look for in the header where the delimiter is to be found.
         delimiter: What stands between fields; `None` finds it in the header.
-        quoted: Whether quotation marks may enclose fields; else all of them are text.
 
     Raises:
         UserError: If a row has more fields than the header, or two columns have one name.
     """
     lines = content.split("\n")
     with _long_fields():
-        delimiter, header, place = _read_header(path, lines, wanted, delimiter, quoted)
+        delimiter, header, place = _read_header(path, lines, wanted, delimiter)
         has_quotes = '"' in "".join(lines[:place])
-        reader = _Reader(lines, delimiter, len(header), quoted, has_quotes)
+        reader = _Reader(lines, delimiter, len(header), has_quotes)
         rows: list[tuple[str, list[str]]] = []
         while place < len(lines):
             if lines[place].strip():
@@ -60,7 +58,7 @@ def read_delimited(
         (reader.as_text, "quotation marks that nothing closes are text"),
         (reader.joined, "one row of several lines, each of which could be a row"),
     ):
-        if places:
+        if places and delimiter != "\t":  # With tabs it is the rule.
             print(f"{path}, {listed(places)}: {what}", file=sys.stderr)
     return header, rows
 
@@ -68,7 +66,7 @@ def read_delimited(
 def read_header(path: pathlib.Path, content: str) -> list[str]:
     """The names of the columns, as `read_delimited` has them."""
     with _long_fields():
-        return _read_header(path, content.split("\n"), (), None, True)[1]
+        return _read_header(path, content.split("\n"), (), None)[1]
 
 
 def _read_header(
@@ -76,7 +74,6 @@ def _read_header(
     lines: Sequence[str],
     wanted: Sequence[str],
     delimiter: str | None,
-    quoted: bool,
 ) -> tuple[str, list[str], int]:
     """The delimiter, the names of the columns, and the line where the rows begin."""
     start = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
@@ -87,8 +84,8 @@ def _read_header(
         delimiter, start = delimiter or first[4], start + 1  # Excel says so itself
     if start == len(lines):
         return ",", [], start
-    delimiter = _named(delimiter) or _found(path, lines, start, wanted, quoted)
-    header, used = _header(lines, start, delimiter, quoted)
+    delimiter = _named(delimiter) or _found(path, lines, start, wanted)
+    header, used = _header(lines, start, delimiter)
     _require_different(path, header)
     return delimiter, header, start + used
 
@@ -123,28 +120,27 @@ def _named(delimiter: str | None) -> str | None:
     return delimiter
 
 
-def _found(
-    path: pathlib.Path, lines: Sequence[str], start: int, wanted: Sequence[str], quoted: bool
-) -> str:
+def _found(path: pathlib.Path, lines: Sequence[str], start: int, wanted: Sequence[str]) -> str:
     """The delimiter by which the header has most of the columns wanted, or most columns."""
     is_tsv = ".tsv" in (ending.lower() for ending in path.suffixes)
     order = sorted(_DELIMITERS, key=lambda each: each != "\t") if is_tsv else _DELIMITERS
 
     def merit(delimiter: str) -> tuple[int, int]:
-        names, _ = _header(lines, start, delimiter, quoted)
+        names, _ = _header(lines, start, delimiter)
         return len(set(wanted).intersection(names)), len(names)
 
     return max(order, key=merit)  # the first among equals
 
 
-def _header(
-    lines: Sequence[str], start: int, delimiter: str, quoted: bool
-) -> tuple[list[str], int]:
+def _header(lines: Sequence[str], start: int, delimiter: str) -> tuple[list[str], int]:
     names, used = lines[start].split(delimiter), 1
-    if quoted and '"' in lines[start]:
+    if '"' in lines[start]:
         with contextlib.suppress(csv.Error):
             names, used = _enclosed(lines, start, delimiter, strict=True)
-    return [name.strip() for name in names], used
+    names = [name.strip() for name in names]
+    if names.count("") > 1:  # Spreadsheets write columns that look empty.
+        names = [name or f"column {number}" for number, name in enumerate(names, 1)]
+    return names, used
 
 
 def _require_different(path: pathlib.Path, header: Sequence[str]) -> None:
@@ -166,10 +162,10 @@ class _Reader:
     """Reads records, and keeps the places of those that could be read otherwise."""
 
     def __init__(
-        self, lines: Sequence[str], delimiter: str, width: int, quoted: bool, header_quoted: bool
+        self, lines: Sequence[str], delimiter: str, width: int, header_quoted: bool
     ) -> None:
         self._lines, self._delimiter, self._width = lines, delimiter, width
-        self._quoted, self._header_quoted = quoted, header_quoted
+        self._header_quoted = header_quoted
         self.as_text: list[str] = []
         self.joined: list[str] = []
 
@@ -177,7 +173,7 @@ class _Reader:
         """The fields of the record that begins in a line, and how many lines it takes."""
         line = self._lines[start]
         plain = line.split(self._delimiter)
-        if not self._quoted or '"' not in line:
+        if '"' not in line:
             return plain, 1
         is_whole = len(plain) == self._width
         try:

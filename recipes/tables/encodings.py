@@ -84,7 +84,8 @@ def _forced(path: pathlib.Path, content: bytes, encoding: str) -> str:
     except UnicodeError as error:
         line = content.count(b"\n", 0, getattr(error, "start", 0)) + 1
         raise UserError(
-            f"{path}, line {line}: not {encoding}; name another encoding with --encoding (encoding=)"
+            f"{path}, line {line}: not {encoding}; name another encoding with --encoding "
+            "(encoding=)"
         ) from None
 
 

@@ -107,6 +107,7 @@ def read_labelled_texts(
     ):
         if is_given and not is_of_use and path.exists():
             raise UserError(f"{option} says nothing about {path}; leave it out")
+    rows: Sequence[tuple[str, Any, Any]]
     if path.is_dir():
         rows = _folder_rows(path, encoding)
     elif is_table:

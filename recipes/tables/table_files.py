@@ -21,11 +21,37 @@ ENDINGS = ".csv, .tsv, .json, .jsonl (each also with .gz after it) or .parquet"
 class Table:
     """The rows of a file."""
 
+    path: pathlib.Path
     columns: list[str]
     """Names of the columns; none where the file is empty."""
     rows: list[tuple[str, dict[str, Any]]]
     """The place of each, such as "row 3" or "line 7", and its values: strings; from JSON or Parquet
     whatever stands there, `None` where nothing does."""
+
+    def select(self, columns: Sequence[str], advice: str = "") -> list[tuple[str, list[str]]]:
+        """For each row its place, and the values of some columns as texts.
+
+        Args:
+            columns: Their names.
+            advice: How to name other columns; the end of a message.
+
+        Raises:
+            UserError: If there is no such column.
+        """
+        self.require(columns, advice)
+        return [
+            (place, [as_text(values.get(column)) for column in columns])
+            for place, values in self.rows
+        ]
+
+    def require(self, columns: Sequence[str], advice: str = "") -> None:
+        """Raises `UserError` where there is no such column; arguments as in `select`."""
+        for column in columns:
+            if column not in self.columns:
+                raise UserError(
+                    f"{self.path} has no column {column!r}; it has "
+                    f"{', '.join(map(repr, self.columns))}: {advice}"
+                )
 
 
 def read_text(path: pathlib.Path, encoding: str | None = None) -> str:
@@ -77,7 +103,6 @@ def read_table(
     encoding: str | None = None,
     delimiter: str | None = None,
     advice: str = "",
-    quoted: bool = True,
 ) -> Table:
     """Reads a table, all of its columns.
 
@@ -87,7 +112,6 @@ def read_table(
         encoding: As in `read_text`.
         delimiter: What stands between the fields of a .csv or .tsv file; `None` finds it out.
         advice: How to name other columns; the end of a message.
-        quoted: Whether quotation marks in a .csv or .tsv file enclose fields; else they are text.
 
     Raises:
         UserError: If the file or a row cannot be read, or a column is missing.
@@ -100,11 +124,11 @@ def read_table(
         content, table = "", _read_parquet(path)
     else:
         content = read_text(path, encoding)
-        table = parse_table(path, content, wanted, delimiter=delimiter, quoted=quoted)
+        table = parse_table(path, content, wanted, delimiter=delimiter)
     if delimiter is not None and table_format(path) not in {"csv", "tsv"}:
         raise UserError(f"--delimiter says nothing about {path}, which has none; leave it out")
     if table.columns:
-        _require_columns(path, wanted, table.columns, advice)
+        table.require(wanted, advice)
     return table
 
 
@@ -114,15 +138,16 @@ def parse_table(
     wanted: Sequence[str] = (),
     *,
     delimiter: str | None = None,
-    quoted: bool = True,
 ) -> Table:
     """The table that a text holds; arguments as in `read_table`."""
     if table_format(path) == "jsonl":
         return _parse_json(path, content)
     # Not pandas: it takes "NA" for a missing value, and the first field of a row that is too long
     # for the name of the row.
-    header, rows = read_delimited(path, content, wanted, delimiter=delimiter, quoted=quoted)
-    return Table(header, [(place, dict(zip(header, row, strict=True))) for place, row in rows])
+    header, rows = read_delimited(path, content, wanted, delimiter=delimiter)
+    return Table(
+        path, header, [(place, dict(zip(header, row, strict=True))) for place, row in rows]
+    )
 
 
 def column_names(path: pathlib.Path, content: str) -> list[str]:
@@ -138,7 +163,6 @@ def read_columns(
     columns: Sequence[str],
     *,
     advice: str,
-    quoted: bool = True,
 ) -> list[tuple[str, list[str]]]:
     """The values of some columns.
 
@@ -147,7 +171,6 @@ def read_columns(
         content: Its text, not empty.
         columns: Names of the columns.
         advice: How to name other columns; the end of a message.
-        quoted: As in `read_table`.
 
     Returns:
         For each row its place, such as "row 3", and its values without spaces around them.
@@ -155,11 +178,7 @@ def read_columns(
     Raises:
         UserError: If a column is missing, or a row cannot be read.
     """
-    table = parse_table(path, content, columns, quoted=quoted)
-    _require_columns(path, columns, table.columns, advice)
-    return [
-        (place, [as_text(values.get(column)) for column in columns]) for place, values in table.rows
-    ]
+    return parse_table(path, content, columns).select(columns, advice)
 
 
 def is_missing(value: Any) -> bool:
@@ -195,7 +214,7 @@ def _parse_json(path: pathlib.Path, content: str) -> Table:
     for place, record in rows:
         if not isinstance(record, dict):
             raise UserError(f"{path}, {place}: expected an object like {{...}}")
-    return Table(list(dict.fromkeys(name for _, record in rows for name in record)), rows)
+    return Table(path, list(dict.fromkeys(name for _, record in rows for name in record)), rows)
 
 
 def _json_value(place: str, text: str) -> Any:
@@ -242,19 +261,9 @@ def _read_parquet(path: pathlib.Path) -> Table:
         (f"row {number}", dict(zip(columns, map(_plain, values), strict=True)))
         for number, values in enumerate(frame.itertuples(index=False, name=None), 1)
     ]
-    return Table(columns, rows)
+    return Table(path, columns, rows)
 
 
 def _plain(value: Any) -> Any:
     """Python's own list or number, where NumPy has one."""
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _require_columns(
-    path: pathlib.Path, wanted: Sequence[str], present: Sequence[str], advice: str
-) -> None:
-    for column in wanted:
-        if column not in present:
-            raise UserError(
-                f"{path} has no column {column!r}; it has {', '.join(map(repr, present))}: {advice}"
-            )

@@ -178,8 +178,8 @@ def bad_training(folder, case):
     good = write_csv(folder / "good.csv", sentences(40, 1))
     if case == "missing file":
         return ["--train", folder / "none.csv"], r"none\.csv does not exist; check the path"
-    if case == "folder instead of a file":
-        return ["--train", folder], r"cannot be read \(Is a directory\); name a readable file"
+    if case == "folder of other files":
+        return ["--train", folder], r"is a folder without texts; expected a folder for each label"
     if case == "empty file":
         (folder / "empty.csv").write_text(" \n", encoding="utf-8")
         return ["--train", folder / "empty.csv"], r"empty\.csv is empty; expected one labelled"
@@ -200,7 +200,7 @@ def bad_training(folder, case):
         return ["--train", file], r"hole\.csv, row 2: the text is empty; fill it in or remove"
     if case == "empty label":
         file = write_csv(folder / "hole.csv", [("hello", "")])
-        return ["--train", file], r"hole\.csv, row 1: the label is empty"
+        return ["--train", file], r"hole\.csv, row 1: the label is missing"
     if case == "unknown format":
         (folder / "notes.txt").write_text("hello\n", encoding="utf-8")
         return ["--train", folder / "notes.txt"], r"notes\.txt is in no known format; expected"
@@ -231,7 +231,7 @@ def bad_training(folder, case):
 
 BAD_TRAININGS = [
     "missing file",
-    "folder instead of a file",
+    "folder of other files",
     "empty file",
     "header alone",
     "missing column",
