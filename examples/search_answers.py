@@ -31,8 +31,8 @@ def main(options: argparse.Namespace) -> None:
     output = row_by_row.require_output(options.output)
     asked = (options.questions, options.input, options.question_column, "--question-column")
     table = row_by_row.gather(*asked) if options.input or output or options.json else None
-    places = (options.answers, options.answer_column, options.id_column)
-    index, state, file = search.open_index(pathlib.Path(options.run), *places)
+    where = (options.answers, options.answer_column, options.id_column)
+    index, state, file = search.open_index(options.run, *where)
     # Where a program reads, standard output is for answers alone.
     note = sys.stderr if options.json else sys.stdout
     print(f"{len(index)} answers; index {state}: {file}", file=note)

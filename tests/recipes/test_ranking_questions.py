@@ -128,8 +128,8 @@ def test_the_real_files(shared_data):
         ("a.csv", "question,right,wrong\nwho?,me,\n", r"row 1: the answer is empty"),
         ("a.csv", " \n", r"a\.csv is empty; expected a question and an answer"),
         ("a.txt", "who? me", r"a\.txt is in no known format; expected a file ending in \.csv"),
-        ("a.jsonl", '{"question": "who?"}', r"line 1 has no column 'answer'; it has 'question'"),
-        ("a.jsonl", "[1]", r"a\.jsonl, line 1: expected an object"),
+        ("a.jsonl", '{"question": "who?"}', r"a\.jsonl has no column 'answer'; it has 'question'"),
+        ("a.jsonl", "[1]", r"a\.jsonl, record 1: expected an object"),
         ("a.jsonl", '{"question": 1,\n', r"a\.jsonl, line 1: not valid JSON"),
     ],
 )
