@@ -164,7 +164,12 @@ def read_sources(
 
 
 def read_answers(
-    file: pathlib.Path, column: str, id_column: str | None = None
+    file: pathlib.Path,
+    column: str,
+    id_column: str | None = None,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> tuple[list[str], list[str] | None]:
     """Reads a collection: lines of a .txt file, or a column of a table; each answer once.
 
@@ -172,6 +177,8 @@ def read_answers(
         file: Path of the file.
         column: The column of the answers.
         id_column: The column of their ids or links, one for each answer.
+        encoding: What it is written in; `None` finds it out.
+        delimiter: What stands between the fields of a table; `None` finds it out.
 
     Returns:
         The answers, and their ids, or `None` where no column of ids is asked for.
@@ -179,7 +186,6 @@ def read_answers(
     Raises:
         ValueError: If the file cannot be read, or an answer or an id is empty or an id comes twice.
     """
-    content = table_files.read_text(file)
     ids: list[str] = []
     if table_files.table_format(file) is None:
         if file.suffix.lower() != ".txt":
@@ -187,15 +193,17 @@ def read_answers(
                 f"{file} is in no known format; expected a file ending in .txt, or in "
                 f"{table_files.ENDINGS}"
             )
-        if id_column:
-            raise UserError(f"{file} has no columns, and so no {id_column!r}; give a table")
-        answers = table_files.text_lines(content)
+        for what, given in (("--id-column", id_column), ("--delimiter", delimiter)):
+            if given:
+                raise UserError(f"{what} says nothing about {file}, which has no columns")
+        answers = table_files.text_lines(table_files.read_text(file, encoding))
     else:
-        rows = []
-        if content.strip():
-            advice = "choose with --answer-column and --id-column"
-            columns = [column, id_column] if id_column else [column]
-            rows = table_files.read_columns(file, content, columns, advice=advice)
+        columns = [column, id_column] if id_column else [column]
+        advice = "choose with --answer-column and --id-column"
+        table = table_files.read_table(
+            file, columns, encoding=encoding, delimiter=delimiter, advice=advice
+        )
+        rows = table.select(columns) if table.columns else []
         place_of_answer: dict[str, str] = {}
         place_of_id: dict[str, str] = {}
         for place, (answer, *identity) in rows:

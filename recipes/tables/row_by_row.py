@@ -119,7 +119,12 @@ def read_rows(
     delimiter: str | None = None,
 ) -> TextRows:
     """Reads a table with all its columns, or the lines of a .txt file."""
-    if table_files.table_format(path) is None and path.suffix.lower() == ".txt":
+    if table_files.table_format(path) is None:
+        if path.suffix.lower() != ".txt":
+            raise UserError(
+                f"{path} is in no known format; expected a file ending in .txt, or in "
+                f"{table_files.ENDINGS}"
+            )
         if delimiter is not None:
             raise UserError(f"--delimiter says nothing about {path}; leave it out")
         content = table_files.read_text(path, encoding)

@@ -83,7 +83,7 @@ def test_answers_carry_ids(tmp_path):
             read_answers(write(tmp_path / "b.csv", text), "answer", "link")
     lines = write(tmp_path / "c.txt", "one\x0cstill one\n\ntwo\u2028still two\none\x0cstill one\n")
     assert read_answers(lines, "answer")[0] == ["one\x0cstill one", "two\u2028still two"]
-    with pytest.raises(UserError, match=r"c\.txt has no columns, and so no 'link'; give a table"):
+    with pytest.raises(UserError, match=r"--id-column says nothing about .*c\.txt, which has no"):
         read_answers(lines, "answer", "link")
 
 
