@@ -228,7 +228,7 @@ def write_report(
                     Picture(run.folder / "confusion.png", "confusion matrix"),
                 ],
             ),
-            _section_of_mistakes(test.texts, labels, probabilities, classes),
+            _section_of_mistakes(test, labels, probabilities, classes),
         ],
         remarks,
     )
@@ -295,7 +295,7 @@ def _section_of_classes(
 
 
 def _section_of_mistakes(
-    texts: Sequence[str],
+    test: LabelledTexts,
     labels: numpy.ndarray,
     probabilities: numpy.ndarray,
     classes: Sequence[Any],
@@ -312,7 +312,8 @@ def _section_of_mistakes(
             _cut(classes[predicted[row]], _LONGEST_NAME),
             _cut(classes[labels[row]], _LONGEST_NAME),
             f"{probabilities[row, labels[row]]:.3f}",
-            _cut(texts[row], _LONGEST_TEXT),
+            _cut(test.texts[row], _LONGEST_TEXT),
+            *([test.rows[row]] if test.rows else []),
         ]
         for row in first
     ]
@@ -321,7 +322,17 @@ def _section_of_mistakes(
         [
             f"{len(first)} of {len(wrong)} mistakes among {len(labels)} test texts, the surest "
             "first. Where the predicted class is right after all, correct the label.",
-            Table(["probability", "predicted", "label", "its probability", "text"], rows),
+            Table(
+                [
+                    "probability",
+                    "predicted",
+                    "label",
+                    "its probability",
+                    "text",
+                    *(["row"] if test.rows else []),
+                ],
+                rows,
+            ),
         ],
     )
 
