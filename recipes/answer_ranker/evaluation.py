@@ -135,7 +135,15 @@ def choose_bm25(
     def precision_of_sum(weight: float) -> float:
         return mean_average_precision(combined(cosines, bm25, weight), labels)
 
-    weight = max(_WEIGHTS, key=precision_of_sum)
+    precisions = [precision_of_sum(weight) for weight in _WEIGHTS]
+    best = [
+        weight
+        for weight, precision in zip(_WEIGHTS, precisions, strict=True)
+        if precision == max(precisions)
+    ]
+    # Of equally good ones that in the middle: answers that come later have words that the encoders
+    # have never seen, and 0 would not find them.
+    weight = best[len(best) // 2]
     return Bm25(*parameters, weight, WordIndex(answers, token_kind).counts())
 
 

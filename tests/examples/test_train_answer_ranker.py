@@ -100,9 +100,12 @@ def test_a_run_leaves_its_results(run):
     for of_ranking in (metrics, metrics["baseline"], metrics["combined"]):
         assert 0 < of_ranking["map"] <= of_ranking["mrr"] <= of_ranking["hit_at_10"] == 1
         assert of_ranking["precision_at_1"] <= of_ranking["mrr"]
-        assert 0 < of_ranking["recall_at_1"] < of_ranking["recall_at_5"] <= 1
+        assert 0 < of_ranking["recall_at_1"] <= of_ranking["recall_at_5"] <= 1
     assert metrics["questions"] == {"training": 30, "validation": 15, "test": 15}
     assert metrics["answers"] == 30
+    # Among all answers it is harder than among a question's candidates.
+    assert metrics["baseline"]["recall_at_1"] <= metrics["baseline"]["precision_at_1"] < 0.9
+    assert metrics["combined"]["bm25_weight"] > 0
     assert metrics["seed"] == 3
     assert metrics["epochs"] <= 8
     assert metrics["settings"]["hardest_among"] == 2
@@ -358,7 +361,7 @@ def bad_search(run, folder, case):
         (folder / "empty.txt").write_text(" \n", encoding="utf-8")
         return [run, "a", "--answers", folder / "empty.txt"], r"empty\.txt holds no answer"
     if case == "empty answer":
-        file = write_csv(folder / "hole.csv", [("a",), (" ",)], header=("answer",))
+        file = write_csv(folder / "hole.csv", [("a", 1), (" ", 2)], header=("answer", "number"))
         return [run, "a", "--answers", file], r"hole\.csv, row 2: the answer is empty"
     if case == "missing column":
         file = write_csv(folder / "text.csv", [("a",)], header=("text",))
