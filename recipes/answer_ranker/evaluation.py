@@ -281,7 +281,7 @@ def write_report(
             Section("The training", [Picture(run.folder / "history.png", "loss and ranking")]),
             _section_of_mistakes(test, cosines),
         ],
-        [f"The intervals are over test questions; {scope}."],
+        [f"The intervals are over test questions; {scope}"],
     )
     print_comparison("on the test questions", shown, columns)
     print(f"({scope})")

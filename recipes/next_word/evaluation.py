@@ -255,7 +255,7 @@ def write_report(
         ],
         [
             f"The vocabulary has {len(words):,} words; {metrics['unknown_share']:.1%} of the test "
-            "words are unknown, and count as one word. The intervals are over test texts."
+            "words are unknown, and count as one word. The intervals are over test texts"
         ],
     )
     print(

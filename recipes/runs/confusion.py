@@ -131,6 +131,6 @@ def note_on_fonts(unnamed: Sequence[int], names: Sequence[Any]) -> list[str]:
     }
     package = "fonts-noto-cjk" if scripts & _OF_EAST_ASIA else "fonts-noto-core"
     return [
-        f"in the confusion matrix {shown}, because no installed font has all their characters: the "
-        f"package {package} brings one (apt install {package})"
+        f"In the confusion matrix {shown}, because no installed font has all their characters: the "
+        f"package {package} brings one (apt install {package})."
     ]

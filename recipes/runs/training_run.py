@@ -139,7 +139,7 @@ class TrainingRun:
             rows: As `print_comparison` takes them.
             columns: Likewise: first the network, then the baseline.
             sections: What else there is to show, after the numbers.
-            remarks: On the data, a paragraph each.
+            remarks: On the data, a sentence each, without its period.
         """
         kinds = list(dict.fromkeys(kind for counts in self.sizes.values() for kind in counts))
         sizes = Table(
@@ -165,7 +165,11 @@ class TrainingRun:
             [
                 Section(
                     "What it was trained on",
-                    [*([f"Source: {self.source}."] if self.source else []), sizes, *remarks],
+                    [
+                        *([f"Source: {self.source}."] if self.source else []),
+                        sizes,
+                        *(f"{remark[0].upper()}{remark[1:]}." for remark in remarks),
+                    ],
                 ),
                 Section("The numbers", _numbers(rows, columns, metrics["intervals"])),
                 *sections,

@@ -174,7 +174,10 @@ def write_report(run: TrainingRun, training: LabelledImages, test: LabelledImage
             ),
             Section(
                 "Which character was taken for which",
-                [*by_font, Picture(run.folder / "confusion.png", "confusion matrix by position")],
+                [
+                    *by_font,
+                    Picture(run.folder / "confusion.png", "confusion matrix by position"),
+                ],
             ),
             _section_of_mistakes(test, found),
         ],

@@ -159,7 +159,7 @@ def test_names_on_a_confusion_matrix_are_drawn_as_they_are(monkeypatch):
     assert panel.images[0].get_clim() == (0, 1)
     (note,) = confusion.note_on_fonts([4], NAMES)
     assert f"#5 is {CHINESE}," in note
-    assert note.endswith("(apt install fonts-noto-cjk)")
+    assert note.endswith("(apt install fonts-noto-cjk).")
     assert "fonts-noto-core" in confusion.note_on_fonts([0], ["\u1200"])[0]  # Ethiopic
     assert confusion.note_on_fonts([], NAMES) == []
 
