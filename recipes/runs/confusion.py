@@ -62,7 +62,9 @@ def draw_matrix(panel: Any, counts: numpy.ndarray, names: Sequence[Any]) -> list
             unnamed.append(place)
         texts.append(f"#{place + 1}" if found is None else text)
         fonts.append(found or (_FONT,))
-    for axis, rotation in ((panel.xaxis, "vertical"), (panel.yaxis, "horizontal")):
+    # A single character on its side could be another one, such as z and N.
+    below = "horizontal" if max(map(len, texts)) <= 2 else "vertical"
+    for axis, rotation in ((panel.xaxis, below), (panel.yaxis, "horizontal")):
         # Two dollar signs in a name are no formula.
         axis.set_ticks(
             list(places),

@@ -180,6 +180,7 @@ def test_a_hundred_classes_are_named_and_more_are_counted():
         panel = Figure().subplots()
         assert confusion.draw_matrix(panel, np.eye(size, dtype=int), range(size)) == []
         assert len(panel.get_yticklabels()) == ticks
+        assert panel.get_xticklabels()[0].get_rotation() == (0 if size == 100 else 90)
         assert confusion.side_of_matrix(size) * 150 <= 2400
 
 
