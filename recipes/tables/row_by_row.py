@@ -73,9 +73,9 @@ class TextRows:
         marked = write_table(output, [*self.header, *added], rows())
         said = [f"{len(self.rows)} rows, with {', '.join(added)}: {output}"]
         if empty:
-            said.append(f"{len(empty)} of them have no text ({_listed(empty)})")
+            said.append(f"without text: {len(empty)} ({_listed(empty)})")
         if marked:
-            said.append(f"{marked} cells look like formulas and begin with an apostrophe")
+            said.append(f"cells that look like formulas, now with an apostrophe: {marked}")
         return "; ".join(said)
 
 

@@ -20,7 +20,7 @@ from backends import default_backend_only
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from recipes.answer_ranker import AnswerRanker, index as answer_index, task
+from recipes.answer_ranker import AnswerRanker, evaluation, index as answer_index, task
 from recipes.answer_ranker.baseline import WordIndex
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.evaluation import choose_bm25, compare, score_ranking
@@ -129,7 +129,10 @@ def test_evaluate_measures_rank(ranker):
     assert recall == pytest.approx(np.mean(recalls, axis=0))
 
 
-def test_bm25_is_weighed_by_what_helps_on_validation():
+def test_bm25_is_weighed_by_what_helps_on_validation(monkeypatch):
+    # One pair of parameters instead of sixteen: the weight is what this is about.
+    monkeypatch.setattr(evaluation, "_SATURATIONS", (0.5,))
+    monkeypatch.setattr(evaluation, "_LENGTH_PENALTIES", (0.25,))
     answers = ("the red cow", "a dog", "the hen")
     questions = [RankingQuestion("red cow", answers[:1], answers[1:])] * 3
     # Cosines that are wrong: BM25 has to outweigh them.

@@ -41,7 +41,7 @@ def test_every_row_and_column_stays(tmp_path):
     assert (third["text"], third["note"]) == ("'=1+1, a sum", "-5")
     assert said.startswith("3 rows, with row, predicted, probability, predicted_2, probability_2: ")
     assert said.endswith(
-        "1 of them have no text (row 2); 1 cells look like formulas and begin with an apostrophe"
+        "without text: 1 (row 2); cells that look like formulas, now with an apostrophe: 1"
     )
     # Its own output goes in again, and no column is lost.
     again = row_by_row.gather([], str(tmp_path / "out.csv"), "text")
