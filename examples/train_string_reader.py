@@ -31,7 +31,8 @@ def main(options: argparse.Namespace) -> None:
     sources = {name: settings.pop(name) for name in SOURCES}
     output = settings.pop("output")
     reader = StringReader(**settings)
-    with TrainingRun("string_reader", output, reader) as run:
+    source = sources["images"] or "strings of four handwritten digits of scikit-learn"
+    with TrainingRun("string_reader", output, reader, source) as run:
         training, validation, test = data.read_images(**sources)
         run.create_folder(
             pictures={"training": len(training), "validation": len(validation), "test": len(test)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import math
 import numbers
@@ -11,6 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -200,13 +203,39 @@ def _draw_with_pygraphviz(text: str, file_format: str) -> bytes | None:
         return None
     graph = pygraphviz.AGraph(string=text)
     try:
-        return bytes(graph.draw(format=file_format, prog="dot"))
+        with _without_font_warnings():
+            return bytes(graph.draw(format=file_format, prog="dot"))
     except (TypeError, ValueError) as error:
         # TypeError: pygraphviz tries to index the error code that it received. Graphviz itself
         # has by then named the formats that it knows on standard error.
         raise _DrawingError(
             f"pygraphviz {pygraphviz.__version__} does not know the format."
         ) from error
+
+
+@contextlib.contextmanager
+def _without_font_warnings() -> Iterator[None]:
+    """Holds back what the fontconfig inside the wheel says of the settings of the one outside.
+
+    Compiled code writes it, past `sys.stderr`; all that it writes else comes through.
+    """
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # a process without standard error
+        yield
+        return
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(b"Fontconfig "):
+                    sys.stderr.write(line.decode(errors="replace"))
 
 
 def _notebook_display(content: bytes, file_format: str) -> Any:

@@ -64,6 +64,7 @@ def training_history(
         words = name.replace("_", " ")
         panel.set(xlabel="epoch", ylabel=f"{words} ({unit})" if name == "loss" and unit else words)
         count_along_x(panel)
-        panel.legend(frameon=False)
+        # Above the panel, where it covers no curve.
+        panel.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
         tidy(panel)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pathlib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ from recipes.answer_ranker.baseline import Bm25, Candidates, Scores, WordIndex, 
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
+from recipes.runs.intervals import Outcomes, mean
+from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
 
 if TYPE_CHECKING:
-    from recipes.answer_ranker.index import AnswerIndex
+    from recipes.answer_ranker.index import AnswerIndex, Found
     from recipes.answer_ranker.task import AnswerRanker
 
 # Usual values, 1.5 and 0.75, are for documents; single sentences want less.
@@ -28,6 +31,9 @@ _WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
 
 _HIT_CUTOFF = 10
 _RECALL_CUTOFFS = (1, 5)
+_MISTAKES = 20
+SEARCHED = max(_RECALL_CUTOFFS)
+"""How many answers to a question `score_search` wants."""
 MEASURES = {
     "map": "mean average precision",
     "mrr": "mean reciprocal rank",
@@ -63,18 +69,17 @@ def score_ranking(scores: Scores, labels: Sequence[Sequence[int]]) -> dict[str, 
     }
 
 
-def score_search(index: AnswerIndex, questions: Sequence[RankingQuestion]) -> dict[str, float]:
-    """How much of what is right a search among all answers finds.
+def score_search(found: Sequence[Found], questions: Sequence[RankingQuestion]) -> dict[str, float]:
+    """How much of what is right a search among all answers has found.
 
     Args:
-        index: All answers.
+        found: The first five answers to each question.
         questions: With right answers.
 
     Returns:
         `recall_at_1` and `recall_at_5`: the share of a question's right answers that is among the
         first, a mean over the questions.
     """
-    found = index.best([question.text for question in questions], max(_RECALL_CUTOFFS))
     return {
         f"recall_at_{k}": float(
             numpy.mean(
@@ -87,6 +92,21 @@ def score_search(index: AnswerIndex, questions: Sequence[RankingQuestion]) -> di
         )
         for k in _RECALL_CUTOFFS
     }
+
+
+def compare_searches(
+    index: AnswerIndex, questions: Sequence[RankingQuestion]
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """What `score_search` gives for the encoders, for BM25 and for both added up."""
+    asked = [question for question in questions if question.right]
+    texts = [question.text for question in asked]
+    several = (
+        index.best(texts, SEARCHED, add_bm25=False),
+        index.best_by_words(texts, SEARCHED),
+        index.best(texts, SEARCHED),
+    )
+    of_encoders, of_words, of_both = (score_search(found, asked) for found in several)
+    return of_encoders, of_words, of_both
 
 
 def choose_bm25(
@@ -115,7 +135,15 @@ def choose_bm25(
     def precision_of_sum(weight: float) -> float:
         return mean_average_precision(combined(cosines, bm25, weight), labels)
 
-    weight = max(_WEIGHTS, key=precision_of_sum)
+    precisions = [precision_of_sum(weight) for weight in _WEIGHTS]
+    best = [
+        weight
+        for weight, precision in zip(_WEIGHTS, precisions, strict=True)
+        if precision == max(precisions)
+    ]
+    # Of equally good ones that in the middle: answers that come later have words that the encoders
+    # have never seen, and 0 would not find them.
+    weight = best[len(best) // 2]
     return Bm25(*parameters, weight, WordIndex(answers, token_kind).counts())
 
 
@@ -170,6 +198,31 @@ def compare(
     )
 
 
+def outcomes(cosines: Scores, bm25: Scores, labels: Sequence[Sequence[int]]) -> dict[str, Outcomes]:
+    """What each question has to say on each measure of `score_ranking`.
+
+    Args:
+        cosines: For each question what the encoders say of each candidate.
+        bm25: Likewise of BM25.
+        labels: For each question 1 for a right candidate and 0 for a wrong one.
+    """
+    network, rival = (_of_questions(_ranked_labels(scores, labels)) for scores in (cosines, bm25))
+    return {name: Outcomes(mean, network[name], rival[name]) for name in network}
+
+
+def _of_questions(ranked: numpy.ndarray) -> dict[str, numpy.ndarray]:
+    """The measures of `score_ranking` for each question (questions,)."""
+    is_right = ranked == 1
+    places = numpy.arange(1, ranked.shape[1] + 1)
+    right = numpy.maximum(is_right.sum(axis=1), 1)
+    return {
+        "map": (is_right.cumsum(axis=1) / places * is_right).sum(axis=1) / right,
+        "mrr": (is_right / places).max(axis=1),
+        "precision_at_1": is_right[:, 0].astype("float64"),
+        "hit_at_10": is_right[:, :_HIT_CUTOFF].any(axis=1).astype("float64"),
+    }
+
+
 def write_report(
     run: TrainingRun,
     ranker: AnswerRanker,
@@ -185,28 +238,90 @@ def write_report(
         known: Questions whose answers are those that `examples.search_answers` searches.
     """
     cosines = ranker.cosines(test)
-    measures, bm25, both = compare(test, cosines, ranker.tokens, ranker.bm25_)
+    answers = list(dict.fromkeys(answer for each in known for answer in each.candidates))
+    measures, bm25, both = (
+        {**of_ranking, **of_search}
+        for of_ranking, of_search in zip(
+            compare(test, cosines, ranker.tokens, ranker.bm25_),
+            compare_searches(ranker.index(answers), test),
+            strict=True,
+        )
+    )
     best = max(ranker.history_["val_map"])
-    run.report(measures, bm25, combined=both, validation_map=best)
+    labels = [question.labels for question in test]
+    scores = Candidates(test, ranker.tokens).scores(
+        ranker.bm25_.saturation, ranker.bm25_.length_penalty
+    )
+    metrics = run.report(
+        measures,
+        bm25,
+        outcomes(cosines, scores, labels),
+        combined=both,
+        validation_map=best,
+        answers=len(answers),
+    )
     ranker.save(run.folder / "trainer.keras")
     models = ranker.models_
     for model in (models.question_encoder, models.answer_encoder):
         model_files.write_model(model, run.folder / f"{model.name}.keras")
     _write_predictions(run, test, cosines)
-    answers = dict.fromkeys(answer for question in known for answer in question.candidates)
     lines = [json.dumps({"answer": answer}, ensure_ascii=False) + "\n" for answer in answers]
     (run.folder / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
     _draw_history(run.folder, ranker.history_)
     columns = {"ranker": measures, "BM25": bm25, "combined": both}
-    print_comparison("on the test questions", MEASURES, columns)
+    shown = {**MEASURES, **{f"recall_at_{k}": f"recall at {k} of all" for k in _RECALL_CUTOFFS}}
+    if max(len(question.candidates) for question in test) <= _HIT_CUTOFF:
+        del shown["hit_at_10"]  # always 1
+    scope = f"recall: among all {len(answers)} answers; the rest: among each question's candidates"
+    run.write_page(
+        metrics,
+        shown,
+        columns,
+        [
+            Section("The training", [Picture(run.folder / "history.png", "loss and ranking")]),
+            _section_of_mistakes(test, cosines),
+        ],
+        [f"The intervals are over test questions; {scope}"],
+    )
+    print_comparison("on the test questions", shown, columns)
+    print(f"({scope})")
     print(f"models, numbers and pictures: {run.folder}")
-    print(f'try it: python -m examples.search_answers {run.folder} "a question"')
+    print(f'try it: python -m examples.search_answers {shlex.quote(str(run.folder))} "a question"')
     run.draw_diagrams(
         {
             "model.png": models.trainer,
             "question_encoder.png": models.question_encoder,
             "answer_encoder.png": models.answer_encoder,
         }
+    )
+
+
+def _section_of_mistakes(questions: Sequence[RankingQuestion], cosines: Scores) -> Section:
+    """The questions whose first answer is wrong, those first where it is furthest ahead."""
+    wrong = []
+    for question, scores in zip(questions, cosines, strict=True):
+        first = int(numpy.argmax(scores))
+        right = [row for row, label in enumerate(question.labels) if label]
+        if right and first not in right:
+            best = max(right, key=lambda row: scores[row])
+            wrong.append(
+                (
+                    f"{scores[first] - scores[best]:.3f}",
+                    question.text,
+                    question.candidates[first],
+                    question.candidates[best],
+                )
+            )
+    if not wrong:
+        return Section("Mistakes", ["Every test question has a right answer first."])
+    shown = sorted(wrong, key=lambda row: float(row[0]), reverse=True)[:_MISTAKES]
+    return Section(
+        "The most confident mistakes",
+        [
+            f"{len(shown)} of {len(wrong)} test questions whose first answer is wrong, those first "
+            "where its cosine is the furthest above that of the best right answer.",
+            Table(["ahead by", "question", "first answer", "best right answer"], shown),
+        ],
     )
 
 
@@ -235,7 +350,7 @@ def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) 
     # Not at the top: ranking takes no matplotlib.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = Figure(figsize=(11, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history["loss"]) + 1)
     left.plot(epochs, history["loss"], marker=".")
@@ -243,7 +358,8 @@ def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) 
     for name, meaning in MEASURES.items():
         right.plot(epochs, history[f"val_{name}"], marker=".", label=meaning)
     right.set_title("validation questions")
-    right.legend()
+    # Beside the panel, where it covers no curve.
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     for panel in (left, right):
         panel.set_xlabel("epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)

@@ -10,6 +10,8 @@ from keras import ops
 
 import keras_ce
 from recipes.next_word.training import tokens_and_next, windows
+from recipes.runs.intervals import Outcomes
+from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
 from recipes.tokens.trigrams import TrigramModel, contexts_and_words
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad
@@ -103,6 +105,8 @@ class TrigramScores(NamedTuple):
     """The probability of each word of the validation texts, in their order."""
     test: numpy.ndarray
     """Likewise."""
+    is_right: numpy.ndarray
+    """Whether each word of the test texts is its first guess, its second, ... (positions, 5)."""
 
 
 def score_trigrams(
@@ -132,7 +136,43 @@ def score_trigrams(
         "hit_at_5": float(is_right.any(axis=1).mean()),
         "seconds": round(time.perf_counter() - start, 2),
     }
-    return TrigramScores(metrics, of_validation[chosen], of_test)
+    return TrigramScores(metrics, of_validation[chosen], of_test, is_right)
+
+
+def outcomes(
+    texts: Sequence[numpy.ndarray], scores: Scores, trigrams: TrigramScores
+) -> dict[str, Outcomes]:
+    """What each test text has to say; its words are no rows, since they depend on each other.
+
+    Args:
+        texts: The word ids of each test text.
+        scores: Of the network.
+        trigrams: Of the baseline.
+    """
+    text_of_word = numpy.repeat(numpy.arange(len(texts)), [len(text) for text in texts])
+    words = numpy.bincount(text_of_word, minlength=len(texts))
+
+    def of_texts(losses: numpy.ndarray, is_right: numpy.ndarray) -> dict[str, numpy.ndarray]:
+        of_words = {"nll": losses, "accuracy": is_right[:, 0], "hit_at_5": is_right.any(axis=1)}
+        return {
+            name: numpy.stack(
+                [numpy.bincount(text_of_word, values, minlength=len(texts)), words], axis=1
+            )
+            for name, values in of_words.items()
+        }
+
+    def per_word(sums: numpy.ndarray) -> float:
+        total, number = sums.sum(axis=0)
+        return float(total / number)
+
+    network = of_texts(scores.losses, scores.best == scores.words[:, None])
+    rival = of_texts(-numpy.log(trigrams.test), trigrams.is_right)
+    return {
+        "perplexity": Outcomes(
+            lambda sums: float(numpy.exp(per_word(sums))), network["nll"], rival["nll"]
+        ),
+        **{name: Outcomes(per_word, network[name], rival[name]) for name in network},
+    }
 
 
 def combined(
@@ -179,6 +219,7 @@ def write_report(
     metrics = run.report(
         measures(scores),
         trigrams.metrics,
+        outcomes(ids_of_test, scores, trigrams),
         combined=combined(
             (model.scores(validation).losses, trigrams.validation), (scores.losses, trigrams.test)
         ),
@@ -194,16 +235,36 @@ def write_report(
     run.draw_history(["loss"])
     columns = {"network": metrics, "trigrams": metrics["baseline"], "combined": metrics["combined"]}
     print_comparison("on the test texts", MEASURES, columns)
+    begun_and_added = []
+    for text in ids_of_test[:CONTINUATIONS]:
+        begun = text[:CONTEXT_WORDS].tolist()
+        added = continuation(model.model_, begun, model.sequence_length, CONTEXT_WORDS)
+        begun_and_added.append(
+            [" ".join(words[token] for token in tokens) for tokens in (begun, added)]
+        )
+    run.write_page(
+        metrics,
+        MEASURES,
+        columns,
+        [
+            Section("The training", [Picture(run.folder / "history.png", "loss")]),
+            Section(
+                "How it goes on",
+                [Table(["beginning of a test text", "the most probable words"], begun_and_added)],
+            ),
+        ],
+        [
+            f"The vocabulary has {len(words):,} words; {metrics['unknown_share']:.1%} of the test "
+            "words are unknown, and count as one word. The intervals are over test texts"
+        ],
+    )
     print(
         f"vocabulary: {len(words)} words; {metrics['unknown_share']:.1%} of the test words are "
         "unknown, and count as one word to be predicted"
     )
     if metrics["perplexity"] > metrics["baseline"]["perplexity"]:
         print("the network alone does not beat the trigrams")
-    for text in ids_of_test[:CONTINUATIONS]:
-        begun = text[:CONTEXT_WORDS].tolist()
-        added = continuation(model.model_, begun, model.sequence_length, CONTEXT_WORDS)
-        shown = [" ".join(words[token] for token in tokens) for tokens in (begun, added)]
+    for shown in begun_and_added:
         print(" ... ".join(shown))
 
 

@@ -1,9 +1,11 @@
 """One training from its settings to its report: the sequence that every training script follows."""
 
-import csv
 import dataclasses
 import json
 import pathlib
+import platform
+import shlex
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -14,7 +16,10 @@ import keras
 import keras_ce
 from recipes.estimators import Task
 from recipes.runs.failures import UserError
+from recipes.runs.intervals import Outcomes, with_intervals
+from recipes.runs.report_page import Code, Section, Table, page
 from recipes.runs.run_folder import create_run_folder
+from recipes.tables.table_writing import write_table
 
 
 @dataclasses.dataclass
@@ -29,11 +34,13 @@ class TrainingRun:
         name: Of the recipe, for a numbered folder: `runs/NAME-1`, `runs/NAME-2`, ...
         output: The folder that was asked for; it must be new or empty. `None` for a numbered one.
         task: Its settings are checked here, and stand in `metrics.json`.
+        source: What it learns from, in a few words: names of files.
     """
 
     name: str
     output: str | None
     task: Task
+    source: str = ""
     sizes: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     """What the data holds, for example `{"texts": {"training": 100, "test": 20}}`."""
     folder: pathlib.Path = pathlib.Path()
@@ -74,13 +81,18 @@ class TrainingRun:
             print(f"{name}: {counts}")
 
     def report(
-        self, measures: Mapping[str, Any], baseline: Mapping[str, Any], **more: Any
+        self,
+        measures: Mapping[str, Any],
+        baseline: Mapping[str, Any],
+        outcomes: Mapping[str, Outcomes],
+        **more: Any,
     ) -> dict[str, Any]:
         """Writes `metrics.json`.
 
         Args:
             measures: What `evaluate` gave on the test data.
             baseline: The same measures of the cheap rival, its `model` and its `seconds`.
+            outcomes: What each test row has to say on some of the measures, for `intervals`.
             more: Further entries.
 
         Returns:
@@ -89,6 +101,7 @@ class TrainingRun:
         metrics = {
             **measures,
             "baseline": dict(baseline),
+            "intervals": with_intervals(outcomes),
             **more,
             **self.sizes,
             "epochs": len(self.task.history_["loss"]),
@@ -96,6 +109,7 @@ class TrainingRun:
             "seed": self.task.seed,
             "backend": keras.backend.backend(),
             "seconds": round(time.perf_counter() - self._started, 1),
+            "command": command(),
         }
         text = json.dumps(metrics, indent=2) + "\n"
         (self.folder / "metrics.json").write_text(text, encoding="utf-8")
@@ -103,16 +117,75 @@ class TrainingRun:
 
     def write_table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Writes a .csv file, such as `predictions.csv`."""
-        # The mark at the beginning makes spreadsheet programs read UTF-8.
-        with open(self.folder / name, "w", newline="", encoding="utf-8-sig") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
+        write_table(self.folder / name, header, rows)
 
     def draw_history(self, measures: Sequence[str]) -> None:
         """Draws `history.png`: these measures of every epoch, on training and validation data."""
         figure = keras_ce.plots.training_history(self.task.history_, measures)
         figure.savefig(self.folder / "history.png", dpi=150)
+
+    def write_page(
+        self,
+        metrics: Mapping[str, Any],
+        rows: Mapping[str, str],
+        columns: Mapping[str, Mapping[str, Any]],
+        sections: Sequence[Section],
+        remarks: Sequence[str] = (),
+    ) -> None:
+        """Writes `report.html`: one file to send on, with its pictures inside.
+
+        Args:
+            metrics: What `report` gave.
+            rows: As `print_comparison` takes them.
+            columns: Likewise: first the network, then the baseline.
+            sections: What else there is to show, after the numbers.
+            remarks: On the data, a sentence each, without its period.
+        """
+        kinds = list(dict.fromkeys(kind for counts in self.sizes.values() for kind in counts))
+        sizes = Table(
+            ["", *kinds],
+            [
+                [name, *(f"{counts[kind]:,}" if kind in counts else "" for kind in kinds)]
+                for name, counts in self.sizes.items()
+            ],
+        )
+        settings = Table(
+            ["setting", "value"],
+            [[name, repr(value)] for name, value in metrics["settings"].items()],
+        )
+        typed = metrics["command"]
+        again: list[str | Code] = (
+            ["It was trained from Python, with the settings above."]
+            if typed is None
+            else [Code(typed), "The seed and the settings above are part of it."]
+        )
+        versions = f"keras_ce {keras_ce.__version__}, Keras {keras.__version__}"
+        text = page(
+            f"{self.name.replace('_', ' ')}: {self.folder.name}",
+            [
+                Section(
+                    "What it was trained on",
+                    [
+                        *([f"Source: {self.source}."] if self.source else []),
+                        sizes,
+                        *(f"{remark[0].upper()}{remark[1:]}." for remark in remarks),
+                    ],
+                ),
+                Section("The numbers", _numbers(rows, columns, metrics["intervals"])),
+                *sections,
+                Section("Settings", [settings]),
+                Section(
+                    "How to make it again",
+                    [
+                        *again,
+                        f"{time.strftime('%Y-%m-%d')}: {versions} on {metrics['backend']}, Python "
+                        f"{platform.python_version()}; {metrics['epochs']} epochs, "
+                        f"{metrics['seconds']:.0f} seconds in all.",
+                    ],
+                ),
+            ],
+        )
+        (self.folder / "report.html").write_text(text, encoding="utf-8")
 
     def draw_diagrams(self, models: Mapping[str, Any]) -> None:
         """Draws the diagram of each model, last of all that a run writes.
@@ -130,6 +203,67 @@ class TrainingRun:
             raise UserError(f"only {name} could not be drawn: {error}") from None
 
 
+def command() -> str | None:
+    """The command line of this process, into a new folder; `None` where it is no example."""
+    typed = sys.orig_argv
+    start = typed.index("-m") if "-m" in typed else len(typed)
+    if not "".join(typed[start + 1 : start + 2]).startswith("examples."):
+        return None
+    kept: list[str] = []
+    rest = iter(typed[start:])
+    for argument in rest:
+        if argument == "--output":
+            next(rest, None)
+        elif not argument.startswith("--output="):
+            kept.append(argument)
+    return shlex.join(["python", *kept])
+
+
+def _numbers(
+    rows: Mapping[str, str],
+    columns: Mapping[str, Mapping[str, Any]],
+    intervals: Mapping[str, Mapping[str, Any]],
+) -> list[str | Table]:
+    """The comparison of several models, with what chance does to it."""
+    network, baseline = list(columns)[:2]
+    lines = []
+    for name, meaning in rows.items():
+        found = intervals.get(name, {})
+        ranges = {network: found.get("interval"), baseline: found.get("baseline_interval")}
+        line = [meaning]
+        for model, measures in columns.items():
+            line.append(_shown(name, measures.get(name), ranges.get(model)))
+        line.append(_shown(name, found.get("difference"), found.get("difference_interval"), "+"))
+        p_value = found.get("p_value")
+        line.append("-" if p_value is None else f"{p_value:.3f}")
+        lines.append(line)
+    return [
+        Table(["on the test data", *columns, f"{network} less {baseline}", "p"], lines),
+        f"The cheap rival, on the same data: {columns[baseline].get('model', baseline)}.",
+        "In brackets stand 95 % intervals, by the bootstrap over test rows: where the truth about "
+        "more rows of this kind lies. Of a new training with another seed they say nothing. An "
+        "interval without width means that the test rows are too few to see anything else.",
+        "p is the probability of a difference at least as large if both were equally good, by a "
+        "paired test that exchanges the two on rows drawn at random; 0.001 is the smallest that "
+        "1,000 such draws can give. Below 0.05 a difference is usually called significant.",
+    ]
+
+
+def _shown(name: str, value: float | None, interval: Sequence[float] | None, sign: str = "") -> str:
+    if value is None:
+        return "-"
+    digits = _digits(name)
+    text = f"{value:{sign}.{digits}f}"
+    if interval is None:
+        return text
+    low, high = (f"{end:{sign}.{digits}f}" for end in interval)
+    return f"{text} ({low} to {high})"
+
+
+def _digits(name: str) -> int:
+    return 1 if name in ("seconds", "perplexity") else 4
+
+
 def print_comparison(
     title: str, rows: Mapping[str, str], columns: Mapping[str, Mapping[str, Any]]
 ) -> None:
@@ -142,7 +276,7 @@ def print_comparison(
     """
     print(f"\n{title:28}" + "".join(f"{name:>12}" for name in columns))
     for name, meaning in rows.items():
-        digits = 1 if name in ("seconds", "perplexity") else 4
+        digits = _digits(name)
         shown = (
             f"{measures[name]:.{digits}f}" if name in measures else "-"
             for measures in columns.values()

@@ -8,15 +8,19 @@ from typing import Any
 import numpy
 import scipy.special
 from PIL import Image
-from sklearn.metrics import ConfusionMatrixDisplay
+from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
 from recipes.images.labelled_images import LabelledImages
+from recipes.runs import confusion
+from recipes.runs.intervals import Outcomes, mean
+from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
 from recipes.string_reader.model import StringReaderModel
 
 _COLUMNS = 4
 _SAMPLES = 12
+_MISTAKES = 20
 _RIGHT, _WRONG = "#1a7f37", "#c0392b"
 _SIDE = 16
 MEASURES = {
@@ -61,16 +65,22 @@ def score_texts(predicted: Sequence[str], texts: Sequence[str]) -> dict[str, flo
     """
     is_right = _characters(predicted) == _characters(texts)
     return {
-        "character_accuracy": float(is_right.mean()),
-        "string_accuracy": float(is_right.all(axis=1).mean()),
+        "character_accuracy": mean(is_right),
+        "string_accuracy": _share_of_strings(is_right),
     }
+
+
+def _share_of_strings(is_right: numpy.ndarray) -> float:
+    return float(is_right.all(axis=1).mean())
 
 
 def _characters(texts: Sequence[str]) -> numpy.ndarray:
     return numpy.array(list(map(list, texts)))
 
 
-def score_parts(training: LabelledImages, test: LabelledImages) -> dict[str, float | str]:
+def score_parts(
+    training: LabelledImages, test: LabelledImages
+) -> tuple[dict[str, float | str], list[str]]:
     """The cheap rival of every string reader: cuts pictures into equal parts, classifies each.
 
     For each part it finds the parts that look most like it, and takes their characters.
@@ -81,18 +91,20 @@ def score_parts(training: LabelledImages, test: LabelledImages) -> dict[str, flo
 
     Returns:
         `character_accuracy`, `string_accuracy`, the `seconds` both steps took, and what the
-        `model` is.
+        `model` is; and what it read.
     """
     start = time.perf_counter()
     # On validation pictures as good as a support vector machine, which takes minutes.
     neighbours = KNeighborsClassifier(min(5, len("".join(training.texts))))
     neighbours.fit(_parts(training), list("".join(training.texts)))
     predicted = neighbours.predict(_parts(test)).reshape(len(test), -1)
-    return {
+    texts = ["".join(row) for row in predicted]
+    scores: dict[str, float | str] = {
         "model": "5 nearest neighbours of equal parts",
-        **score_texts(["".join(row) for row in predicted], test.texts),
+        **score_texts(texts, test.texts),
         "seconds": round(time.perf_counter() - start, 2),
     }
+    return scores, texts
 
 
 def _parts(images: LabelledImages) -> numpy.ndarray:
@@ -122,9 +134,16 @@ def write_report(run: TrainingRun, training: LabelledImages, test: LabelledImage
     reader = run.task
     found = reader.read(test.pixels)
     texts = [text for text, _ in found]
+    baseline, of_baseline = score_parts(training, test)
+    written = _characters(test.texts)
+    is_right, rival = _characters(texts) == written, _characters(of_baseline) == written
     metrics = run.report(
         score_texts(texts, test.texts),
-        score_parts(training, test),
+        baseline,
+        {
+            "character_accuracy": Outcomes(mean, is_right, rival),
+            "string_accuracy": Outcomes(_share_of_strings, is_right, rival),
+        },
         validation={name: reader.history_[f"val_{name}"][-1] for name in MEASURES},
         alphabet=reader.model_.alphabet,
     )
@@ -136,13 +155,53 @@ def write_report(run: TrainingRun, training: LabelledImages, test: LabelledImage
             for name, text, (read, probability) in zip(test.names, test.texts, found, strict=True)
         ),
     )
-    draw_confusion(run.folder, test.texts, texts, reader.model_.alphabet)
+    unnamed = draw_confusion(run.folder, test.texts, texts, reader.model_.alphabet)
     draw_samples(run.folder, test, found)
     run.draw_history(["loss", *MEASURES])
-    print_comparison(
-        "on the test pictures",
-        MEASURES | {"seconds": "seconds"},
-        {"network": metrics, "neighbours": metrics["baseline"]},
+    rows = MEASURES | {"seconds": "seconds"}
+    columns = {"network": metrics, "neighbours": metrics["baseline"]}
+    by_font = confusion.note_on_fonts(unnamed, reader.model_.alphabet)
+    for remark in by_font:
+        print(remark)
+    run.write_page(
+        metrics,
+        rows,
+        columns,
+        [
+            Section("The training", [Picture(run.folder / "history.png", "loss and accuracy")]),
+            Section(
+                "Test pictures", [Picture(run.folder / "samples.png", "pictures and readings")]
+            ),
+            Section(
+                "Which character was taken for which",
+                [
+                    *by_font,
+                    Picture(run.folder / "confusion.png", "confusion matrix by position"),
+                ],
+            ),
+            _section_of_mistakes(test, found),
+        ],
+    )
+    print_comparison("on the test pictures", rows, columns)
+
+
+def _section_of_mistakes(test: LabelledImages, found: Sequence[tuple[str, float]]) -> Section:
+    """The strings that are read wrong with the highest probability."""
+    wrong = [
+        (f"{probability:.3f}", read, text, name)
+        for name, text, (read, probability) in zip(test.names, test.texts, found, strict=True)
+        if read != text
+    ]
+    if not wrong:
+        return Section("Mistakes", ["There is none among the test pictures."])
+    first = sorted(wrong, key=lambda row: row[0], reverse=True)[:_MISTAKES]
+    return Section(
+        "The most confident mistakes",
+        [
+            f"{len(first)} of {len(wrong)} mistakes among {len(found)} test pictures, the surest "
+            "first.",
+            Table(["probability", "read", "text", "picture"], first),
+        ],
     )
 
 
@@ -171,33 +230,34 @@ def draw_samples(
             f"{read if read == text else f'{read}, not {text}'} ({probability:.2f})",
             color=_RIGHT if read == text else _WRONG,
             fontsize=10,
+            parse_math=False,
         )
     figure.savefig(folder / "samples.png", dpi=150)
 
 
 def draw_confusion(
     folder: pathlib.Path, texts: Sequence[str], predicted: Sequence[str], alphabet: str
-) -> None:
-    """Draws `confusion.png`: for each position, how often each character was taken for another."""
-    side = max(2.8, 0.24 * len(alphabet) + 0.8)
+) -> list[int]:
+    """Draws `confusion.png`: for each position, how often each character was taken for another.
+
+    Returns:
+        As `recipes.runs.confusion.draw_matrix`.
+    """
+    side = confusion.side_of_matrix(len(alphabet)) + 0.8
     figure, panels = _grid(len(texts[0]), side, side)
+    unnamed: list[int] = []
     for position, panel in enumerate(panels):
-        display = ConfusionMatrixDisplay.from_predictions(
+        counts = confusion_matrix(
             [text[position] for text in texts],
             [text[position] for text in predicted],
             labels=list(alphabet),
-            cmap="Blues",
-            colorbar=False,
-            text_kw={"fontsize": 7},
-            ax=panel,
         )
-        for text in display.text_.ravel():
-            if text.get_text() == "0":
-                text.set_visible(False)  # what did happen stands out
+        unnamed = confusion.draw_matrix(panel, counts, alphabet)
         panel.set(title=f"position {position + 1}", xlabel="read", ylabel="")
         if position % _COLUMNS == 0:
             panel.set_ylabel("written")
     figure.savefig(folder / "confusion.png", dpi=150)
+    return unnamed
 
 
 def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:

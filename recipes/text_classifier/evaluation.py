@@ -1,20 +1,33 @@
 """What a classifier is worth: its measures, a picture, and the cheap rival on the same texts."""
 
+from __future__ import annotations
+
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, f1_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+)
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 import keras_ce
+from recipes.runs import confusion
+from recipes.runs.intervals import Outcomes, mean
+from recipes.runs.report_page import Picture, Section, Table
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.tokens.vocabulary import split_tokens
+
+if TYPE_CHECKING:
+    from recipes.runs.training_run import TrainingRun
 
 MEASURES = {
     "accuracy": "accuracy",
@@ -24,6 +37,10 @@ MEASURES = {
     "seconds": "seconds",
 }
 """What `recipes.runs.training_run.print_comparison` shows, and what it calls it."""
+_MISTAKES = 20
+_BINS = 15
+_LONGEST_TEXT = 400
+_LONGEST_NAME = 60
 
 
 def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, float]:
@@ -50,7 +67,7 @@ def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, floa
 
 def score_linear_svm(
     train: LabelledTexts, test: LabelledTexts, *, tokens: str, class_weight: str | None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], numpy.ndarray]:
     """Trains the cheap rival of every text classifier, a linear SVM on TF-IDF, and scores it.
 
     Args:
@@ -60,7 +77,8 @@ def score_linear_svm(
         class_weight: `balanced` or `None`.
 
     Returns:
-        `accuracy`, `macro_f1`, the `seconds` both steps took, and what the `model` is.
+        `accuracy`, `macro_f1`, the `seconds` both steps took, and what the `model` is; and the
+        label that it gives to each test text.
     """
     start = time.perf_counter()
     features = make_union(
@@ -74,30 +92,266 @@ def score_linear_svm(
     )
     machine = make_pipeline(features, LinearSVC(class_weight=class_weight, random_state=0))
     predicted = machine.fit(train.texts, train.labels).predict(test.texts)
-    return {
+    scores = {
         "model": "linear SVM on TF-IDF of words and characters",
         "accuracy": float(accuracy_score(test.labels, predicted)),
         "macro_f1": float(f1_score(test.labels, predicted, average="macro")),
         "seconds": round(time.perf_counter() - start, 2),
     }
+    return scores, predicted
 
 
-def draw_confusion(
-    file: pathlib.Path, labels: Sequence[Any], predicted: Sequence[Any], classes: Sequence[Any]
-) -> None:
-    """Draws how often each class was taken for each other one."""
+def outcomes(
+    probabilities: numpy.ndarray, labels: numpy.ndarray, of_baseline: numpy.ndarray
+) -> dict[str, Outcomes]:
+    """What each test text has to say on each measure of `score_logits`.
+
+    Args:
+        probabilities: (texts, classes).
+        labels: The right class of each text, its id.
+        of_baseline: The ids of the classes that the baseline predicts.
+    """
+    predicted = probabilities.argmax(axis=1)
+    is_right = predicted == labels
+    right = probabilities[numpy.arange(len(labels)), labels]
+    return {
+        "accuracy": Outcomes(mean, is_right, of_baseline == labels),
+        "macro_f1": Outcomes(
+            _macro_f1,
+            numpy.stack([labels, predicted], axis=1),
+            numpy.stack([labels, of_baseline], axis=1),
+        ),
+        "nll": Outcomes(mean, -numpy.log(numpy.maximum(right, numpy.finfo("float64").tiny))),
+        "ece": Outcomes(
+            _calibration_error, numpy.stack([probabilities.max(axis=1), is_right], axis=1)
+        ),
+    }
+
+
+def _macro_f1(pairs: numpy.ndarray) -> float:
+    """As scikit-learn's, for pairs of right and predicted class, a hundred times as fast."""
+    size = pairs.max() + 1
+    hits = numpy.bincount(pairs[pairs[:, 0] == pairs[:, 1], 0], minlength=size)
+    both = numpy.bincount(pairs.ravel(), minlength=size)
+    return float((2 * hits[both > 0] / both[both > 0]).mean())
+
+
+def _calibration_error(pairs: numpy.ndarray) -> float:
+    """As `keras_ce.metrics.ExpectedCalibrationError`, for pairs of confidence and whether right."""
+    bins = numpy.clip(numpy.ceil(pairs[:, 0] * _BINS).astype(int) - 1, 0, _BINS - 1)
+    gaps = numpy.bincount(bins, pairs[:, 0] - pairs[:, 1], _BINS)
+    return float(numpy.abs(gaps).sum() / len(pairs))
+
+
+def scores_of_classes(counts: numpy.ndarray, classes: Sequence[Any]) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class, from the confusion matrix.
+
+    Args:
+        counts: (classes, classes): rows are right, columns predicted.
+        classes: Their labels.
+
+    Returns:
+        For each class `label`, `texts` (how many are of it), `precision` (`None` where it is never
+        predicted), `recall` (`None` without texts) and `f1` (`None` where both are).
+    """
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    hits, right, predicted = numpy.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return [
+        {
+            "label": label,
+            "texts": int(of_class),
+            "precision": share(int(hit), int(as_class)),
+            "recall": share(int(hit), int(of_class)),
+            "f1": share(2 * int(hit), int(of_class + as_class)),
+        }
+        for label, hit, of_class, as_class in zip(classes, hits, right, predicted, strict=True)
+    ]
+
+
+def write_report(
+    run: TrainingRun, training: LabelledTexts, test: LabelledTexts
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Tests a classifier and its rival, and writes the numbers and the report.
+
+    Args:
+        run: With the fitted task.
+        training: All texts that it has learned from.
+        test: Other texts.
+
+    Returns:
+        What stands in `metrics.json`, and the measures of both for `print_comparison`.
+    """
+    classifier = run.task
+    classes = classifier.classes_.tolist()
+    probabilities = classifier.predict_proba(test.texts)
+    baseline, of_baseline = score_linear_svm(
+        training, test, tokens=classifier.tokens, class_weight=classifier.class_weight
+    )
+    id_of = {label: number for number, label in enumerate(classes)}
+    labels = numpy.array([id_of[label] for label in test.labels])
+    rival = numpy.array([id_of[label] for label in of_baseline.tolist()])
+    predicted = probabilities.argmax(axis=1)
+    counts = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    of_classes = scores_of_classes(counts, classes)
+    known = set(training.texts)
+    is_known = numpy.array([text in known for text in test.texts])
+    metrics = run.report(
+        classifier.evaluate(test.texts, test.labels),
+        baseline,
+        outcomes(probabilities, labels, rival),
+        per_class=of_classes,
+        test_texts_in_training=int(is_known.sum()),
+    )
+    remarks = _remarks_on_known(is_known, predicted == labels)
+    run.draw_history(["loss", "accuracy"])
+    unnamed = draw_confusion(run.folder / "confusion.png", counts, classes)
+    by_font = confusion.note_on_fonts(unnamed, classes)
+    for remark in (*remarks, *by_font):
+        print(remark)
+    columns = {"network": metrics, "linear SVM": metrics["baseline"]}
+    run.write_page(
+        metrics,
+        MEASURES,
+        columns,
+        [
+            _section_of_classes(of_classes, counts, training),
+            Section("The training", [Picture(run.folder / "history.png", "loss and accuracy")]),
+            Section(
+                "What was taken for what",
+                [
+                    "Rows are the right classes, columns the predicted ones. The colour is the "
+                    "share of the row, the number counts test texts.",
+                    *by_font,
+                    Picture(run.folder / "confusion.png", "confusion matrix"),
+                ],
+            ),
+            _section_of_mistakes(test, labels, probabilities, classes),
+        ],
+        remarks,
+    )
+    return metrics, columns
+
+
+def _remarks_on_known(is_known: numpy.ndarray, is_right: numpy.ndarray) -> list[str]:
+    """What to say where a test text has been learned by heart."""
+    count = int(is_known.sum())
+    if not count:
+        return []
+    remark = f"{count} of the {len(is_known)} test texts are training texts, word for word"
+    others = is_right[~is_known]
+    return [
+        f"{remark}; on the others the accuracy is {others.mean():.4f}" if len(others) else remark
+    ]
+
+
+def _section_of_classes(
+    of_classes: Sequence[dict[str, Any]], counts: numpy.ndarray, training: LabelledTexts
+) -> Section:
+    """The table of the classes, with what each is most often taken for."""
+    learned = dict(
+        zip(*numpy.unique(numpy.array(training.labels), return_counts=True), strict=True)
+    )
+    mistaken = counts - numpy.diag(numpy.diag(counts))
+    rows = []
+    for number, scores in enumerate(of_classes):
+        worst = int(mistaken[number].argmax())
+        taken = f"{_cut(of_classes[worst]['label'], _LONGEST_NAME)} ({mistaken[number, worst]})"
+        rows.append(
+            [
+                number + 1,
+                f"{scores['label']}",
+                f"{learned.get(scores['label'], 0):,}",
+                f"{scores['texts']:,}",
+                *(
+                    "-" if scores[name] is None else f"{scores[name]:.3f}"
+                    for name in ("precision", "recall", "f1")
+                ),
+                taken if mistaken[number, worst] else "",
+            ]
+        )
+    return Section(
+        "Each class",
+        [
+            "Precision: of the texts that are given the class, the share that is of it. Recall: of "
+            "the texts of the class, the share that is given it. F1 is their harmonic mean.",
+            Table(
+                [
+                    "#",
+                    "class",
+                    "texts learned from",
+                    "test texts",
+                    "precision",
+                    "recall",
+                    "F1",
+                    "most often taken for",
+                ],
+                rows,
+            ),
+        ],
+    )
+
+
+def _section_of_mistakes(
+    test: LabelledTexts,
+    labels: numpy.ndarray,
+    probabilities: numpy.ndarray,
+    classes: Sequence[Any],
+) -> Section:
+    """The mistakes that the network is surest of: some are mistakes of the labels."""
+    predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = numpy.flatnonzero(predicted != labels)
+    first = wrong[numpy.argsort(-sure[wrong], kind="stable")][:_MISTAKES]
+    if not len(first):
+        return Section("Mistakes", ["There is none among the test texts."])
+    rows = [
+        [
+            f"{sure[row]:.3f}",
+            _cut(classes[predicted[row]], _LONGEST_NAME),
+            _cut(classes[labels[row]], _LONGEST_NAME),
+            f"{probabilities[row, labels[row]]:.3f}",
+            _cut(test.texts[row], _LONGEST_TEXT),
+            *([test.rows[row]] if test.rows else []),
+        ]
+        for row in first
+    ]
+    return Section(
+        "The most confident mistakes",
+        [
+            f"{len(first)} of {len(wrong)} mistakes among {len(labels)} test texts, the surest "
+            "first. Where the predicted class is right after all, correct the label.",
+            Table(
+                [
+                    "probability",
+                    "predicted",
+                    "label",
+                    "its probability",
+                    "text",
+                    *(["row"] if test.rows else []),
+                ],
+                rows,
+            ),
+        ],
+    )
+
+
+def _cut(text: Any, longest: int) -> str:
+    return str(text) if len(str(text)) <= longest else f"{str(text)[:longest]}…"
+
+
+def draw_confusion(file: pathlib.Path, counts: numpy.ndarray, classes: Sequence[Any]) -> list[int]:
+    """Draws how often each class was taken for each other one.
+
+    Returns:
+        As `recipes.runs.confusion.draw_matrix`.
+    """
     # Here, not above: the task needs no pictures.
     from matplotlib.figure import Figure
 
-    side = max(4.5, 0.55 * len(classes) + 2)
+    side = confusion.side_of_matrix(len(classes)) + 2.2
     figure = Figure(figsize=(side, side), layout="constrained")
-    ConfusionMatrixDisplay.from_predictions(
-        labels,
-        predicted,
-        labels=classes,
-        xticks_rotation="vertical",
-        cmap="Blues",
-        colorbar=False,
-        ax=figure.subplots(),
-    )
+    unnamed = confusion.draw_matrix(figure.subplots(), counts, classes)
     figure.savefig(file, dpi=150)
+    return unnamed

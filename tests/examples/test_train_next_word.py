@@ -15,7 +15,14 @@ from recipes.next_word import NextWord, NextWordModel, data
 from recipes.runs.failures import UserError
 from recipes.tokens import vocabulary
 
-RESULTS = ["history.png", "metrics.json", "model.keras", "model.png", "predictions.csv"]
+RESULTS = [
+    "history.png",
+    "metrics.json",
+    "model.keras",
+    "model.png",
+    "predictions.csv",
+    "report.html",
+]
 SUBJECTS = ["The dog", "My cat", "A horse", "Our cow", "Nobody"]
 ACTIONS = ["eats hay", "drinks cold water", "runs a race", "sleeps"]
 FIRST_RUN = ["--epochs=6", "--words-per-epoch=1500", "--label-smoothing=0.05"]

@@ -26,6 +26,7 @@ RESULTS = [
     "model.keras",
     "model.png",
     "predictions.csv",
+    "report.html",
     "samples.png",
 ]
 

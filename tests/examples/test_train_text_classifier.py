@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import pathlib
 import random
@@ -30,6 +31,7 @@ RESULTS = [
     "model.keras",
     "model.png",
     "predictions.csv",
+    "report.html",
 ]
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
@@ -131,8 +133,9 @@ def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, cap
     right = np.mean([row["label"] == row["predicted"] for row in rows])
     assert right == pytest.approx(metrics["accuracy"])
     with open(texts / "test.csv", newline="", encoding="utf-8") as file:
-        assert [(row["text"], row["label"]) for row in rows] == [
-            (row["text"], row["label"]) for row in csv.DictReader(file)
+        assert [(row["row"], row["text"], row["label"]) for row in rows] == [
+            (str(number), row["text"], row["label"])
+            for number, row in enumerate(csv.DictReader(file), 1)
         ]
     classify(run / "model.keras", *[row["text"] for row in rows])
     for row, line in zip(rows, capsys.readouterr().out.splitlines(), strict=True):
@@ -149,6 +152,37 @@ def test_classify_text_reads_standard_input(run, monkeypatch, capsys):
         ("food", "the dog eats hay"),
         ("rest", "my cat sleeps well"),
     ]
+
+
+def test_classify_text_goes_from_file_to_file(run, tmp_path, capsys):
+    """The run folder stands for its model, and options may stand before it."""
+    rows = [("7", "the dog eats hay"), ("8", ""), ("9", "my cat\nsleeps well")]
+    file = write_csv(tmp_path / "new.csv", rows, header=("id", "body"))
+    arguments = ["--input", file, "--text-column", "body", "--top", "2", run]
+    classify(*arguments, "--output", tmp_path / "out.csv")
+    assert capsys.readouterr().out.startswith(
+        "3 rows, with row, predicted, probability, predicted_2"
+    )
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8-sig") as table:
+        found = list(csv.DictReader(table))
+    assert [(row["id"], row["body"]) for row in found] == rows
+    assert [(row["row"], row["predicted"]) for row in found] == [
+        ("1", "food"),
+        ("2", ""),
+        ("3", "rest"),
+    ]
+    classify(*arguments, "--json")
+    of_programs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for row, entry in zip(found, of_programs, strict=True):
+        assert [each["predicted"] for each in entry["best"]] == [
+            row[name] for name in ("predicted", "predicted_2") if row[name]
+        ]
+    assert of_programs[0]["best"][0]["probability"] == float(found[0]["probability"])
+    classify(*arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["food", "-", "rest"]
+    with pytest.raises(UserError, match="`top` must be a positive integer. Received: top=0"):
+        classify(run, "hello", "--top=0")
 
 
 @default_backend_only
@@ -178,8 +212,8 @@ def bad_training(folder, case):
     good = write_csv(folder / "good.csv", sentences(40, 1))
     if case == "missing file":
         return ["--train", folder / "none.csv"], r"none\.csv does not exist; check the path"
-    if case == "folder instead of a file":
-        return ["--train", folder], r"cannot be read \(Is a directory\); name a readable file"
+    if case == "folder of other files":
+        return ["--train", folder], r"is a folder without texts; expected a folder for each label"
     if case == "empty file":
         (folder / "empty.csv").write_text(" \n", encoding="utf-8")
         return ["--train", folder / "empty.csv"], r"empty\.csv is empty; expected one labelled"
@@ -200,7 +234,7 @@ def bad_training(folder, case):
         return ["--train", file], r"hole\.csv, row 2: the text is empty; fill it in or remove"
     if case == "empty label":
         file = write_csv(folder / "hole.csv", [("hello", "")])
-        return ["--train", file], r"hole\.csv, row 1: the label is empty"
+        return ["--train", file], r"hole\.csv, row 1: the label is missing"
     if case == "unknown format":
         (folder / "notes.txt").write_text("hello\n", encoding="utf-8")
         return ["--train", folder / "notes.txt"], r"notes\.txt is in no known format; expected"
@@ -231,7 +265,7 @@ def bad_training(folder, case):
 
 BAD_TRAININGS = [
     "missing file",
-    "folder instead of a file",
+    "folder of other files",
     "empty file",
     "header alone",
     "missing column",
@@ -321,6 +355,10 @@ def test_numbers_as_labels_stand_in_numerical_order(tmp_path):
     file = write_csv(tmp_path / "numbers.csv", rows)
     training, _, test = data.read_texts(file)
     assert set(training.labels) == set(test.labels) == {2, 10}
+    # Split off, a text still says which row of the file it is.
+    assert [rows[int(row) - 1] for row in test.rows] == list(
+        zip(test.texts, test.labels, strict=True)
+    )
     file = write_csv(tmp_path / "names.csv", [(text, f"{number:02}") for text, number in rows])
     training, _, _ = data.read_texts(file)
     assert set(training.labels) == {"02", "10"}
@@ -333,7 +371,7 @@ def bad_model(folder, case):
         (folder / "text.keras").write_text("hello", encoding="utf-8")
         return folder / "text.keras", ["hello"], r"text\.keras is not a \.keras model file; name"
     if case == "folder":
-        return folder, ["hello"], r" is not a \.keras model file; name"
+        return folder, ["hello"], r"model\.keras does not exist; name"
     if case == "other archive":
         with zipfile.ZipFile(folder / "other.keras", "w") as archive:
             archive.writestr("hello.txt", "hello")
@@ -361,7 +399,7 @@ def test_texts_to_classify_are_checked(run, monkeypatch):
     with pytest.raises(UserError, match=r"text 2 is empty; leave it out"):
         classify(run / "model.keras", "hello", " ")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    with pytest.raises(UserError, match="no text to classify; give texts as arguments"):
+    with pytest.raises(UserError, match="there is no text; give texts as arguments"):
         classify(run / "model.keras")
 
 
@@ -375,6 +413,13 @@ def test_numbered_folders_never_meet(tmp_path, monkeypatch):
 
 
 class TestRun:
+    @default_backend_only
+    def test_warnings_of_retracing_are_not_for_users_of_a_script(self, monkeypatch):
+        logger = logging.getLogger("tensorflow")
+        monkeypatch.setattr(logger, "level", logging.WARNING)
+        examples.run(lambda _: logger.warning("5 calls triggered retracing"), None)
+        assert logger.level == logging.ERROR
+
     def test_a_mistake_is_one_line_and_status_1(self):
         def main(_):
             raise UserError("two\nlines")
@@ -382,6 +427,22 @@ class TestRun:
         with pytest.raises(SystemExit) as exited:
             examples.run(main, None)
         assert exited.value.code == "error: two lines"
+
+    def test_a_reader_that_leaves_is_no_traceback(self, monkeypatch):
+        """As `| head` does."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w", encoding="utf-8") as pipe:
+            monkeypatch.setattr(sys, "stdout", pipe)
+            with pytest.raises(SystemExit) as exited:
+                examples.run(lambda _: print("a line"), None)
+        assert exited.value.code == 141
+
+    def test_half_a_character_is_printed(self, monkeypatch):
+        output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", output)
+        examples.run(lambda _: print("\ud83d é"), None)
+        assert output.buffer.getvalue() == b"\\ud83d \\xe9\n"
 
     def test_an_unexpected_error_keeps_its_traceback(self):
         def main(_):

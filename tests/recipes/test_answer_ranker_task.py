@@ -20,7 +20,7 @@ from backends import default_backend_only
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from recipes.answer_ranker import AnswerRanker, index as answer_index, task
+from recipes.answer_ranker import AnswerRanker, evaluation, index as answer_index, task
 from recipes.answer_ranker.baseline import WordIndex
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.evaluation import choose_bm25, compare, score_ranking
@@ -129,7 +129,10 @@ def test_evaluate_measures_rank(ranker):
     assert recall == pytest.approx(np.mean(recalls, axis=0))
 
 
-def test_bm25_is_weighed_by_what_helps_on_validation():
+def test_bm25_is_weighed_by_what_helps_on_validation(monkeypatch):
+    # One pair of parameters instead of sixteen: the weight is what this is about.
+    monkeypatch.setattr(evaluation, "_SATURATIONS", (0.5,))
+    monkeypatch.setattr(evaluation, "_LENGTH_PENALTIES", (0.25,))
     answers = ("the red cow", "a dog", "the hen")
     questions = [RankingQuestion("red cow", answers[:1], answers[1:])] * 3
     # Cosines that are wrong: BM25 has to outweigh them.
@@ -138,8 +141,13 @@ def test_bm25_is_weighed_by_what_helps_on_validation():
     assert wrong.counts.answers_with["the"] == 2
     _, bm25, both = compare(questions, [np.array([0.1, 0.2, 0.3])] * 3, "words", wrong)
     assert bm25["map"] == both["map"] == 1
+    # Where either alone is enough, both count: what comes later may have words of its own.
     right = choose_bm25(questions, [np.array([0.9, 0.1, 0.2])] * 3, "words", answers)
-    assert right.weight == 0
+    assert right.weight > 0
+    # Where it hurts, it does not count.
+    others = [RankingQuestion("red cow", answers[1:2], answers[::2])] * 3
+    alone = choose_bm25(others, [np.array([0.101, 0.1, 0.1])] * 3, "words", answers)
+    assert alone.weight == 0
 
 
 def test_bm25_against_its_formula():
@@ -196,6 +204,20 @@ def test_search_is_rank_over_the_whole_index(ranker, index):
     np.testing.assert_allclose([score for score, _, _ in found], sums[order[:7]], atol=1e-6)
     assert len(index.search(QUESTION)) == 5
     assert len(index.search(QUESTION, k=10_000)) == len(index) == len(ANSWERS)
+    # The sum has two parts, and each can be searched by alone.
+    (by_words,), (by_vectors,) = (
+        index.best_by_words([QUESTION], len(ANSWERS)),
+        index.best([QUESTION], len(ANSWERS), add_bm25=False),
+    )
+    for part in (by_words, by_vectors):
+        assert [score for score, _, _ in part] == sorted((row[0] for row in part), reverse=True)
+    words, cosines = (
+        {number: score for score, number, _ in part} for part in (by_words, by_vectors)
+    )
+    assert by_words[0][0] > 0
+    for number, expected in enumerate(sums):
+        together = cosines[number] + ranker.bm25_.weight * words[number]
+        assert together == pytest.approx(expected, abs=1e-5)
     several = index.search([QUESTION, "why is the pig"], k=2)
     assert several[0][0][1:] == found[0][1:]
     assert [len(each) for each in several] == [2, 2]
