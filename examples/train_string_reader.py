@@ -58,7 +58,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--test-labels", metavar="FILE.csv", help="like --labels")
     last = "test with the last N of --images; without any of these, with a tenth of them"
     add("--test-last", type=int, metavar="N", help=last)
-    add("--skip-unreadable", action="store_true", help="name unreadable pictures and go on")
+    text = "name pictures that are unreadable or of another size than most, and go on"
+    add("--skip-unreadable", action="store_true", help=text)
     losses = "one softmax for each position, a question for each character, or one softmax for all"
     add("--loss", choices=("grouped", "sigmoid", "softmax"), default="grouped", help=losses)
     add("--label-smoothing", type=float, default=0.1, help="%(default)s")

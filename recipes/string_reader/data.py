@@ -6,6 +6,7 @@ from typing import Any
 from recipes.images import digit_strings, pixels
 from recipes.images.labelled_images import (
     LabelledImages,
+    composed,
     read_labelled_images,
     require_one_length,
 )
@@ -50,7 +51,7 @@ def given_images(
             f"{len(texts)} strings"
         )
     names = [f"{name}[{number}]" for number in range(len(texts))]
-    return LabelledImages(array, [str(text) for text in texts], names)
+    return LabelledImages(array, list(map(composed, texts, names)), names)
 
 
 def given_validation(validation_data: Any, shape: tuple[int, ...]) -> LabelledImages:
@@ -132,7 +133,8 @@ def read_images(
         test_labels: Their texts.
         test_last: Test with the last of `images`, so many; without this and `test_images`, with a
             tenth of them.
-        skip_unreadable: Whether to leave out pictures that cannot be read, with a line for each.
+        skip_unreadable: Whether to leave out pictures that cannot be read or are of another size
+            than most, with a line for each.
 
     Raises:
         UserError: If something cannot be read, or does not go together.
@@ -143,6 +145,7 @@ def read_images(
             "--test-images": test_images,
             "--test-labels": test_labels,
             "--test-last": test_last,
+            "--skip-unreadable": skip_unreadable or None,
         }
         for option, value in needing.items():
             if value is not None:
