@@ -1,10 +1,14 @@
 """Scripts, run as `python -m examples.NAME` from the project root; what they use is `recipes`."""
 
 import argparse
+import io
 import os
 import sys
 import tempfile
 from collections.abc import Callable
+
+_BROKEN_PIPE = 141
+"""What a shell gives for a program that its reader has left: 128 and the signal's number."""
 
 
 def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> None:
@@ -22,10 +26,18 @@ def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace)
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped")
+    # What a terminal cannot show, such as half an emoji, is printed as its number.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main(options)
+        sys.stdout.flush()
     except (ImportError, UserError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except BrokenPipeError:
+        # Whoever reads the output, such as `head`, has seen enough. Python would flush once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_BROKEN_PIPE)
     except KeyboardInterrupt:
         sys.exit("stopped")
 

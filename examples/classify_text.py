@@ -1,42 +1,59 @@
 """Classifies texts with a model that `examples.train_text_classifier` has left.
 
-    python -m examples.classify_text runs/text_classifier-1/model.keras "Who was Galileo ?"
-    python -m examples.classify_text runs/text_classifier-1/model.keras < texts.txt
+    python -m examples.classify_text runs/text_classifier-1 "Who was Galileo ?"
+    python -m examples.classify_text runs/text_classifier-1 < texts.txt
+    python -m examples.classify_text runs/text_classifier-1 --input new.csv --output labelled.csv
 
-Prints, for each text, its class, the probability of that class, and the text.
+Prints, for each text, its class, the probability of that class, and the text; with `--json` a line
+of JSON for each. From file to file, all rows and columns stay as they are, and the row's number,
+its class and the probability are added.
 """
 
 import argparse
-import sys
+import pathlib
 from collections.abc import Sequence
 
 import examples
 
 
 def main(options: argparse.Namespace) -> None:
-    """Classifies the texts of the command line, or of standard input, a line each."""
-    from recipes.runs.failures import UserError
-    from recipes.text_classifier import TextClassifier
+    """Classifies the texts of the command line, of a file, or of standard input."""
+    from recipes.tables import row_by_row
+    from recipes.text_classifier import TextClassifier, labelling
 
-    classifier = TextClassifier.load(options.model)
-    try:
-        texts = options.texts or sys.stdin.read().splitlines()
-    except UnicodeDecodeError:
-        raise UserError("standard input is not UTF-8; convert it first") from None
-    if not texts:
-        raise UserError("no text to classify; give texts as arguments, or lines on standard input")
-    probabilities = classifier.predict_proba(texts)
-    width = max(len(str(name)) for name in classifier.classes_)
-    for text, row in zip(texts, probabilities, strict=True):
-        print(f"{classifier.classes_[row.argmax()]:{width}}  {row.max():.3f}  {text.strip()}")
+    output = row_by_row.require_output(options.output)
+    table = row_by_row.gather(options.texts, options.input, options.text_column)
+    is_run = options.model.is_dir()
+    classifier = TextClassifier.load(options.model / "model.keras" if is_run else options.model)
+    top = min(options.top, len(classifier.classes_))
+    found = labelling.best_classes(classifier, table.texts, top)
+    if output:
+        print(table.write(output, labelling.COLUMNS, found, top))
+    elif options.json:
+        for line in table.json_lines(labelling.COLUMNS, found):
+            print(line)
+    else:
+        width = max(len(str(name)) for name in classifier.classes_)
+        for text, best in zip(table.texts, found, strict=True):
+            shown = [f"{name:{width}}  {probability:.3f}" for name, probability in best]
+            # One line each, whatever stands in a cell.
+            print("  ".join([*shown, " ".join(text.split()) or f"{'-':{width}}  (no text)"]))
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Print class and probability of each text.")
-    parser.add_argument("model", metavar="MODEL", help="a model.keras of train_text_classifier")
+    text = "a folder of train_text_classifier, or a model.keras in one"
+    parser.add_argument("model", metavar="RUN", type=pathlib.Path, help=text)
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="else standard input, a line each")
-    return parser.parse_args(arguments)
+    text = "texts in a .csv, .tsv or .jsonl file, also gzipped, or lines of a .txt file"
+    parser.add_argument("--input", metavar="FILE", help=text)
+    parser.add_argument("--text-column", default="text", metavar="NAME", help="%(default)s")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="classes; %(default)s")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")
+    form.add_argument("--json", action="store_true", help="print a line of JSON for each text")
+    return parser.parse_intermixed_args(arguments)
 
 
 if __name__ == "__main__":

@@ -2,36 +2,50 @@
 
     python -m examples.search_answers runs/answer_ranker-1 "how do I split a path"
     python -m examples.search_answers runs/answer_ranker-1 --answers notes.txt < questions.txt
+    python -m examples.search_answers runs/answer_ranker-1 --input asked.csv --output answered.csv
 
 Searches the answers that the training saw, or those of any file: lines of a .txt file, or a column
 of a .csv, .tsv or .jsonl file, also gzipped. The index over them is written beside the run the
-first time, and used again as long as the answers stay the same. Without questions it takes them
-from the terminal, or from standard input, a line each.
+first time, and used again; answers that are new in the file are added to it. Without questions it
+takes them from the terminal, or from standard input, a line each.
 """
 
 import argparse
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import examples
 
 
 def main(options: argparse.Namespace) -> None:
-    """Answers the questions of the command line, or of standard input."""
-    from recipes.answer_ranker.search import open_index
+    """Answers the questions of the command line, of a file, or of standard input."""
+    from recipes.answer_ranker import search
     from recipes.runs.failures import UserError
+    from recipes.tables import row_by_row
+    from recipes.tokens.texts import checked_texts
 
-    for number, question in enumerate(options.questions, 1):
-        if not question.strip():
-            raise UserError(f"question {number} is empty; leave it out")
-    index, state, file = open_index(
-        pathlib.Path(options.run), options.answers, options.answer_column
-    )
-    print(f"{len(index)} answers; index {state}: {file}")
-    for question in options.questions or questions_from_input():
+    checked_texts(options.questions, "questions", may_be_none=True)
+    output = row_by_row.require_output(options.output)
+    asked = (options.questions, options.input, options.question_column, "--question-column")
+    table = row_by_row.gather(*asked) if options.input or output or options.json else None
+    places = (options.answers, options.answer_column, options.id_column)
+    index, state, file = search.open_index(pathlib.Path(options.run), *places)
+    # Where a program reads, standard output is for answers alone.
+    note = sys.stderr if options.json else sys.stdout
+    print(f"{len(index)} answers; index {state}: {file}", file=note)
+    if table:
+        top = min(options.top, len(index))
+        columns = ("answer", "score", "id") if options.id_column else ("answer", "score")
+        found = search.answers_to(index, table.texts, top, options.bm25, columns)
+        if output:
+            print(table.write(output, columns, found, top))
+        else:
+            print(*table.json_lines(columns, found), sep="\n")
+        return
+    for question in options.questions or row_by_row.asked_for("question: "):
         try:
             show(index, question, options)
         except UserError as error:
@@ -46,39 +60,30 @@ def show(index: Any, question: str, options: argparse.Namespace) -> None:
     found = index.search(question, options.top, add_bm25=options.bm25)
     milliseconds = 1000 * (time.perf_counter() - start)
     print(f"\n{question.strip()}  ({milliseconds:.1f} ms)")
-    for score, _, answer in found:
-        print(f"  {score:6.3f}  {answer}")
-
-
-def questions_from_input() -> Iterator[str]:
-    """The lines of the terminal, asked for one after the other, or of standard input."""
-    ask = sys.stdin.isatty()
-    try:
-        while line := input("question: ") + "\n" if ask else sys.stdin.readline():
-            if line.strip():
-                yield line.strip()
-    except EOFError:
-        print()
-    except UnicodeDecodeError:
-        from recipes.runs.failures import UserError
-
-        raise UserError("standard input is not UTF-8; convert it first") from None
+    for score, identity, answer in found:
+        print(f"  {score:6.3f}  {f'{identity}  ' if options.id_column else ''}{answer}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     description = __doc__.partition("\n")[0]
     parser = argparse.ArgumentParser("python -m examples.search_answers", None, description)
+    option = parser.add_argument
     text = "a folder of train_answer_ranker"
-    parser.add_argument("run", type=pathlib.Path, metavar="RUN", help=text)
-    parser.add_argument("questions", metavar="QUESTION", nargs="*", help="else standard input")
-    text = "what to search; else the answers of the training"
-    parser.add_argument("--answers", metavar="FILE", help=text)
-    parser.add_argument("--answer-column", default="answer", metavar="NAME", help="%(default)s")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="%(default)s answers")
-    text = "add BM25 to the cosines, as the training weighed it"
-    parser.add_argument("--bm25", action="store_true", help=text)
-    return parser.parse_args(arguments)
+    option("run", type=pathlib.Path, metavar="RUN", help=text)
+    option("questions", metavar="QUESTION", nargs="*", help="else standard input")
+    option("--answers", metavar="FILE", help="what to search; else the answers of the training")
+    option("--answer-column", default="answer", metavar="NAME", help="%(default)s")
+    option("--id-column", metavar="NAME", help="the answers' ids or links, to show them")
+    option("--input", metavar="FILE", help="questions in a table, or lines of a .txt file")
+    option("--question-column", default="question", metavar="NAME", help="%(default)s")
+    option("--top", type=int, default=5, metavar="N", help="%(default)s answers")
+    text = "add BM25 to the cosines, as the training weighed it (the default)"
+    option("--bm25", action=argparse.BooleanOptionalAction, default=True, help=text)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")
+    form.add_argument("--json", action="store_true", help="print a line of JSON for each question")
+    return parser.parse_intermixed_args(arguments)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ module family. Writes a model, its numbers and its pictures into a new folder.
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import examples
@@ -50,7 +51,8 @@ def main(options: argparse.Namespace) -> None:
         columns = {"network": metrics, "linear SVM": metrics["baseline"]}
         print_comparison("on the test texts", evaluation.MEASURES, columns)
         print(f"model, numbers and pictures: {run.folder}")
-        print(f'try it: python -m examples.classify_text {run.folder / "model.keras"} "a text"')
+        folder = shlex.quote(str(run.folder))
+        print(f'try it: python -m examples.classify_text {folder} "a text"')
         run.draw_diagrams({"model.png": classifier.model_})
 
 

@@ -15,6 +15,11 @@ TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 CANDIDATES = 10
 
+_LABEL_WORDS = {
+    **dict.fromkeys(("1", "1.0", "yes", "true", "right"), 1),
+    **dict.fromkeys(("0", "0.0", "no", "false", "wrong"), 0),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class RankingQuestion:
@@ -53,6 +58,18 @@ def grouped(rows: Iterable[tuple[str, str, str, int]]) -> list[RankingQuestion]:
     ]
 
 
+def label_of(value: Any) -> int | None:
+    """1 for what says "right", 0 for "wrong", `None` for all else.
+
+    Args:
+        value: A number, a truth value, or a text such as "1", "1.0", "yes" or "true".
+    """
+    if isinstance(value, str):
+        return _LABEL_WORDS.get(value.strip().lower())
+    is_number = isinstance(value, bool | int | float | numpy.generic)
+    return int(value) if is_number and value in (0, 1) else None
+
+
 def from_labelled(
     questions: Sequence[str], answers: Sequence[str], labels: Sequence[Any] | None = None
 ) -> list[RankingQuestion]:
@@ -70,16 +87,17 @@ def from_labelled(
         "questions": checked_texts(questions, "questions", may_be_none=True),
         "answers": checked_texts(answers, "answers", may_be_none=True),
     }
-    right = [1] * len(columns["questions"]) if labels is None else list(labels)
-    _require_equal_lengths({**columns, "labels": right})
-    for number, label in enumerate(right):
-        if not isinstance(label, bool | int | float | numpy.generic) or label not in (0, 1):
-            raise UserError(
-                f"`labels` must hold 1 (right) or 0 (wrong). Received: {label!r} at position "
-                f"{number}."
-            )
+    given = [1] * len(columns["questions"]) if labels is None else list(labels)
+    _require_equal_lengths({**columns, "labels": given})
+    right = list(map(label_of, given))
+    if None in right:
+        number = right.index(None)
+        raise UserError(
+            f"`labels` must hold 1 (right) or 0 (wrong). Received: {given[number]!r} at position "
+            f"{number}."
+        )
     rows = zip(columns["questions"], columns["answers"], right, strict=True)
-    return grouped((question, question, answer, int(label)) for question, answer, label in rows)
+    return grouped((question, question, answer, label or 0) for question, answer, label in rows)
 
 
 def from_triples(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pathlib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from recipes.runs.failures import UserError
 from recipes.runs.training_run import TrainingRun, print_comparison
 
 if TYPE_CHECKING:
-    from recipes.answer_ranker.index import AnswerIndex
+    from recipes.answer_ranker.index import AnswerIndex, Found
     from recipes.answer_ranker.task import AnswerRanker
 
 # Usual values, 1.5 and 0.75, are for documents; single sentences want less.
@@ -28,6 +29,8 @@ _WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
 
 _HIT_CUTOFF = 10
 _RECALL_CUTOFFS = (1, 5)
+SEARCHED = max(_RECALL_CUTOFFS)
+"""How many answers to a question `score_search` wants."""
 MEASURES = {
     "map": "mean average precision",
     "mrr": "mean reciprocal rank",
@@ -63,18 +66,17 @@ def score_ranking(scores: Scores, labels: Sequence[Sequence[int]]) -> dict[str, 
     }
 
 
-def score_search(index: AnswerIndex, questions: Sequence[RankingQuestion]) -> dict[str, float]:
-    """How much of what is right a search among all answers finds.
+def score_search(found: Sequence[Found], questions: Sequence[RankingQuestion]) -> dict[str, float]:
+    """How much of what is right a search among all answers has found.
 
     Args:
-        index: All answers.
+        found: The first five answers to each question.
         questions: With right answers.
 
     Returns:
         `recall_at_1` and `recall_at_5`: the share of a question's right answers that is among the
         first, a mean over the questions.
     """
-    found = index.best([question.text for question in questions], max(_RECALL_CUTOFFS))
     return {
         f"recall_at_{k}": float(
             numpy.mean(
@@ -87,6 +89,21 @@ def score_search(index: AnswerIndex, questions: Sequence[RankingQuestion]) -> di
         )
         for k in _RECALL_CUTOFFS
     }
+
+
+def compare_searches(
+    index: AnswerIndex, questions: Sequence[RankingQuestion]
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """What `score_search` gives for the encoders, for BM25 and for both added up."""
+    asked = [question for question in questions if question.right]
+    texts = [question.text for question in asked]
+    several = (
+        index.best(texts, SEARCHED, add_bm25=False),
+        index.best_by_words(texts, SEARCHED),
+        index.best(texts, SEARCHED),
+    )
+    of_encoders, of_words, of_both = (score_search(found, asked) for found in several)
+    return of_encoders, of_words, of_both
 
 
 def choose_bm25(
@@ -185,22 +202,33 @@ def write_report(
         known: Questions whose answers are those that `examples.search_answers` searches.
     """
     cosines = ranker.cosines(test)
-    measures, bm25, both = compare(test, cosines, ranker.tokens, ranker.bm25_)
+    answers = list(dict.fromkeys(answer for each in known for answer in each.candidates))
+    measures, bm25, both = (
+        {**of_ranking, **of_search}
+        for of_ranking, of_search in zip(
+            compare(test, cosines, ranker.tokens, ranker.bm25_),
+            compare_searches(ranker.index(answers), test),
+            strict=True,
+        )
+    )
     best = max(ranker.history_["val_map"])
-    run.report(measures, bm25, combined=both, validation_map=best)
+    run.report(measures, bm25, combined=both, validation_map=best, answers=len(answers))
     ranker.save(run.folder / "trainer.keras")
     models = ranker.models_
     for model in (models.question_encoder, models.answer_encoder):
         model_files.write_model(model, run.folder / f"{model.name}.keras")
     _write_predictions(run, test, cosines)
-    answers = dict.fromkeys(answer for question in known for answer in question.candidates)
     lines = [json.dumps({"answer": answer}, ensure_ascii=False) + "\n" for answer in answers]
     (run.folder / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
     _draw_history(run.folder, ranker.history_)
     columns = {"ranker": measures, "BM25": bm25, "combined": both}
-    print_comparison("on the test questions", MEASURES, columns)
+    shown = {**MEASURES, **{f"recall_at_{k}": f"recall at {k} of all" for k in _RECALL_CUTOFFS}}
+    if max(len(question.candidates) for question in test) <= _HIT_CUTOFF:
+        del shown["hit_at_10"]  # always 1
+    print_comparison("on the test questions", shown, columns)
+    print(f"(recall: among all {len(answers)} answers; the rest: among each question's candidates)")
     print(f"models, numbers and pictures: {run.folder}")
-    print(f'try it: python -m examples.search_answers {run.folder} "a question"')
+    print(f'try it: python -m examples.search_answers {shlex.quote(str(run.folder))} "a question"')
     run.draw_diagrams(
         {
             "model.png": models.trainer,

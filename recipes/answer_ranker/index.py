@@ -117,16 +117,18 @@ class AnswerIndex:
         require_integer("k", k, 1)
         questions = [question] if isinstance(question, str) else list(question)
         for each in questions:
-            tokens = split_tokens(each, self._encoders.token_kind)
-            if not any(
-                token in self._encoders.vocabulary or token in self._words for token in tokens
-            ):
+            if not self.knows(each):
                 raise UserError(
                     f"no word of {each!r} occurs in the training texts or in the answers; "
                     "ask with other words"
                 )
         found = self.best(questions, k, add_bm25=add_bm25)
         return found[0] if isinstance(question, str) else found
+
+    def knows(self, question: str) -> bool:
+        """Whether the training or the answers hold a word of a question."""
+        tokens = split_tokens(question, self._encoders.token_kind)
+        return any(token in self._encoders.vocabulary or token in self._words for token in tokens)
 
     def best(self, questions: Sequence[str], k: int, *, add_bm25: bool = True) -> list[Found]:
         """As `search` for several questions, also where none of their words is known."""
@@ -136,6 +138,16 @@ class AnswerIndex:
             self._best(question, vector, k, weight)
             for question, vector in zip(questions, vectors, strict=True)
         ]
+
+    def best_by_words(self, questions: Sequence[str], k: int) -> list[Found]:
+        """As `best`, by BM25 alone."""
+        bm25 = self._bm25
+        found = []
+        for question in questions:
+            scores = self._words.scores(question, bm25.saturation, bm25.length_penalty, bm25.counts)
+            order = numpy.argsort(-scores, kind="stable")[:k]
+            found.append([(float(scores[row]), self.ids[row], self.answers[row]) for row in order])
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index into one file; what is there is replaced when all is written.

@@ -9,6 +9,7 @@ from recipes.answer_ranker.data import (
     RankingQuestion,
     from_labelled,
     grouped,
+    label_of,
     rankable,
     require_right_answers,
     rows_of_triples,
@@ -37,7 +38,8 @@ def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> li
 
     The ending says how the file is written: `.csv`, `.tsv` or `.jsonl`, also gzipped. WikiQA's own
     files are known by their header, triples by their columns `right` and `wrong`; all others hold
-    pairs with a label: 1 if the answer is right, 0 if it is wrong.
+    pairs, with a label: 1 if the answer is right, 0 if it is wrong; without that column, all are
+    right.
 
     Args:
         file: Path of the file.
@@ -70,7 +72,10 @@ def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> li
         found = table_files.read_columns(path, content, triple, advice=advice)
         rows = rows_of_triples((place, *texts) for place, texts in found)
     else:
-        pair = [columns.question, columns.answer, columns.label]
+        pair = [columns.question, columns.answer]
+        # Pairs alone are all right; a column that was named must be there.
+        if columns.label in names or columns.label != Columns.label:
+            pair.append(columns.label)
         advice = (
             "choose with --question-column, --answer-column and --label-column, or with "
             "--right-column and --wrong-column"
@@ -89,13 +94,14 @@ def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> li
 
 
 def _pair(
-    path: pathlib.Path, place: str, question: str, answer: str, label: str
+    path: pathlib.Path, place: str, question: str, answer: str, label: str = "1"
 ) -> tuple[str, str, int]:
-    if label not in {"0", "1"}:
+    right = label_of(label)
+    if right is None:
         raise UserError(
             f"{path}, {place}: expected the label 1 (right) or 0 (wrong), received {label!r}"
         )
-    return question, answer, int(label)
+    return question, answer, right
 
 
 def read_sources(
@@ -142,28 +148,58 @@ def read_sources(
     )
 
 
-def read_answers(file: pathlib.Path, column: str) -> list[str]:
-    """Reads a collection: lines of a .txt file, or a column of a table; each answer once."""
+def read_answers(
+    file: pathlib.Path, column: str, id_column: str | None = None
+) -> tuple[list[str], list[str] | None]:
+    """Reads a collection: lines of a .txt file, or a column of a table; each answer once.
+
+    Args:
+        file: Path of the file.
+        column: The column of the answers.
+        id_column: The column of their ids or links, one for each answer.
+
+    Returns:
+        The answers, and their ids, or `None` where no column of ids is asked for.
+
+    Raises:
+        ValueError: If the file cannot be read, or an answer or an id is empty or an id comes twice.
+    """
     content = table_files.read_text(file)
+    ids: list[str] = []
     if table_files.table_format(file) is None:
         if file.suffix.lower() != ".txt":
             raise UserError(
                 f"{file} is in no known format; expected a file ending in .txt, or in "
                 f"{table_files.ENDINGS}"
             )
-        answers = [line.strip() for line in content.splitlines() if line.strip()]
+        if id_column:
+            raise UserError(f"{file} has no columns, and so no {id_column!r}; give a table")
+        answers = [line.strip() for line in content.split("\n") if line.strip()]
     else:
         rows = []
         if content.strip():
-            rows = table_files.read_columns(
-                file, content, [column], advice="choose with --answer-column"
-            )
-        for place, (answer,) in rows:
-            if not answer:
-                raise UserError(
-                    f"{file}, {place}: the answer is empty; fill it in or remove the row"
-                )
-        answers = [answer for _, (answer,) in rows]
+            advice = "choose with --answer-column and --id-column"
+            columns = [column, id_column] if id_column else [column]
+            rows = table_files.read_columns(file, content, columns, advice=advice)
+        place_of_answer: dict[str, str] = {}
+        place_of_id: dict[str, str] = {}
+        for place, (answer, *identity) in rows:
+            for what, value in zip(("answer", "id"), (answer, *identity), strict=False):
+                if not value:
+                    raise UserError(
+                        f"{file}, {place}: the {what} is empty; fill it in or remove the row"
+                    )
+            if answer in place_of_answer:
+                continue
+            place_of_answer[answer] = place
+            for each in identity:
+                if each in place_of_id:
+                    raise UserError(
+                        f"{file}, {place}: the id {each!r} stands in {place_of_id[each]} too; "
+                        "give each answer its own"
+                    )
+                place_of_id[each] = place
+        answers, ids = list(place_of_answer), list(place_of_id)
     if not answers:
         raise UserError(f"{file} holds no answer; give at least one")
-    return list(dict.fromkeys(answers))
+    return list(dict.fromkeys(answers)), ids if id_column else None

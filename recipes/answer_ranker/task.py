@@ -387,6 +387,7 @@ class AnswerRanker(Task):
         ranked = data.rankable(asked, self.candidates, "the data", "to evaluate")
         cosines, bm25, both = self._scores(ranked)
         right = [question.labels for question in ranked]
+        answered = [question for question in asked if question.right]
         everything = self.index(
             list(dict.fromkeys(text for each in asked for text in each.candidates))
         )
@@ -394,7 +395,9 @@ class AnswerRanker(Task):
             **evaluation.score_ranking(both, right),
             "encoder_map": evaluation.mean_average_precision(cosines, right),
             "bm25_map": evaluation.mean_average_precision(bm25, right),
-            **evaluation.score_search(everything, [each for each in asked if each.right]),
+            **evaluation.score_search(
+                everything.best([each.text for each in answered], evaluation.SEARCHED), answered
+            ),
         }
 
     def cosines(self, questions: Sequence[RankingQuestion]) -> baseline.Scores:

@@ -1,6 +1,5 @@
 """One training from its settings to its report: the sequence that every training script follows."""
 
-import csv
 import dataclasses
 import json
 import pathlib
@@ -15,6 +14,7 @@ import keras_ce
 from recipes.estimators import Task
 from recipes.runs.failures import UserError
 from recipes.runs.run_folder import create_run_folder
+from recipes.tables.table_writing import write_table
 
 
 @dataclasses.dataclass
@@ -103,11 +103,7 @@ class TrainingRun:
 
     def write_table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Writes a .csv file, such as `predictions.csv`."""
-        # The mark at the beginning makes spreadsheet programs read UTF-8.
-        with open(self.folder / name, "w", newline="", encoding="utf-8-sig") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
+        write_table(self.folder / name, header, rows)
 
     def draw_history(self, measures: Sequence[str]) -> None:
         """Draws `history.png`: these measures of every epoch, on training and validation data."""

@@ -17,7 +17,7 @@ import pytest
 from backends import default_backend_only
 
 from examples import search_answers, train_answer_ranker
-from recipes.answer_ranker import AnswerRanker, task
+from recipes.answer_ranker import AnswerRanker, index, task
 from recipes.answer_ranker.evaluation import score_ranking
 from recipes.answer_ranker.question_files import read_answers, read_questions
 from recipes.runs.failures import UserError
@@ -99,7 +99,9 @@ def test_a_run_leaves_its_results(run):
     for of_ranking in (metrics, metrics["baseline"], metrics["combined"]):
         assert 0 < of_ranking["map"] <= of_ranking["mrr"] <= of_ranking["hit_at_10"] == 1
         assert of_ranking["precision_at_1"] <= of_ranking["mrr"]
+        assert 0 < of_ranking["recall_at_1"] < of_ranking["recall_at_5"] <= 1
     assert metrics["questions"] == {"training": 30, "validation": 15, "test": 15}
+    assert metrics["answers"] == 30
     assert metrics["seed"] == 3
     assert metrics["epochs"] <= 8
     assert metrics["settings"]["hardest_among"] == 2
@@ -141,7 +143,7 @@ def test_predictions_agree_with_metrics_and_with_the_saved_models(run, files):
 @default_backend_only
 def test_pairs_without_wrong_answers_learn_from_the_batch(tmp_path):
     lines = [
-        {"query": f"{thing}在哪里 {number}", "title": f"{thing}的地方 {number}", "l": 1}
+        {"query": f"{thing}在哪里 {number}", "title": f"{thing}的地方 {number}"}
         for number in range(6)
         for thing in "狗猫马牛羊鸡"
     ]
@@ -149,7 +151,7 @@ def test_pairs_without_wrong_answers_learn_from_the_batch(tmp_path):
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     train(
         *(f"--train={file}", "--question-column=query", "--answer-column=title"),
-        *("--label-column=l", "--tokens=characters", "--candidates=6", "--epochs=1"),
+        *("--tokens=characters", "--candidates=6", "--epochs=1"),
         f"--output={tmp_path / 'run'}",
     )
     trainer = keras.saving.load_model(tmp_path / "run" / "trainer.keras", safe_mode=True)
@@ -253,32 +255,86 @@ def test_search_finds_the_answer_and_keeps_its_index(searchable, capsys):
     assert (searchable / "answers.index").read_bytes() == index
 
 
-def test_the_index_is_built_anew_when_the_answers_change(searchable, tmp_path, capsys):
+def test_new_answers_are_added_to_the_index(searchable, tmp_path, capsys, monkeypatch):
     file = tmp_path / "notes.txt"
     file.write_text("the cow wakes at dawn\n\nthe cow wakes at dawn\nsome hay\n", encoding="utf-8")
     arguments = [searchable, "when is the cow", "--answers", file]
     assert search(capsys, *arguments)[0].startswith("2 answers; index built")
     assert search(capsys, *arguments)[0].startswith("2 answers; index loaded")
+    file.write_text("the cow wakes at dawn\nsome straw\nsome hay\nhay\n", encoding="utf-8")
+    encoded = []
+    old = index.Encoders.answers
+    monkeypatch.setattr(
+        index.Encoders, "answers", lambda self, texts: encoded.extend(texts) or old(self, texts)
+    )
+    head, (lines,) = search(capsys, *arguments)
+    assert head.startswith("4 answers; index loaded, 2 added: ")
+    assert encoded == ["some straw", "hay"]
+    assert {answer for _, answer in lines} == {
+        "the cow wakes at dawn",
+        *("some straw", "some hay", "hay"),
+    }
+    assert search(capsys, *arguments)[0].startswith("4 answers; index loaded: ")
+    # Where an answer is gone, another index is built.
     file.write_text("the cow lives in a shed\nthe cow wakes\nhay\n", encoding="utf-8")
     head, (lines,) = search(capsys, *arguments)
     assert head.startswith("3 answers; index built")
     assert lines[0][1] == "the cow wakes"
 
 
-def test_search_with_bm25_gives_the_sums(searchable, capsys):
+def test_search_gives_the_sums_of_encoder_and_bm25(searchable, capsys):
     question = "where is the hen"
     ranker = AnswerRanker.load(searchable / "trainer.keras")
     ranker.bm25_ = dataclasses.replace(ranker.bm25_, weight=0.25)
     ranker.save(searchable / "trainer.keras")
-    _, (both,) = search(capsys, searchable, question, "--top=30", "--bm25")
-    answers = read_answers(searchable / "answers.jsonl", "answer")
+    # Options may stand before the question.
+    _, (both,) = search(capsys, searchable, "--top=30", question)
+    answers, _ = read_answers(searchable / "answers.jsonl", "answer")
     sums = ranker.similarities(question, answers)
     assert [answer for _, answer in both] == [
         answers[row] for row in ranker.rank(question, answers)
     ]
     np.testing.assert_allclose([score for score, _ in both], sorted(sums, reverse=True), atol=6e-4)
-    _, (plain,) = search(capsys, searchable, question, "--top=30")
+    _, (plain,) = search(capsys, searchable, question, "--top=30", "--no-bm25")
     assert plain != both
+
+
+def test_questions_from_file_to_file_and_for_programs(searchable, tmp_path, capsys):
+    answers = write_csv(
+        tmp_path / "faq.csv",
+        [(f"faq#{number}", text) for number, text in enumerate(["the cow wakes", "some hay"])],
+        header=("link", "answer"),
+    )
+    asked = write_csv(
+        tmp_path / "asked.csv",
+        [("Q1", "when is the cow"), ("Q2", ""), ("Q3", "xyzzy plugh"), ("Q4", "hay")],
+        header=("number", "question"),
+    )
+    arguments = ["--answers", answers, "--id-column=link", "--top=5", "--input", asked, searchable]
+
+    def run_search(*more):
+        capsys.readouterr()
+        search_answers.main(search_answers.parse(list(map(str, [*arguments, *more]))))
+        return capsys.readouterr()
+
+    printed = run_search("--output", tmp_path / "out.csv").out.splitlines()
+    assert printed[1].startswith("4 rows, with row, answer, score, id, answer_2, score_2, id_2: ")
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8-sig") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["number"], row["row"], row["id"], row["answer"]) for row in found] == [
+        ("Q1", "1", "faq#0", "the cow wakes"),
+        ("Q2", "2", "", ""),
+        ("Q3", "3", "", ""),
+        ("Q4", "4", "faq#1", "some hay"),
+    ]
+    answers.write_text(answers.read_text("utf-8") + "faq#2,red straw\n", encoding="utf-8")
+    printed = run_search("--json")
+    assert printed.err.startswith("3 answers; index loaded, 1 added: ")
+    first, *_, last = map(json.loads, printed.out.splitlines())
+    assert first["best"][0]["id"] == "faq#0"
+    assert len(first["best"]) == 3
+    assert last["text"] == "hay"
+    assert last["best"][0]["score"] == float(found[3]["score"])
 
 
 def test_questions_come_from_standard_input(searchable, monkeypatch, capsys):

@@ -151,6 +151,37 @@ def test_classify_text_reads_standard_input(run, monkeypatch, capsys):
     ]
 
 
+def test_classify_text_goes_from_file_to_file(run, tmp_path, capsys):
+    """The run folder stands for its model, and options may stand before it."""
+    rows = [("7", "the dog eats hay"), ("8", ""), ("9", "my cat\nsleeps well")]
+    file = write_csv(tmp_path / "new.csv", rows, header=("id", "body"))
+    arguments = ["--input", file, "--text-column", "body", "--top", "2", run]
+    classify(*arguments, "--output", tmp_path / "out.csv")
+    assert capsys.readouterr().out.startswith(
+        "3 rows, with row, predicted, probability, predicted_2"
+    )
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8-sig") as table:
+        found = list(csv.DictReader(table))
+    assert [(row["id"], row["body"]) for row in found] == rows
+    assert [(row["row"], row["predicted"]) for row in found] == [
+        ("1", "food"),
+        ("2", ""),
+        ("3", "rest"),
+    ]
+    classify(*arguments, "--json")
+    of_programs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for row, entry in zip(found, of_programs, strict=True):
+        assert [each["predicted"] for each in entry["best"]] == [
+            row[name] for name in ("predicted", "predicted_2") if row[name]
+        ]
+    assert of_programs[0]["best"][0]["probability"] == float(found[0]["probability"])
+    classify(*arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["food", "-", "rest"]
+    with pytest.raises(UserError, match="`top` must be a positive integer. Received: top=0"):
+        classify(run, "hello", "--top=0")
+
+
 @default_backend_only
 def test_chinese_characters_from_json_lines(tmp_path):
     lines = [
@@ -333,7 +364,7 @@ def bad_model(folder, case):
         (folder / "text.keras").write_text("hello", encoding="utf-8")
         return folder / "text.keras", ["hello"], r"text\.keras is not a \.keras model file; name"
     if case == "folder":
-        return folder, ["hello"], r" is not a \.keras model file; name"
+        return folder, ["hello"], r"model\.keras does not exist; name"
     if case == "other archive":
         with zipfile.ZipFile(folder / "other.keras", "w") as archive:
             archive.writestr("hello.txt", "hello")
@@ -361,7 +392,7 @@ def test_texts_to_classify_are_checked(run, monkeypatch):
     with pytest.raises(UserError, match=r"text 2 is empty; leave it out"):
         classify(run / "model.keras", "hello", " ")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    with pytest.raises(UserError, match="no text to classify; give texts as arguments"):
+    with pytest.raises(UserError, match="there is no text; give texts as arguments"):
         classify(run / "model.keras")
 
 
@@ -382,6 +413,22 @@ class TestRun:
         with pytest.raises(SystemExit) as exited:
             examples.run(main, None)
         assert exited.value.code == "error: two lines"
+
+    def test_a_reader_that_leaves_is_no_traceback(self, monkeypatch):
+        """As `| head` does."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w", encoding="utf-8") as pipe:
+            monkeypatch.setattr(sys, "stdout", pipe)
+            with pytest.raises(SystemExit) as exited:
+                examples.run(lambda _: print("a line"), None)
+        assert exited.value.code == 141
+
+    def test_half_a_character_is_printed(self, monkeypatch):
+        output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", output)
+        examples.run(lambda _: print("\ud83d é"), None)
+        assert output.buffer.getvalue() == b"\\ud83d \\xe9\n"
 
     def test_an_unexpected_error_keeps_its_traceback(self):
         def main(_):

@@ -14,7 +14,7 @@ from recipes.answer_ranker.data import (
     from_triples,
     split_questions,
 )
-from recipes.answer_ranker.question_files import Columns, read_questions
+from recipes.answer_ranker.question_files import Columns, read_answers, read_questions
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 
@@ -50,6 +50,41 @@ def test_named_columns_and_json_lines(tmp_path):
     file = write(tmp_path / "pairs.jsonl.gz", "\n".join(map(json.dumps, lines)))
     expected = [RankingQuestion("who?", ("me",), ("you",))]
     assert read_questions(file, Columns("q", "a", "l")) == expected
+
+
+def test_pairs_without_labels_are_all_right_and_labels_may_be_words(tmp_path):
+    file = write(tmp_path / "faq.csv", "question,answer\nwho?,me\nwhy?,so\n")
+    assert read_questions(file) == [
+        RankingQuestion("who?", ("me",), ()),
+        RankingQuestion("why?", ("so",), ()),
+    ]
+    with pytest.raises(UserError, match="has no column 'correct'"):
+        read_questions(file, Columns(label="correct"))
+    words = ["yes", "No", "1.0", "0.0", "TRUE", "false", "right", "wrong"]
+    rows = [("who?", f"answer {number}", label) for number, label in enumerate(words)]
+    expected = RankingQuestion(
+        "who?", tuple(row[1] for row in rows[::2]), tuple(row[1] for row in rows[1::2])
+    )
+    text = "\n".join(map(",".join, [("question", "answer", "label"), *rows]))
+    assert read_questions(write(tmp_path / "words.csv", text)) == [expected]
+    assert from_labelled(*map(list, zip(*rows, strict=True))) == [expected]
+
+
+def test_answers_carry_ids(tmp_path):
+    file = write(tmp_path / "a.csv", "link,answer\nx/1,me\nx/2,so\nx/3,me\n")
+    assert read_answers(file, "answer", "link") == (["me", "so"], ["x/1", "x/2"])
+    assert read_answers(file, "answer") == (["me", "so"], None)
+    for text, message in (
+        ("link,answer\n1,me\n1,so\n", "row 2: the id '1' stands in row 1 too; give each"),
+        ("link,answer\n,me\n", "row 1: the id is empty; fill it in"),
+        ("id,answer\n1,me\n", "no column 'link'.*choose with --answer-column and --id-column"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_answers(write(tmp_path / "b.csv", text), "answer", "link")
+    lines = write(tmp_path / "c.txt", "one\x0cstill one\n\ntwo\u2028still two\none\x0cstill one\n")
+    assert read_answers(lines, "answer")[0] == ["one\x0cstill one", "two\u2028still two"]
+    with pytest.raises(UserError, match=r"c\.txt has no columns, and so no 'link'; give a table"):
+        read_answers(lines, "answer", "link")
 
 
 def test_triples_are_known_by_their_columns(tmp_path):
@@ -135,7 +170,7 @@ def test_python_and_files_give_the_same_questions(tmp_path):
         ((["who?"], [None], None), "answer 1 is no string but None"),
         ((["who?"], ["me", "you"], None), "as many of each. .*1 questions, 2 answers, 1 labels"),
         ((["who?"], ["me"], [0.5]), r"`labels` must hold 1 \(right\) or 0 .* 0.5 at position 0"),
-        ((["who?"], ["me"], ["1"]), "`labels` must hold .* Received: '1' at position 0"),
+        ((["who?"], ["me"], ["2"]), "`labels` must hold .* Received: '2' at position 0"),
         ((["who?"], ["me"], [float("nan")]), "`labels` must hold .* Received: nan at position 0"),
     ],
 )
