@@ -15,6 +15,7 @@ Reached on the test pictures, seed 0, on 2 cores:
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import examples
@@ -40,7 +41,7 @@ def main(options: argparse.Namespace) -> None:
         reader.save(run.folder / "model.keras")
         evaluation.write_report(run, training, test)
         print(f"model, numbers and pictures: {run.folder}")
-        print(f"try it: python -m examples.read_strings {run.folder / 'model.keras'} PICTURE")
+        print(f"try it: python -m examples.read_strings {shlex.quote(str(run.folder))} PICTURE")
         run.draw_diagrams({"model.png": reader.model_})
 
 

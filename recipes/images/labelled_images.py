@@ -121,12 +121,12 @@ def composed(text: str, place: str) -> str:
     Raises:
         UserError: If it holds half a character, as a JSON text does that was cut.
     """
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in text):
         raise UserError(
             f"the text of {place} is {text!a}, which holds half a character; write the whole "
             "character"
         )
-    return unicodedata.normalize("NFC", text)
+    return unicodedata.normalize("NFC", str(text))
 
 
 def _read_labels(path: pathlib.Path) -> dict[str, str]:

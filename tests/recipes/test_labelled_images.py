@@ -152,7 +152,7 @@ def test_an_archive_with_a_damage_is_one_line(tmp_path):
         with pytest.raises(UserError) as raised:
             image_files.read_images(tmp_path / "damaged.tar")
         # Where nothing at all can be unpacked, who knows what it was.
-        expected = "is neither a folder nor a whole tar" if "xz" in case else "is damaged or cut of"
+        expected = "is neither a folder nor a whole tar" if case == "xz" else "is damaged or cut of"
         assert str(raised.value).startswith(f"{tmp_path}/damaged.tar {expected}"), case
 
 
@@ -258,9 +258,7 @@ def mistake(folder, case):
     if case == "missing folder":
         return {"images": folder / "none"}, r"none does not exist; check the path"
     if case == "no archive":
-        return {
-            "images": labels
-        }, r"pictures\.csv is neither a folder nor a whole tar archive; name one"
+        return {"images": labels}, r"pictures\.csv is neither a folder nor a whole tar archive; "
     if case == "another size":
         Image.new("L", (16, 11)).save(folder / "020.png")
         return given, r"020\.png is 16 x 11 pixels and 000\.png is 16 x 10: all must be of one"
