@@ -84,11 +84,10 @@ ONE_PROGRAM = [
     (f"{TEXTS} good.csv --test none.csv", r"none\.csv does not exist"),
     (f"{TEXTS} good.csv --validation empty.csv", r"empty\.csv is empty"),
     ("train_text_classifier --test good.csv", "--test.* need"),
-    (f"{TEXTS} good.csv --lstm-units -1", "`(lstm_)?units` must be a integer"),
+    (f"{TEXTS} good.csv --lstm-units -1", "`units` must be a non-negative integer"),
     (f"{RANKER} question_header.csv", r"question_header\.csv.*no rows"),
     (f"{RANKER} good.csv", r"good\.csv has no column 'question'"),
     (f"{RANKER} questions.csv --test none.csv", r"none\.csv does not exist"),
-    (f"{RANKER} questions.csv --candidates 1", "candidates"),
     (f"{WORDS} good.txt --test none.txt", r"none\.txt does not exist"),
     (f"{WORDS} good.txt --sequence-length 0", "sequence_length"),
     # Pictures.
