@@ -22,7 +22,8 @@ def main(options: argparse.Namespace) -> None:
     from recipes.text_classifier import TextClassifier, labelling
 
     output = row_by_row.require_output(options.output)
-    table = row_by_row.gather(options.texts, options.input, options.text_column)
+    how = {"encoding": options.encoding, "delimiter": options.delimiter}
+    table = row_by_row.gather(options.texts, options.input, options.text_column, **how)
     is_run = options.model.is_dir()
     classifier = TextClassifier.load(options.model / "model.keras" if is_run else options.model)
     top = min(options.top, len(classifier.classes_))
@@ -46,9 +47,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     text = "a folder of train_text_classifier, or a model.keras in one"
     parser.add_argument("model", metavar="RUN", type=pathlib.Path, help=text)
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="else standard input, a line each")
-    text = "texts in a .csv, .tsv or .jsonl file, also gzipped, or lines of a .txt file"
+    text = "texts in a .csv, .tsv, .jsonl or .parquet file, or lines of a .txt file"
     parser.add_argument("--input", metavar="FILE", help=text)
     parser.add_argument("--text-column", default="text", metavar="NAME", help="%(default)s")
+    text = "of --input, such as gb18030; else found"
+    parser.add_argument("--encoding", metavar="NAME", help=text)
+    text = "between the fields of --input, such as ';'; else found"
+    parser.add_argument("--delimiter", metavar="MARK", help=text)
     parser.add_argument("--top", type=int, default=1, metavar="K", help="classes; %(default)s")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")

@@ -29,10 +29,13 @@ def main(options: argparse.Namespace) -> None:
 
     checked_texts(options.questions, "questions", may_be_none=True)
     output = row_by_row.require_output(options.output)
-    asked = (options.questions, options.input, options.question_column, "--question-column")
-    table = row_by_row.gather(*asked) if options.input or output or options.json else None
-    places = (options.answers, options.answer_column, options.id_column)
-    index, state, file = search.open_index(pathlib.Path(options.run), *places)
+    how = {"encoding": options.encoding, "delimiter": options.delimiter}
+    table = None
+    if options.input or output or options.json:
+        asked = (options.questions, options.input, options.question_column, "--question-column")
+        table = row_by_row.gather(*asked, **(how if options.input else {}))
+    where = (options.answers, options.answer_column, options.id_column)
+    index, state, file = search.open_index(options.run, *where, **how)
     # Where a program reads, standard output is for answers alone.
     note = sys.stderr if options.json else sys.stdout
     print(f"{len(index)} answers; index {state}: {file}", file=note)
@@ -77,6 +80,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     option("--id-column", metavar="NAME", help="the answers' ids or links, to show them")
     option("--input", metavar="FILE", help="questions in a table, or lines of a .txt file")
     option("--question-column", default="question", metavar="NAME", help="%(default)s")
+    option("--encoding", metavar="NAME", help="of the files, such as gb18030; else found")
+    option("--delimiter", metavar="MARK", help="between the fields, such as ';'; else found")
     option("--top", type=int, default=5, metavar="N", help="%(default)s answers")
     text = "add BM25 to the cosines, as the training weighed it (the default)"
     option("--bm25", action=argparse.BooleanOptionalAction, default=True, help=text)

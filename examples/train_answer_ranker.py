@@ -39,6 +39,8 @@ def main(options: argparse.Namespace) -> None:
             options.test,
             question_files.Columns(*(getattr(options, f"{name}_column") for name in COLUMNS)),
             options.candidates,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
         )
         run.create_folder(
             questions={
@@ -55,12 +57,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     description = __doc__.partition("\n")[0]
     parser = argparse.ArgumentParser("python -m examples.train_answer_ranker", None, description)
-    files = "a .csv, .tsv or .jsonl file, also gzipped: labelled pairs, triples, or WikiQA's own"
+    files = "a .csv, .tsv, .jsonl or .parquet file: labelled pairs, triples, or WikiQA's own"
     parser.add_argument("--train", metavar="FILE", help=f"questions with answers: {files}")
     parser.add_argument("--test", metavar="FILE", help="questions to test with; else a fifth")
     parser.add_argument("--validation", metavar="FILE", help="questions to stop by; else a tenth")
     for name in COLUMNS:
         parser.add_argument(f"--{name}-column", default=name, metavar="NAME", help="%(default)s")
+    text = "of the files, such as gb18030 (default: found)"
+    parser.add_argument("--encoding", metavar="NAME", help=text)
+    text = "between the fields of a .csv or .tsv, such as ';' (default: found)"
+    parser.add_argument("--delimiter", metavar="MARK", help=text)
     for name, (default, text) in SETTINGS.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=type(default), default=default, help=text)

@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> None:
     from recipes.runs.training_run import TrainingRun
 
     settings = dict(vars(options))
-    files = {name: settings.pop(name) for name in ("train", "validation", "test")}
+    files = {name: settings.pop(name) for name in ("train", "validation", "test", "encoding")}
     output = settings.pop("output")
     model = NextWord(**settings)
     with TrainingRun("next_word", output, model) as run:
@@ -54,6 +54,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--train", metavar="FILE", help="texts: one text per line, also gzipped")
     add("--test", metavar="FILE", help="texts to test with; else a twentieth")
     add("--validation", metavar="FILE", help="texts to stop by; else a twentieth")
+    add("--encoding", metavar="NAME", help="of the files, such as gb18030; else found")
     kinds = (
         "%(default)s: words as they are written, without punctuation; words: in lower case, with "
         "punctuation; characters for languages without spaces, such as Chinese"

@@ -23,6 +23,7 @@ def main(options: argparse.Namespace) -> None:
     settings = {name: getattr(options, name) for name in (*names, "diagnosis")}
     classifier = TextClassifier(**settings)
     files = ("train", "validation", "test", "text_column", "label_column", "fine_labels")
+    files += ("encoding", "delimiter", "skip_unlabelled")
     with TrainingRun("text_classifier", options.output, classifier) as run:
         texts = data.read_texts(**{name: getattr(options, name) for name in files})
         training, validation, test = texts
@@ -42,8 +43,10 @@ def main(options: argparse.Namespace) -> None:
         probabilities = classifier.predict_proba(test.texts)
         predicted = classifier.classes_[probabilities.argmax(axis=1)]
         sure = [f"{probability:.4f}" for probability in probabilities.max(axis=1)]
-        rows = zip(test.texts, test.labels, predicted, sure, strict=True)
-        run.write_table("predictions.csv", ("text", "label", "predicted", "probability"), rows)
+        places = test.rows or [""] * len(test)  # of the file that the texts come from
+        rows = zip(places, test.texts, test.labels, predicted, sure, strict=True)
+        header = ("row", "text", "label", "predicted", "probability")
+        run.write_table("predictions.csv", header, rows)
         run.draw_history(["loss", "accuracy"])
         evaluation.draw_confusion(
             run.folder / "confusion.png", test.labels, predicted, classifier.classes_
@@ -60,13 +63,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; `main` checks the values."""
     parser = argparse.ArgumentParser(description="Train a text classifier.")
     option = parser.add_argument
-    files = "a .csv, .tsv or .jsonl file, or lines like 'HUM:ind Who was Galileo ?'"
+    files = (
+        "a .csv, .tsv, .jsonl or .parquet file, a folder, lines like 'HUM:ind Who was Galileo ?'"
+    )
     option("--train", metavar="FILE", help=f"labelled texts: {files}")
     option("--test", metavar="FILE", help="texts to test with; else a fifth")
     option("--validation", metavar="FILE", help="texts to stop by; else a tenth")
     option("--text-column", default="text", metavar="NAME", help="%(default)s")
     option("--label-column", default="label", metavar="NAME", help="%(default)s")
     option("--fine-labels", action="store_true", help="HUM:ind instead of HUM")
+    option("--encoding", metavar="NAME", help="of the files, such as gb18030; else found")
+    option("--delimiter", metavar="MARK", help="between the fields, such as ';'; else found")
+    option("--skip-unlabelled", action="store_true", help="leave out rows without a label")
     option("--tokens", default="words", help="words, stems or characters (such as Chinese)")
     option("--lstm-units", dest="units", type=int, default=0, help="of an LSTM; %(default)s")
     option("--epochs", type=int, default=20, help="at most, %(default)s")

@@ -33,7 +33,13 @@ class Columns:
     wrong: str = "wrong"
 
 
-def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> list[RankingQuestion]:
+def read_questions(
+    file: str | pathlib.Path,
+    columns: Columns = Columns(),
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> list[RankingQuestion]:
     """Reads labelled pairs or triples.
 
     The ending says how the file is written: `.csv`, `.tsv` or `.jsonl`, also gzipped. WikiQA's own
@@ -44,6 +50,8 @@ def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> li
     Args:
         file: Path of the file.
         columns: Names of its columns.
+        encoding: What it is written in; `None` finds it out.
+        delimiter: What stands between the fields of a `.csv` or `.tsv`; `None` finds it out.
 
     Returns:
         Each question once, in the order of the file. A wrong answer with the text of a right one
@@ -58,18 +66,17 @@ def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> li
         raise UserError(
             f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}"
         )
-    content = table_files.read_text(path)
-    if not content.strip():
+    table = table_files.read_table(path, encoding=encoding, delimiter=delimiter)
+    if not table.columns:
         raise UserError(f"{path} is empty; expected a question and an answer per line")
-    names = table_files.column_names(path, content)
+    names = table.columns
     if set(WIKIQA_COLUMNS) <= set(names):
-        # Its quotation marks are text.
-        found = table_files.read_columns(path, content, WIKIQA_COLUMNS, advice="", quoted=False)
+        found = table.select(WIKIQA_COLUMNS)
         rows = [(place, key, *_pair(path, place, *pair)) for place, (key, *pair) in found]
     elif {columns.right, columns.wrong} <= set(names):
         triple = [columns.question, columns.right, columns.wrong]
         advice = "choose with --question-column, --right-column and --wrong-column"
-        found = table_files.read_columns(path, content, triple, advice=advice)
+        found = table.select(triple, advice)
         rows = rows_of_triples((place, *texts) for place, texts in found)
     else:
         pair = [columns.question, columns.answer]
@@ -80,7 +87,7 @@ def read_questions(file: str | pathlib.Path, columns: Columns = Columns()) -> li
             "choose with --question-column, --answer-column and --label-column, or with "
             "--right-column and --wrong-column"
         )
-        found = table_files.read_columns(path, content, pair, advice=advice)
+        found = table.select(pair, advice)
         rows = [(place, values[0], *_pair(path, place, *values)) for place, values in found]
     if not rows:
         raise UserError(f"{path} has a header but no rows; expected a question and an answer each")
@@ -110,6 +117,9 @@ def read_sources(
     test: str | None,
     columns: Columns,
     candidates: int | None,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> tuple[list[RankingQuestion], list[RankingQuestion], list[RankingQuestion]]:
     """The questions to learn from, to stop by and to test with.
 
@@ -119,6 +129,8 @@ def read_sources(
         test: A file; `None` for a fifth of them.
         columns: Names of the files' columns.
         candidates: As `size` of `rankable`, for the questions to stop by and to test with.
+        encoding: As in `read_questions`.
+        delimiter: Likewise.
 
     Raises:
         ValueError: If a file cannot be read, or `train` is missing beside another one, or there is
@@ -127,18 +139,21 @@ def read_sources(
     if train is None:
         if test or validation:
             raise UserError("--test and --validation need --train: give all the files, or none")
+        for name, value in (("--encoding", encoding), ("--delimiter", delimiter)):
+            if value:
+                raise UserError(f"{name} needs --train: it says how to read a file")
         names, docstrings = zip(*standard_library.name_and_docstring_pairs(), strict=True)
         training = from_labelled(names, docstrings)
     else:
-        training = read_questions(train, columns)
+        training = read_questions(train, columns, encoding=encoding, delimiter=delimiter)
     if test is None:
         training, tested = split_questions(training, TEST_SHARE, "test")
     else:
-        tested = read_questions(test, columns)
+        tested = read_questions(test, columns, encoding=encoding, delimiter=delimiter)
     if validation is None:
         training, stopping = split_questions(training, VALIDATION_SHARE, "validation")
     else:
-        stopping = read_questions(validation, columns)
+        stopping = read_questions(validation, columns, encoding=encoding, delimiter=delimiter)
     source = train or "the standard library"
     require_right_answers(training, source)
     return (
@@ -149,7 +164,12 @@ def read_sources(
 
 
 def read_answers(
-    file: pathlib.Path, column: str, id_column: str | None = None
+    file: pathlib.Path,
+    column: str,
+    id_column: str | None = None,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> tuple[list[str], list[str] | None]:
     """Reads a collection: lines of a .txt file, or a column of a table; each answer once.
 
@@ -157,6 +177,8 @@ def read_answers(
         file: Path of the file.
         column: The column of the answers.
         id_column: The column of their ids or links, one for each answer.
+        encoding: What it is written in; `None` finds it out.
+        delimiter: What stands between the fields of a table; `None` finds it out.
 
     Returns:
         The answers, and their ids, or `None` where no column of ids is asked for.
@@ -164,7 +186,6 @@ def read_answers(
     Raises:
         ValueError: If the file cannot be read, or an answer or an id is empty or an id comes twice.
     """
-    content = table_files.read_text(file)
     ids: list[str] = []
     if table_files.table_format(file) is None:
         if file.suffix.lower() != ".txt":
@@ -172,15 +193,17 @@ def read_answers(
                 f"{file} is in no known format; expected a file ending in .txt, or in "
                 f"{table_files.ENDINGS}"
             )
-        if id_column:
-            raise UserError(f"{file} has no columns, and so no {id_column!r}; give a table")
-        answers = [line.strip() for line in content.split("\n") if line.strip()]
+        for what, given in (("--id-column", id_column), ("--delimiter", delimiter)):
+            if given:
+                raise UserError(f"{what} says nothing about {file}, which has no columns")
+        answers = table_files.text_lines(table_files.read_text(file, encoding))
     else:
-        rows = []
-        if content.strip():
-            advice = "choose with --answer-column and --id-column"
-            columns = [column, id_column] if id_column else [column]
-            rows = table_files.read_columns(file, content, columns, advice=advice)
+        columns = [column, id_column] if id_column else [column]
+        advice = "choose with --answer-column and --id-column"
+        table = table_files.read_table(
+            file, columns, encoding=encoding, delimiter=delimiter, advice=advice
+        )
+        rows = table.select(columns) if table.columns else []
         place_of_answer: dict[str, str] = {}
         place_of_id: dict[str, str] = {}
         for place, (answer, *identity) in rows:

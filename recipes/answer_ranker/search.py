@@ -16,7 +16,11 @@ _CHUNK = 1_000
 
 
 def open_index(
-    run: pathlib.Path, answers_file: str | None, answer_column: str, id_column: str | None = None
+    run: pathlib.Path,
+    answers_file: str | None,
+    answer_column: str,
+    id_column: str | None = None,
+    **reading: str | None,
 ) -> tuple[AnswerIndex, str, pathlib.Path]:
     """The index over some answers: the one that an earlier search has left, or a new one.
 
@@ -27,6 +31,7 @@ def open_index(
         answers_file: The answers: lines of a .txt file, or a table; `None` for those of the run.
         answer_column: Name of the table's column.
         id_column: Name of the column of their ids, if there is one.
+        reading: `encoding` and `delimiter` of the answers' file, as `read_answers` takes them.
 
     Returns:
         The index; whether it was "built" or "loaded", or how many answers were added; and its
@@ -40,12 +45,12 @@ def open_index(
         if not (run / name).is_file():
             raise UserError(f"{run} is not a run of an answer ranker: it has no {name}; {advice}")
     if answers_file is None:
-        source, file = run / "answers.jsonl", run / "answers.index"
+        source, file, reading = run / "answers.jsonl", run / "answers.index", {}
     else:
         source = pathlib.Path(answers_file)
         place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:8]
         file = run / f"{source.stem}-{place}.index"
-    answers, ids = read_answers(source, answer_column, id_column)
+    answers, ids = read_answers(source, answer_column, id_column, **reading)
     ranker = AnswerRanker.load(run / "trainer.keras")
     if file.exists():
         index = ranker.load_index(file)

@@ -14,7 +14,10 @@ VALIDATION_SHARE = 0.05
 
 
 def read_texts(
-    train: str | None = None, validation: str | None = None, test: str | None = None
+    train: str | None = None,
+    validation: str | None = None,
+    test: str | None = None,
+    encoding: str | None = None,
 ) -> tuple[list[str], list[str], list[str]]:
     """The texts to learn from, to stop by and to test with.
 
@@ -22,6 +25,7 @@ def read_texts(
         train: A file with a text per line; without it, Python's own source files.
         validation: Likewise; without it, a twentieth of the others.
         test: Likewise.
+        encoding: What the files are written in; `None` finds it out.
 
     Raises:
         UserError: If a file cannot be read, or has too few texts.
@@ -29,18 +33,20 @@ def read_texts(
     if train is None:
         if test or validation:
             raise UserError("--test and --validation need --train: give all the texts, or none")
+        if encoding:
+            raise UserError("--encoding needs --train: it says how to read a file")
         training = list(standard_library.source_texts().values())
     else:
-        training = _read(train)
+        training = _read(train, encoding)
     source = train or "the standard library"
     if test is None:
         training, of_test = _split(training, TEST_SHARE, "test", source)
     else:
-        of_test = _read(test)
+        of_test = _read(test, encoding)
     if validation is None:
         training, of_validation = split_validation(training, source)
     else:
-        of_validation = _read(validation)
+        of_validation = _read(validation, encoding)
     return training, of_validation, of_test
 
 
@@ -80,9 +86,9 @@ def require_words(count: int, name: str) -> None:
         )
 
 
-def _read(file: str) -> list[str]:
+def _read(file: str, encoding: str | None) -> list[str]:
     path = pathlib.Path(file)
-    texts = [line.strip() for line in table_files.read_text(path).split("\n") if line.strip()]
+    texts = table_files.text_lines(table_files.read_text(path, encoding))
     if not texts:
         raise UserError(f"{path} is empty; expected one text per line")
     return texts

@@ -2,14 +2,22 @@
 
 import dataclasses
 import hashlib
+import itertools
 import pathlib
 import re
+import sys
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
+from recipes.tables.delimited import listed
 
 _TREC_LINE = re.compile(r"([A-Z]{2,}):(\w+)\s+(\S.*)")
+_WHOLE_NUMBER = re.compile(r"-?\d+(\.0+)?")
+_NO_LABELS = {"", "nan", "n/a", "#n/a", "null", "<na>"}
+"""What spreadsheets and programs write for a missing value; "None" and "NA" are words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +26,8 @@ class LabelledTexts:
 
     texts: list[str]
     labels: list[Any]
+    rows: list[str] = dataclasses.field(default_factory=list)
+    """Where in its file each stands, such as "3"; none where they come from no file."""
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -25,7 +35,9 @@ class LabelledTexts:
 
     def __add__(self, other: "LabelledTexts") -> "LabelledTexts":
         """These texts and then the others."""
-        return LabelledTexts(self.texts + other.texts, self.labels + other.labels)
+        return LabelledTexts(
+            self.texts + other.texts, self.labels + other.labels, self.rows + other.rows
+        )
 
     def split(self, share: float, salt: str) -> tuple["LabelledTexts", "LabelledTexts"]:
         """Splits off a share of the texts, chosen by a hash of each text.
@@ -42,7 +54,6 @@ class LabelledTexts:
         """
         hashes = [hashlib.sha256(f"{salt}\0{text}".encode()).digest() for text in self.texts]
         threshold = sorted(hashes)[max(0, round(share * len(hashes)) - 1)]
-        pairs = list(zip(self.texts, self.labels, strict=True))
         kept_labels = {
             label for label, digest in zip(self.labels, hashes, strict=True) if digest > threshold
         }
@@ -52,10 +63,9 @@ class LabelledTexts:
         ]
 
         def side(wanted: bool) -> LabelledTexts:
-            chosen = [
-                pair for pair, is_off in zip(pairs, is_split_off, strict=True) if is_off is wanted
-            ]
-            return LabelledTexts([text for text, _ in chosen], [label for _, label in chosen])
+            chosen = [is_off is wanted for is_off in is_split_off]
+            columns = (self.texts, self.labels, self.rows)
+            return LabelledTexts(*(list(itertools.compress(each, chosen)) for each in columns))
 
         return side(False), side(True)
 
@@ -66,58 +76,155 @@ def read_labelled_texts(
     text_column: str = "text",
     label_column: str = "label",
     fine_labels: bool = False,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    skip_unlabelled: bool = False,
 ) -> LabelledTexts:
-    """Reads a file of labelled texts.
+    """Reads labelled texts.
 
-    A file whose lines look like `COARSE:fine text` is TREC's own format, whatever it is called;
-    otherwise the ending says what it is: `.csv`, `.tsv` or `.jsonl`, also with `.gz` after it. Text
-    is UTF-8 or, where it cannot be, ISO-8859-1.
+    The ending of a file says what it is: a table in `.csv`, `.tsv`, `.json` or `.jsonl`, also with
+    `.gz` after it, or `.parquet`. A file with another ending has lines like `COARSE:fine text`,
+    TREC's own format. A folder has a folder for each label, with a .txt file for each text, or a
+    .txt file for each label, with a text in each line.
 
     Args:
-        file: Path of the file.
-        text_column: Name of the column that holds the text; not used by TREC's format.
-        label_column: Name of the column that holds the label; likewise.
+        file: Path of the file or folder.
+        text_column: Name of the column that holds the text.
+        label_column: Name of the column that holds the label. `NaN`, `n/a` and `null` are none.
         fine_labels: Whether to use the whole label `COARSE:fine` of TREC's format.
+        encoding: What the file is written in; `None` finds it out.
+        delimiter: What stands between the fields of a `.csv` or `.tsv`; `None` finds it out.
+        skip_unlabelled: Whether rows without a label are left out, and counted in a message.
 
     Raises:
-        UserError: If the file cannot be read, has no such column, or an empty text or label.
+        UserError: If the file cannot be read, has no such column, or a row without text or label,
+            or if an option says nothing about such a file.
     """
     path = pathlib.Path(file)
-    content = table_files.read_text(path)
-    if not content.strip():
-        raise UserError(f"{path} is empty; expected one labelled text per line")
-    if _TREC_LINE.fullmatch(content.strip().split("\n")[0].strip()):
-        rows = _trec_rows(path, content, fine_labels)
-    elif table_files.table_format(path):
-        found = table_files.read_columns(
+    columns = [text_column, label_column]
+    is_table = table_files.table_format(path) is not None and not path.is_dir()
+    for option, is_given, is_of_use in (
+        ("--fine-labels", fine_labels, not is_table and not path.is_dir()),
+        ("--text-column or --label-column", columns != ["text", "label"], is_table),
+        ("--delimiter", delimiter is not None, is_table),
+    ):
+        if is_given and not is_of_use and path.exists():
+            raise UserError(f"{option} says nothing about {path}; leave it out")
+    rows: Sequence[tuple[str, Any, Any]]
+    if path.is_dir():
+        rows = _folder_rows(path, encoding)
+    elif is_table:
+        table = table_files.read_table(
             path,
-            content,
-            [text_column, label_column],
-            advice="choose with --text-column and --label-column",
+            columns,
+            encoding=encoding,
+            delimiter=delimiter,
+            advice=(
+                "choose with --text-column and --label-column; the first row names the columns"
+            ),
         )
-        rows = [(place, text, label) for place, (text, label) in found]
+        if not table.columns:
+            raise UserError(f"{path} is empty; expected one labelled text per line")
+        rows = [
+            (place, values.get(text_column), values.get(label_column))
+            for place, values in table.rows
+        ]
     else:
-        raise UserError(
-            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}, "
-            "or lines like 'HUM:ind Who was Galileo ?'"
-        )
-    for place, text, label in rows:
-        for what, value in (("text", text), ("label", label)):
-            if not value:
-                raise UserError(
-                    f"{path}, {place}: the {what} is empty; fill it in or remove the row"
-                )
+        rows = _trec_rows(path, table_files.read_text(path, encoding), fine_labels)
     if not rows:
         raise UserError(f"{path} has a header but no rows; expected one labelled text per row")
-    return LabelledTexts([text for _, text, _ in rows], [label for _, _, label in rows])
+    return _checked(path, rows, skip_unlabelled)
+
+
+def _checked(
+    path: pathlib.Path, rows: Sequence[tuple[str, Any, Any]], skip_unlabelled: bool
+) -> LabelledTexts:
+    """The rows with texts and labels as strings, none of them missing."""
+    for what, index in (("text", 1), ("label", 2)):
+        several = [row for row in rows if isinstance(row[index], list | dict)]
+        if several:
+            raise UserError(
+                f"{path}, {listed([row[0] for row in several])}: the {what} is "
+                f"{several[0][index]!r}; expected one string or number"
+            )
+    unlabelled = [place for place, _, label in rows if _is_no_label(label)]
+    if skip_unlabelled and unlabelled:
+        print(f"{path}: left out without a label: {listed(unlabelled)}", file=sys.stderr)
+        rows = [row for row in rows if not _is_no_label(row[2])]
+        if not rows:
+            raise UserError(f"{path} has no row with a label; label some")
+    without_text = [place for place, text, _ in rows if table_files.is_missing(text)]
+    if without_text:
+        raise UserError(
+            f"{path}, {listed(without_text)}: the text is empty; fill it in or remove the row"
+        )
+    if unlabelled and not skip_unlabelled:
+        raise UserError(
+            f"{path}, {listed(unlabelled)}: the label is missing; fill it in, or leave such rows "
+            "out with --skip-unlabelled (skip_unlabelled=True)"
+        )
+    texts = [table_files.as_text(text) for _, text, _ in rows]
+    # "row 3" is 3, "file pos/1.txt" is pos/1.txt.
+    places = [place.partition(" ")[2] for place, _, _ in rows]
+    return LabelledTexts(texts, _alike([label for _, _, label in rows]), places)
+
+
+def _is_no_label(label: Any) -> bool:
+    if isinstance(label, str):
+        return label.strip().casefold() in _NO_LABELS
+    return table_files.is_missing(label)
+
+
+def _alike(labels: Sequence[Any]) -> list[str]:
+    """Labels as strings; a number has one spelling, and letters with accents have one."""
+    if any(isinstance(label, int | float) and not isinstance(label, bool) for label in labels):
+        labels = [int(label) if isinstance(label, bool) else label for label in labels]
+    names = [unicodedata.normalize("NFC", table_files.as_text(label)) for label in labels]
+    if all(_WHOLE_NUMBER.fullmatch(name) for name in names):
+        # Tables write 1.0 where a column has gaps.
+        names = [name.partition(".")[0] for name in names]
+    return names
+
+
+def _folder_rows(folder: pathlib.Path, encoding: str | None) -> list[tuple[str, str, str]]:
+    """The texts below a folder, each with its file or line and its label."""
+    files = [
+        path
+        for path in sorted([*folder.glob("*.txt"), *folder.glob("*/*.txt")])
+        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    ]
+    rows = []
+    for path in files:
+        content = table_files.read_text(path, encoding)
+        if path.parent != folder:
+            rows.append((f"file {path.relative_to(folder)}", content, path.parent.name))
+        else:
+            lines = table_files.text_lines(content)
+            rows += [
+                (f"line {number} of {path.name}", line, path.stem)
+                for number, line in enumerate(lines, 1)
+            ]
+    if not rows:
+        raise UserError(
+            f"{folder} is a folder without texts; expected a folder for each label with .txt files "
+            "in it, or a .txt file for each label with a text in each line"
+        )
+    return rows
 
 
 def _trec_rows(path: pathlib.Path, content: str, fine_labels: bool) -> list[tuple[str, str, str]]:
-    rows = []
+    if not content.strip():
+        raise UserError(f"{path} is empty; expected one labelled text per line")
+    rows: list[tuple[str, str, str]] = []
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
         match = _TREC_LINE.fullmatch(line.strip())
+        if match is None and not rows:
+            raise UserError(
+                f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}, "
+                "or lines like 'HUM:ind Who was Galileo ?', or a folder"
+            )
         if match is None:
             raise UserError(
                 f"{path}, line {number}: expected 'COARSE:fine text' as in the lines before, "

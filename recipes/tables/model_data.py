@@ -34,13 +34,11 @@ def read_data(path: pathlib.Path, label_columns: Sequence[str]) -> dict[str, Any
             f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}, "
             "or .npz"
         )
-    content = table_files.read_text(path)
-    if not content.strip():
+    table = table_files.read_table(path, label_columns, advice="choose with --label-column")
+    if not table.columns:
         raise UserError(f"{path} is empty; expected one row for each example")
-    advice = "choose with --label-column"
-    names = table_files.column_names(path, content)
-    inputs = [name for name in names if name not in label_columns]
-    rows = table_files.read_columns(path, content, [*inputs, *label_columns], advice=advice)
+    inputs = [name for name in table.columns if name not in label_columns]
+    rows = table.select([*inputs, *label_columns])
     if not rows:
         raise UserError(f"{path} has a header but no rows; add one for each example")
     if not inputs:

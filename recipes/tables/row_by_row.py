@@ -80,7 +80,11 @@ class TextRows:
 
 
 def gather(
-    texts: Sequence[str], input_file: str | None, column: str, option: str = "--text-column"
+    texts: Sequence[str],
+    input_file: str | None,
+    column: str,
+    option: str = "--text-column",
+    **reading: str | None,
 ) -> TextRows:
     """The texts of a command line: its arguments, a file, or the lines of standard input.
 
@@ -89,6 +93,7 @@ def gather(
         input_file: A table, or a .txt file with a text on each line.
         column: The column of the table that holds the texts.
         option: The option that names the column, for the message.
+        reading: `encoding` and `delimiter` of the file, as `table_files.read_table` takes them.
 
     Raises:
         UserError: If there is no text, or the file cannot be read.
@@ -96,37 +101,54 @@ def gather(
     if texts and input_file:
         raise UserError("there are texts and --input; give one of them")
     if input_file:
-        return read_rows(pathlib.Path(input_file), column, option)
+        return read_rows(pathlib.Path(input_file), column, option, **reading)
+    for name, value in reading.items():
+        if value is not None:
+            raise UserError(f"--{name} needs --input: it says how to read a file")
     found = checked_texts(texts, may_be_none=True) or lines_of_standard_input()
     if not found:
         raise UserError("there is no text; give texts as arguments, --input, or standard input")
     return _of_lines(found, column)
 
 
-def read_rows(path: pathlib.Path, column: str, option: str) -> TextRows:
+def read_rows(
+    path: pathlib.Path,
+    column: str,
+    option: str,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> TextRows:
     """Reads a table with all its columns, or the lines of a .txt file."""
-    content = table_files.read_text(path)
-    if not content.strip():
-        raise UserError(f"{path} is empty; expected a text on each line")
     if table_files.table_format(path) is None:
         if path.suffix.lower() != ".txt":
             raise UserError(
                 f"{path} is in no known format; expected a file ending in .txt, or in "
                 f"{table_files.ENDINGS}"
             )
+        if delimiter is not None:
+            raise UserError(f"--delimiter says nothing about {path}; leave it out")
+        content = table_files.read_text(path, encoding)
+        if not content.strip():
+            raise UserError(f"{path} is empty; expected a text on each line")
         return _of_lines(content.removesuffix("\n").split("\n"), column)
-    header = table_files.column_names(path, content)
-    # The column of texts first: where it is missing, the message names it.
-    found = table_files.read_columns(
-        path, content, [column, *header], advice=f"choose with {option}"
+    table = table_files.read_table(
+        path, [column], encoding=encoding, delimiter=delimiter, advice=f"choose with {option}"
     )
-    if not found:
+    if not table.columns:
+        raise UserError(f"{path} is empty; expected a text on each line")
+    if not table.rows:
         raise UserError(f"{path} has a header but no rows; expected a text in each")
+
+    def cells(values: dict[str, Any]) -> list[str]:
+        found = [values.get(name) for name in table.columns]
+        # As they stand, spaces included.
+        return [each if isinstance(each, str) else table_files.as_text(each) for each in found]
+
     return TextRows(
-        header,
-        [values[1:] for _, values in found],
-        [int(place.split()[-1]) for place, _ in found],
-        [values[0] for _, values in found],
+        table.columns,
+        [cells(values) for _, values in table.rows],
+        [int(place.split()[-1]) for place, _ in table.rows],
+        [text for _, (text,) in table.select([column])],
     )
 
 

@@ -1,27 +1,65 @@
-"""Reads columns of text from .csv, .tsv and .jsonl files, also gzipped, and says what is wrong."""
+"""Reads tables (.csv, .tsv, .json, .jsonl, .parquet, also gzipped), and says what is wrong."""
 
-import csv
+import dataclasses
 import gzip
-import io
 import json
+import math
 import pathlib
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from recipes.runs.failures import UserError
+from recipes.tables.delimited import read_delimited, read_header
+from recipes.tables.encodings import decode
+from recipes.tokens.texts import whole_characters
 
-ENDINGS = ".csv, .tsv or .jsonl, also with .gz after it"
-
-_SURPLUS = "\0surplus"
-"""No header has this name."""
+ENDINGS = ".csv, .tsv, .json, .jsonl (each also with .gz after it) or .parquet"
 
 
-def read_text(path: pathlib.Path) -> str:
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The rows of a file."""
+
+    path: pathlib.Path
+    columns: list[str]
+    """Names of the columns; none where the file is empty."""
+    rows: list[tuple[str, dict[str, Any]]]
+    """The place of each, such as "row 3" or "line 7", and its values: strings; from JSON or Parquet
+    whatever stands there, `None` where nothing does."""
+
+    def select(self, columns: Sequence[str], advice: str = "") -> list[tuple[str, list[str]]]:
+        """For each row its place, and the values of some columns as texts.
+
+        Args:
+            columns: Their names.
+            advice: How to name other columns; the end of a message.
+
+        Raises:
+            UserError: If there is no such column.
+        """
+        self.require(columns, advice)
+        return [
+            (place, [as_text(values.get(column)) for column in columns])
+            for place, values in self.rows
+        ]
+
+    def require(self, columns: Sequence[str], advice: str = "") -> None:
+        """Raises `UserError` where there is no such column; arguments as in `select`."""
+        for column in columns:
+            if column not in self.columns:
+                raise UserError(
+                    f"{self.path} has no column {column!r}; it has "
+                    f"{', '.join(map(repr, self.columns))}: {advice}"
+                )
+
+
+def read_text(path: pathlib.Path, encoding: str | None = None) -> str:
     """The content of a text file, unpacked if it is gzipped, with plain line ends.
 
     Args:
-        path: The file: UTF-8 or, where it cannot be, ISO-8859-1.
+        path: The file.
+        encoding: What it is written in; `None` finds it out, and says it where it is not UTF-8.
 
     Raises:
         UserError: If the file cannot be read.
@@ -36,28 +74,87 @@ def read_text(path: pathlib.Path) -> str:
         raise UserError(f"{path} is a damaged gzip file; fetch it again") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name a readable file") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("iso-8859-1")
-    return text.replace("\r\n", "\n")
+    text = decode(path, content, encoding).replace("\r\n", "\n")
+    # Macintosh programs end lines with a return alone.
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def text_lines(content: str) -> list[str]:
+    """The lines with text in them, without the spaces around.
+
+    Not `str.splitlines`, which also cuts at form feeds and at separators inside a text.
+    """
+    return [line.strip() for line in content.split("\n") if line.strip()]
 
 
 def table_format(path: pathlib.Path) -> str | None:
-    """`csv`, `tsv` or `jsonl`, by the ending of a file; `None` for any other."""
+    """`csv`, `tsv`, `jsonl` or `parquet`, by the ending of a file; `None` for any other."""
     endings = [ending.lower() for ending in path.suffixes if ending.lower() != ".gz"]
     ending = endings[-1] if endings else ""
-    if ending in {".csv", ".tsv"}:
+    if ending in {".csv", ".tsv", ".parquet"}:
         return ending[1:]
     return "jsonl" if ending in {".jsonl", ".ndjson", ".json"} else None
 
 
+def read_table(
+    path: pathlib.Path,
+    wanted: Sequence[str] = (),
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    advice: str = "",
+) -> Table:
+    """Reads a table, all of its columns.
+
+    Args:
+        path: The file, whose ending says how to read it.
+        wanted: Names of columns that it must have.
+        encoding: As in `read_text`.
+        delimiter: What stands between the fields of a .csv or .tsv file; `None` finds it out.
+        advice: How to name other columns; the end of a message.
+
+    Raises:
+        UserError: If the file or a row cannot be read, or a column is missing.
+    """
+    if table_format(path) is None:
+        raise UserError(f"{path} is in no known format; expected a file ending in {ENDINGS}")
+    if table_format(path) == "parquet":
+        if encoding is not None:
+            raise UserError(f"--encoding says nothing about {path}, a Parquet file; leave it out")
+        content, table = "", _read_parquet(path)
+    else:
+        content = read_text(path, encoding)
+        table = parse_table(path, content, wanted, delimiter=delimiter)
+    if delimiter is not None and table_format(path) not in {"csv", "tsv"}:
+        raise UserError(f"--delimiter says nothing about {path}, which has none; leave it out")
+    if table.columns:
+        table.require(wanted, advice)
+    return table
+
+
+def parse_table(
+    path: pathlib.Path,
+    content: str,
+    wanted: Sequence[str] = (),
+    *,
+    delimiter: str | None = None,
+) -> Table:
+    """The table that a text holds; arguments as in `read_table`."""
+    if table_format(path) == "jsonl":
+        return _parse_json(path, content)
+    # Not pandas: it takes "NA" for a missing value, and the first field of a row that is too long
+    # for the name of the row.
+    header, rows = read_delimited(path, content, wanted, delimiter=delimiter)
+    return Table(
+        path, header, [(place, dict(zip(header, row, strict=True))) for place, row in rows]
+    )
+
+
 def column_names(path: pathlib.Path, content: str) -> list[str]:
-    """The names of the columns: the header's, or the keys of the first line of JSON."""
-    if table_format(path) != "jsonl":
-        return list(_dict_reader(path, content).fieldnames or [])
-    number, line = _lines(content)[0]
-    return list(_json_record(f"{path}, line {number}", line))
+    """The names of the columns: the header's, or the keys of JSON."""
+    if table_format(path) == "jsonl":
+        return _parse_json(path, content).columns
+    return read_header(path, content)
 
 
 def read_columns(
@@ -66,7 +163,6 @@ def read_columns(
     columns: Sequence[str],
     *,
     advice: str,
-    quoted: bool = True,
 ) -> list[tuple[str, list[str]]]:
     """The values of some columns.
 
@@ -75,7 +171,6 @@ def read_columns(
         content: Its text, not empty.
         columns: Names of the columns.
         advice: How to name other columns; the end of a message.
-        quoted: Whether quotation marks in a .csv or .tsv file enclose fields; else they are text.
 
     Returns:
         For each row its place, such as "row 3", and its values without spaces around them.
@@ -83,71 +178,92 @@ def read_columns(
     Raises:
         UserError: If a column is missing, or a row cannot be read.
     """
-    if table_format(path) == "jsonl":
-        return _json_rows(path, content, columns, advice)
-    # Not pandas: it takes "NA" for a missing value, and the first field of a row that is too long
-    # for the name of the row.
-    table = _dict_reader(path, content, quoted)
-    header = list(table.fieldnames or [])
-    _require_columns(path, columns, header, advice)
+    return parse_table(path, content, columns).select(columns, advice)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is nothing: `None`, NaN or an empty text."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def as_text(value: Any) -> str:
+    """A value as it is written: 1.0 is 1, what is missing is empty, a list is JSON."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, str):
+        return whole_characters(value).strip()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _parse_json(path: pathlib.Path, content: str) -> Table:
+    """A record in each line, or a list of records."""
     rows = []
+    if content.lstrip().startswith("["):
+        found = _json_value(f"{path}", content)
+        rows = [(f"record {number}", record) for number, record in enumerate(found, 1)]
+    else:
+        for number, line in enumerate(content.split("\n"), 1):
+            if line.strip():
+                rows.append((f"line {number}", _json_value(f"{path}, line {number}", line)))
+    for place, record in rows:
+        if not isinstance(record, dict):
+            raise UserError(f"{path}, {place}: expected an object like {{...}}")
+    return Table(path, list(dict.fromkeys(name for _, record in rows for name in record)), rows)
+
+
+def _json_value(place: str, text: str) -> Any:
+    def record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UserError(f"{place} has two values {twice!r}; rename or remove one of them")
+        return found
+
     try:
-        for number, record in enumerate(table, 1):
-            if _SURPLUS in record:
-                raise UserError(
-                    f"{path}, row {number}: more fields than the {len(header)} of the "
-                    "header; put texts with separators in quotes"
-                )
-            rows.append((f"row {number}", [record[column].strip() for column in columns]))
-    except csv.Error as error:
-        raise UserError(f"{path}, row {len(rows) + 1}: {error}; put texts in quotes") from None
-    return rows
-
-
-def _dict_reader(path: pathlib.Path, content: str, quoted: bool = True) -> "csv.DictReader[str]":
-    return csv.DictReader(
-        io.StringIO(content, newline=""),
-        delimiter="\t" if table_format(path) == "tsv" else ",",
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        restkey=_SURPLUS,
-        restval="",
-    )
-
-
-def _lines(content: str) -> list[tuple[int, str]]:
-    return [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
-
-
-def _json_record(place: str, line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
+        return json.loads(text, object_pairs_hook=record)
     except json.JSONDecodeError as error:
-        raise UserError(f"{place}: not valid JSON ({error.msg})") from None
-    if not isinstance(record, dict):
-        raise UserError(f"{place}: expected an object like {{...}}")
-    return record
+        raise UserError(
+            f"{place}: not valid JSON ({error.msg}); expected an object like {{...}} in each line, "
+            "or a list of them"
+        ) from None
+    except RecursionError:
+        raise UserError(f"{place}: JSON nested too deep; give the texts as plain strings") from None
 
 
-def _json_rows(
-    path: pathlib.Path, content: str, columns: Sequence[str], advice: str
-) -> list[tuple[str, list[str]]]:
-    rows = []
-    for number, line in _lines(content):
-        place = f"{path}, line {number}"
-        record = _json_record(place, line)
-        _require_columns(place, columns, list(record), advice)
-        values = [record[column] for column in columns]
-        texts = ["" if value is None else str(value).strip() for value in values]
-        rows.append((f"line {number}", texts))
-    return rows
+def _read_parquet(path: pathlib.Path) -> Table:
+    try:
+        import pandas
+    except ImportError:
+        raise UserError(
+            f"{path}: Parquet needs pandas and pyarrow; install them (pip install pandas pyarrow) "
+            "or give a .csv or .jsonl file"
+        ) from None
+    try:
+        frame = pandas.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path") from None
+    except (ImportError, OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{path} cannot be read as Parquet ({reason}); write it anew, or give a .csv or .jsonl "
+            "file"
+        ) from None
+    frame = frame.astype(object).where(frame.notna(), None)
+    columns = [str(name) for name in frame.columns]
+    rows = [
+        (f"row {number}", dict(zip(columns, map(_plain, values), strict=True)))
+        for number, values in enumerate(frame.itertuples(index=False, name=None), 1)
+    ]
+    return Table(path, columns, rows)
 
 
-def _require_columns(
-    place: pathlib.Path | str, wanted: Sequence[str], present: Sequence[str], advice: str
-) -> None:
-    for column in wanted:
-        if column not in present:
-            raise UserError(
-                f"{place} has no column {column!r}; it has "
-                f"{', '.join(map(repr, present))}: {advice}"
-            )
+def _plain(value: Any) -> Any:
+    """Python's own list or number, where NumPy has one."""
+    return value.tolist() if hasattr(value, "tolist") else value

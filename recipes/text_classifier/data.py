@@ -1,6 +1,7 @@
 """What a classifier learns from: texts and labels as people have them, files, Python itself."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -10,6 +11,7 @@ from recipes.corpora import standard_library
 from recipes.runs.failures import UserError
 from recipes.tables import labelled_texts
 from recipes.tables.labelled_texts import LabelledTexts
+from recipes.tokens.texts import whole_characters
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
@@ -41,18 +43,28 @@ def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
             f"there must be one label for each text. Received: {count} texts and {len(found)} "
             "labels"
         )
+    missing = [
+        number
+        for number, label in enumerate(found, 1)
+        if label is None or (isinstance(label, float | numpy.floating) and label != label)
+    ]
+    if missing:
+        more = f" (so are {len(missing) - 1} more)" if missing[1:] else ""
+        raise UserError(
+            f"label {missing[0]} is missing{more}; leave such texts out or give them a label"
+        )
     for number, label in enumerate(found, 1):
         is_number = isinstance(label, int | float | numpy.number | numpy.bool_)
         if not isinstance(label, str) and not is_number:
             raise UserError(f"label {number} is neither a string nor a number: {label!r}")
-        if label != label:
-            raise UserError(f"label {number} is missing; leave the text out or give it a label")
         if isinstance(label, str) != isinstance(found[0], str):
             raise UserError(
                 f"the labels must be all strings or all numbers. Received: {found[0]!r} first and "
                 f"{label!r} as label {number}"
             )
-    array = numpy.array(found)
+    array = numpy.array(
+        [whole_characters(label) if isinstance(label, str) else label for label in found]
+    )
     if type_of_target(array) == "continuous":
         raise UserError(
             "the labels must name classes. Unknown label type: continuous numbers, such as "
@@ -81,6 +93,7 @@ def read_texts(
     if train is None:
         if test or validation:
             raise UserError("--test and --validation need --train: give all the texts, or none")
+        require_no_options(columns, text_column="text", label_column="label")
         training = LabelledTexts(*standard_library.family_texts())
     else:
         training = labelled_texts.read_labelled_texts(train, **columns)
@@ -113,6 +126,13 @@ def read_texts(
     return _with_numbers(training, to_validate, to_test)
 
 
+def require_no_options(options: Mapping[str, Any], **defaults: Any) -> None:
+    """Raises `UserError` where a table's options are given and there is no table."""
+    for name, value in options.items():
+        if value != defaults.get(name) and value:
+            raise UserError(f"--{name.replace('_', '-')} needs --train: it says how to read a file")
+
+
 def _with_numbers(
     *several: LabelledTexts,
 ) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
@@ -120,7 +140,7 @@ def _with_numbers(
     labels = {label for texts in several for label in texts.labels}
     if all(label.isdecimal() and str(int(label)) == label for label in labels):
         several = tuple(
-            LabelledTexts(texts.texts, list(map(int, texts.labels))) for texts in several
+            dataclasses.replace(texts, labels=list(map(int, texts.labels))) for texts in several
         )
     training, validation, test = several
     return training, validation, test

@@ -1,8 +1,11 @@
 """What is a list of texts, and one sentence for what is none."""
 
+import re
 from collections.abc import Mapping, Sequence, Set
 
 from recipes.runs.failures import UserError
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def checked_texts(
@@ -36,9 +39,25 @@ def checked_texts(
     found, one = list(texts), name.removesuffix("s")
     if not found and not may_be_none:
         raise UserError(f"there is no {one}; give at least one")
-    for number, text in enumerate(found, 1):
-        if not isinstance(text, str):
-            raise UserError(f"{one} {number} is no string but {text!r}; leave it out or convert it")
-        if not text.strip() and not may_be_blank:
-            raise UserError(f"{one} {number} is empty; leave it out")
-    return [str(text) for text in found]
+    others = [number for number, text in enumerate(found, 1) if not isinstance(text, str)]
+    if others:
+        more = f" (so are {len(others) - 1} more)" if others[1:] else ""
+        raise UserError(
+            f"{one} {others[0]} is no string but {found[others[0] - 1]!r}{more}; leave it out or "
+            "convert it"
+        )
+    blank = [number for number, text in enumerate(found, 1) if not text.strip()]
+    if blank and not may_be_blank:
+        more = f" (so are {len(blank) - 1} more)" if blank[1:] else ""
+        raise UserError(f"{one} {blank[0]} is empty{more}; leave it out")
+    return [whole_characters(str(text)) for text in found]
+
+
+def whole_characters(text: str) -> str:
+    """The text with U+FFFD for each half of a character, as a JSON text has it that was cut there.
+
+    No file and no hash takes halves; two that belong together become their character.
+    """
+    if text.isascii() or not _HALF.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -3,8 +3,9 @@
 import collections
 import functools
 import re
+import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy
 import snowballstemmer
@@ -12,15 +13,36 @@ import snowballstemmer
 PADDING_ID = 0
 UNKNOWN_ID = 1
 
-_WORDS = re.compile(r"\w+|[^\w\s]")
+
+@functools.cache
+def _marks() -> str:
+    """The marks that belong to the letter before them, and what joins letters, as a set of `re`.
+
+    Python counts them as no part of a word: Hindi, Thai or Arabic vowels would cut it to pieces.
+    """
+    points = [*range(0x300, 0x1F000), *range(0xE0100, 0xE01F0)]
+    marks = [0x200C, 0x200D]
+    marks += [point for point in points if unicodedata.category(chr(point)).startswith("M")]
+    starts = [
+        point for point, before in zip(marks, [-1, *marks], strict=False) if point != before + 1
+    ]
+    ends = [
+        point for point, after in zip(marks, [*marks[1:], -1], strict=True) if after != point + 1
+    ]
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in zip(starts, ends, strict=True))
+
+
+@functools.cache
+def _pattern(kind: str, is_ascii: bool) -> re.Pattern[str]:
+    """What a token is; in ASCII, most of many corpora, there are no marks."""
+    marks = "" if is_ascii else f"[{_marks()}]*"
+    word = r"\w+" if is_ascii else rf"\w[\w{_marks()}]*"
+    patterns = {"cased": word, "words": rf"{word}|[^\w\s]{marks}", "characters": rf"\S{marks}"}
+    return re.compile(patterns[kind])
+
+
 _stem = functools.cache(snowballstemmer.stemmer("english").stemWord)
 
-_SPLITTERS: dict[str, Callable[[str], list[str]]] = {
-    "cased": re.compile(r"\w+").findall,
-    "words": _WORDS.findall,
-    "stems": lambda text: [_stem(word) for word in _WORDS.findall(text)],
-    "characters": re.compile(r"\S").findall,
-}
 TOKEN_KINDS = ("words", "stems", "characters")
 """Those for telling texts apart; `cased` is for writing them."""
 
@@ -28,13 +50,18 @@ TOKEN_KINDS = ("words", "stems", "characters")
 def split_tokens(text: str, kind: str) -> list[str]:
     """The tokens of a text, in lower case but for `cased`.
 
+    Letters count alike however their accents are written (NFC), and marks belong to their letter.
+
     Args:
         text: Any text.
         kind: `words` (a punctuation mark is a word), `stems` (words without their English endings,
             so that "parsing" is "parse"), `characters` (for languages that put no spaces between
             words) or `cased` (words as they are written, without punctuation marks).
     """
-    return _SPLITTERS[kind](text if kind == "cased" else text.lower())
+    if kind == "stems":
+        return [_stem(word) for word in split_tokens(text, "words")]
+    text = unicodedata.normalize("NFC", text if kind == "cased" else text.lower())
+    return _pattern(kind, text.isascii()).findall(text)
 
 
 def build_vocabulary(

@@ -131,8 +131,9 @@ def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, cap
     right = np.mean([row["label"] == row["predicted"] for row in rows])
     assert right == pytest.approx(metrics["accuracy"])
     with open(texts / "test.csv", newline="", encoding="utf-8") as file:
-        assert [(row["text"], row["label"]) for row in rows] == [
-            (row["text"], row["label"]) for row in csv.DictReader(file)
+        assert [(row["row"], row["text"], row["label"]) for row in rows] == [
+            (str(number), row["text"], row["label"])
+            for number, row in enumerate(csv.DictReader(file), 1)
         ]
     classify(run / "model.keras", *[row["text"] for row in rows])
     for row, line in zip(rows, capsys.readouterr().out.splitlines(), strict=True):
@@ -209,8 +210,8 @@ def bad_training(folder, case):
     good = write_csv(folder / "good.csv", sentences(40, 1))
     if case == "missing file":
         return ["--train", folder / "none.csv"], r"none\.csv does not exist; check the path"
-    if case == "folder instead of a file":
-        return ["--train", folder], r"cannot be read \(Is a directory\); name a readable file"
+    if case == "folder of other files":
+        return ["--train", folder], r"is a folder without texts; expected a folder for each label"
     if case == "empty file":
         (folder / "empty.csv").write_text(" \n", encoding="utf-8")
         return ["--train", folder / "empty.csv"], r"empty\.csv is empty; expected one labelled"
@@ -231,7 +232,7 @@ def bad_training(folder, case):
         return ["--train", file], r"hole\.csv, row 2: the text is empty; fill it in or remove"
     if case == "empty label":
         file = write_csv(folder / "hole.csv", [("hello", "")])
-        return ["--train", file], r"hole\.csv, row 1: the label is empty"
+        return ["--train", file], r"hole\.csv, row 1: the label is missing"
     if case == "unknown format":
         (folder / "notes.txt").write_text("hello\n", encoding="utf-8")
         return ["--train", folder / "notes.txt"], r"notes\.txt is in no known format; expected"
@@ -262,7 +263,7 @@ def bad_training(folder, case):
 
 BAD_TRAININGS = [
     "missing file",
-    "folder instead of a file",
+    "folder of other files",
     "empty file",
     "header alone",
     "missing column",
@@ -352,6 +353,10 @@ def test_numbers_as_labels_stand_in_numerical_order(tmp_path):
     file = write_csv(tmp_path / "numbers.csv", rows)
     training, _, test = data.read_texts(file)
     assert set(training.labels) == set(test.labels) == {2, 10}
+    # Split off, a text still says which row of the file it is.
+    assert [rows[int(row) - 1] for row in test.rows] == list(
+        zip(test.texts, test.labels, strict=True)
+    )
     file = write_csv(tmp_path / "names.csv", [(text, f"{number:02}") for text, number in rows])
     training, _, _ = data.read_texts(file)
     assert set(training.labels) == {"02", "10"}

@@ -17,6 +17,15 @@ def test_tokens():
     assert split_tokens("我 爱AI。", "characters") == ["我", "爱", "a", "i", "。"]
 
 
+def test_marks_belong_to_their_letters_and_accents_have_one_form():
+    assert split_tokens("हिन्दी में!", "words") == ["हिन्दी", "में", "!"]
+    assert split_tokens("हिन्दी में", "cased") == ["हिन्दी", "में"]
+    assert split_tokens("นี้ Q\u0323", "characters") == ["นี้", "q\u0323"]
+    assert split_tokens("می\u200cخواهم", "words") == ["می\u200cخواهم"]
+    for kind in ("cased", "words", "stems"):
+        assert split_tokens("cafe\u0301", kind) == split_tokens("caf\u00e9", kind) == ["caf\u00e9"]
+
+
 def test_vocabulary_is_ordered_by_frequency_and_then_by_name():
     texts = ["b a b", "c b a d"]
     assert build_vocabulary(texts, "words", size=100) == ["", "[unknown]", "b", "a", "c", "d"]

@@ -83,7 +83,7 @@ def test_answers_carry_ids(tmp_path):
             read_answers(write(tmp_path / "b.csv", text), "answer", "link")
     lines = write(tmp_path / "c.txt", "one\x0cstill one\n\ntwo\u2028still two\none\x0cstill one\n")
     assert read_answers(lines, "answer")[0] == ["one\x0cstill one", "two\u2028still two"]
-    with pytest.raises(UserError, match=r"c\.txt has no columns, and so no 'link'; give a table"):
+    with pytest.raises(UserError, match=r"--id-column says nothing about .*c\.txt, which has no"):
         read_answers(lines, "answer", "link")
 
 
@@ -128,8 +128,8 @@ def test_the_real_files(shared_data):
         ("a.csv", "question,right,wrong\nwho?,me,\n", r"row 1: the answer is empty"),
         ("a.csv", " \n", r"a\.csv is empty; expected a question and an answer"),
         ("a.txt", "who? me", r"a\.txt is in no known format; expected a file ending in \.csv"),
-        ("a.jsonl", '{"question": "who?"}', r"line 1 has no column 'answer'; it has 'question'"),
-        ("a.jsonl", "[1]", r"a\.jsonl, line 1: expected an object"),
+        ("a.jsonl", '{"question": "who?"}', r"a\.jsonl has no column 'answer'; it has 'question'"),
+        ("a.jsonl", "[1]", r"a\.jsonl, record 1: expected an object"),
         ("a.jsonl", '{"question": 1,\n', r"a\.jsonl, line 1: not valid JSON"),
     ],
 )
