@@ -20,7 +20,10 @@ from collections.abc import Sequence
 
 import examples
 
-SOURCES = ("images", "labels", "test_images", "test_labels", "test_last", "skip_unreadable")
+SOURCES = (
+    *("images", "labels", "test_images", "test_labels", "test_last"),
+    *("skip_unreadable", "encoding", "delimiter"),
+)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -59,6 +62,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--test-labels", metavar="FILE.csv", help="like --labels")
     last = "test with the last N of --images; without any of these, with a tenth of them"
     add("--test-last", type=int, metavar="N", help=last)
+    add("--encoding", metavar="NAME", help="of the labels, such as gb18030; else found")
+    add("--delimiter", metavar="MARK", help="between their fields, such as ';'; else found")
     text = "name pictures that are unreadable or of another size than most, and go on"
     add("--skip-unreadable", action="store_true", help=text)
     losses = "one softmax for each position, a question for each character, or one softmax for all"

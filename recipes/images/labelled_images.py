@@ -67,16 +67,20 @@ def read_labelled_images(
     *,
     skip_unreadable: bool = False,
     channels: int | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> LabelledImages:
     """Reads pictures and their texts.
 
     Args:
         images: A folder or a tar archive of PNG and JPEG files.
-        labels: A CSV, TSV or JSON lines file with the columns `file` and `text`. Without it the
+        labels: A table, such as a .csv file, with the columns `file` and `text`. Without it the
             name of each picture is its text, up to the first underscore: `2b8f.png`, `2b8f_2.png`.
         skip_unreadable: Whether to leave pictures out that cannot be read or are of another size
             than most, with a line for each.
         channels: 1 for gray, 3 for colours; by default 1 where all the pictures are gray.
+        encoding: What `labels` is written in; by default it is found.
+        delimiter: What stands between its fields; by default it is found.
 
     Returns:
         The pictures, in the order of `labels` or of their names; the texts as `composed` gives
@@ -102,7 +106,8 @@ def read_labelled_images(
         text_of = {name: composed(stem.split("_")[0], name) for name, stem in stem_of.items()}
     else:
         source = str(labels)
-        text_of = _matched(_read_labels(pathlib.Path(labels)), [*found, *unreadable], source)
+        given = _read_labels(pathlib.Path(labels), encoding, delimiter)
+        text_of = _matched(given, [*found, *unreadable], source)
         text_of = {name: text for name, text in text_of.items() if name in found}
     require_one_length(text_of, source)
     pixels = image_files.to_array([found[name] for name in text_of], channels)
@@ -129,18 +134,16 @@ def composed(text: str, place: str) -> str:
     return unicodedata.normalize("NFC", str(text))
 
 
-def _read_labels(path: pathlib.Path) -> dict[str, str]:
+def _read_labels(path: pathlib.Path, encoding: str | None, delimiter: str | None) -> dict[str, str]:
     """The text of each file that a table names, in its order."""
-    content = table_files.read_text(path)
-    if table_files.table_format(path) is None:
-        raise UserError(
-            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}"
-        )
-    if not content.strip():
+    columns, advice = ["file", "text"], "name the columns file and text"
+    table = table_files.read_table(
+        path, columns, encoding=encoding, delimiter=delimiter, advice=advice
+    )
+    if not table.columns:
         raise UserError(f"{path} is empty; expected the columns file and text")
     texts: dict[str, str] = {}
-    advice = "name the columns file and text"
-    rows = table_files.read_columns(path, content, ["file", "text"], advice=advice)
+    rows = table.select(columns, advice)
     empty = [(place, name) for place, (name, text) in rows if not name or not text]
     if empty:
         place, name = empty[0]

@@ -188,6 +188,16 @@ def test_texts_keep_their_zeros_and_any_characters(tmp_path):
     assert images.alphabet == '",012é汉'
 
 
+def test_labels_in_the_encoding_and_with_the_delimiter_that_are_named(tmp_path):
+    for name in ("a.png", "b.png"):
+        drawn_strings.picture("xy").save(tmp_path / name)
+    (tmp_path / "labels.csv").write_bytes("file|text\na.png|\u00e9x\nb.png|x;\n".encode("cp850"))
+    images = read_labelled_images(
+        tmp_path, tmp_path / "labels.csv", encoding="cp850", delimiter="|"
+    )
+    assert images.texts == ["\u00e9x", "x;"]
+
+
 @pytest.mark.parametrize(
     ("mode", "colour", "expected"),
     [
@@ -341,6 +351,13 @@ def mistake(folder, case):
         return {"test_last": 4}, r"--test-last needs --images: give both, or none"
     if case == "skipping nothing":
         return {"skip_unreadable": True}, r"--skip-unreadable needs --images: give both, or none"
+    if case == "encoding of no labels":
+        return {"images": folder, "encoding": "utf-8"}, "--encoding needs --labels: it says how"
+    if case == "delimiter of no table":
+        rows_of_json = "".join(f'{{"file": "{name}", "text": "{text}"}}\n' for name, text in rows)
+        (folder.parent / "labels.jsonl").write_text(rows_of_json)
+        given = {"images": folder, "labels": folder.parent / "labels.jsonl", "delimiter": ";"}
+        return given, r"--delimiter says nothing about .*labels\.jsonl, which has none; leave it"
     if case == "test labels alone":
         return {**given, "test_labels": labels}, r"--test-labels needs --test-images: give both"
     if case == "two tests":
@@ -379,6 +396,8 @@ MISTAKES = [
     "labels alone",
     "last without pictures",
     "skipping nothing",
+    "encoding of no labels",
+    "delimiter of no table",
     "test labels alone",
     "two tests",
 ]
