@@ -1,12 +1,17 @@
 """Reads the strings in pictures with a model that `examples.train_string_reader` has left.
 
-    python -m examples.read_strings runs/string_reader-1/model.keras captcha.png
-    python -m examples.read_strings runs/string_reader-1/model.keras pictures/*.jpg
+    python -m examples.read_strings runs/string_reader-1 captcha.png
+    python -m examples.read_strings runs/string_reader-1 pictures/ --output strings.csv
 
-Prints, for each picture, its text, the probability of the whole text, and the file.
+Prints, for each picture, its string, the probability of the whole string, and the file; with
+`--json` a line of JSON for each. A picture that cannot be read is named at the end, and stops
+nothing; in the file its row has no string.
 """
 
 import argparse
+import json
+import pathlib
+import sys
 from collections.abc import Sequence
 
 import examples
@@ -14,22 +19,48 @@ import examples
 
 def main(options: argparse.Namespace) -> None:
     """Reads the pictures that the command line names."""
-    from recipes.string_reader import StringReader
+    from recipes.runs.failures import UserError
+    from recipes.string_reader import StringReader, reading
+    from recipes.tables import row_by_row
+    from recipes.tables.table_writing import write_table
 
-    found = StringReader.load(options.model).read(options.images)
-    for file, (text, probability) in zip(options.images, found, strict=True):
-        print(f"{text}  {probability:.3f}  {file}")
+    output = row_by_row.require_output(options.output)
+    is_run = options.model.is_dir()
+    reader = StringReader.load(options.model / "model.keras" if is_run else options.model)
+    found = reading.read_files(reader, options.images)
+    if output:
+        found = list(found)
+        write_table(output, reading.COLUMNS, [each.cells() for each in found])
+        print(f"{len(found)} pictures: {output}")
+    problems = []
+    for each in found:
+        if each.problem:
+            problems.append(each.problem)
+        if options.json:
+            print(json.dumps(each._asdict()))
+        elif not output and not each.problem:
+            print(f"{each.string}  {each.probability:.3f}  {each.picture}")
+    if len(problems) > 1:
+        print(*problems, sep="\n", file=sys.stderr)
+        raise UserError(f"{len(problems)} pictures cannot be read; they are named above")
+    if problems:
+        raise UserError(problems[0])
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.read_strings",
-        description="Print text and probability of each picture.",
+        description="Print string and probability of each picture.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a model.keras of train_string_reader")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="PNG or JPEG files")
-    return parser.parse_args(arguments)
+    text = "a folder of train_string_reader, or a model.keras in one"
+    parser.add_argument("model", metavar="RUN", type=pathlib.Path, help=text)
+    text = "PNG or JPEG files, and folders and tar archives of them"
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help=text)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--output", metavar="FILE.csv", help="a new file with a row for each picture")
+    form.add_argument("--json", action="store_true", help="print a line of JSON for each picture")
+    return parser.parse_intermixed_args(arguments)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,15 @@ Reached on the test pictures, seed 0, on 2 cores:
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import examples
 
-SOURCES = ("images", "labels", "test_images", "test_labels", "test_last", "skip_unreadable")
+SOURCES = (
+    *("images", "labels", "test_images", "test_labels", "test_last"),
+    *("skip_unreadable", "encoding", "delimiter"),
+)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -41,7 +45,7 @@ def main(options: argparse.Namespace) -> None:
         reader.save(run.folder / "model.keras")
         evaluation.write_report(run, training, test)
         print(f"model, numbers and pictures: {run.folder}")
-        print(f"try it: python -m examples.read_strings {run.folder / 'model.keras'} PICTURE")
+        print(f"try it: python -m examples.read_strings {shlex.quote(str(run.folder))} PICTURE")
         run.draw_diagrams({"model.png": reader.model_})
 
 
@@ -59,7 +63,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--test-labels", metavar="FILE.csv", help="like --labels")
     last = "test with the last N of --images; without any of these, with a tenth of them"
     add("--test-last", type=int, metavar="N", help=last)
-    add("--skip-unreadable", action="store_true", help="name unreadable pictures and go on")
+    add("--encoding", metavar="NAME", help="of the labels, such as gb18030; else found")
+    add("--delimiter", metavar="MARK", help="between their fields, such as ';'; else found")
+    text = "name pictures that are unreadable or of another size than most, and go on"
+    add("--skip-unreadable", action="store_true", help=text)
     losses = "one softmax for each position, a question for each character, or one softmax for all"
     add("--loss", choices=("grouped", "sigmoid", "softmax"), default="grouped", help=losses)
     add("--label-smoothing", type=float, default=0.1, help="%(default)s")

@@ -1,19 +1,29 @@
 """Reads pictures from a folder or a tar archive, all of one size."""
 
+import collections
 import io
+import lzma
 import os
 import pathlib
 import tarfile
+import warnings
+import zlib
 from collections.abc import Iterator
+from typing import Self
 
 import numpy
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from recipes.runs.failures import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg")
+# Opened too, so that no picture is passed over in silence: it is read or named.
+_OTHER_ENDINGS = (".bmp", ".gif", ".heic", ".jfif", ".tif", ".tiff", ".webp")
+_ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _GRAY_MODES = {"1", "L"}
 _COLOUR_MODES = {"RGB", "RGBA", "P", "PA", "LA", "CMYK", "YCbCr"}
+# What begins a file "._x.png", which macOS puts beside a picture x.png and which is none.
+_NOTES_OF_MACOS = b"\x00\x05\x16\x07"
 
 
 def read_images(source: str | pathlib.Path) -> tuple[dict[str, Image.Image], dict[str, str]]:
@@ -23,30 +33,70 @@ def read_images(source: str | pathlib.Path) -> tuple[dict[str, Image.Image], dic
         source: Path of the folder or archive.
 
     Returns:
-        The pictures by name, the path inside `source`, in alphabetical order; and, by name, why
-        the others cannot be read.
+        The pictures by name, the path inside `source`, in alphabetical order, all of the size that
+        most of them have; and, by name, why the others cannot be read.
 
     Raises:
-        UserError: If there is no picture, or if two differ in size.
+        UserError: If there is no picture.
     """
-    path = pathlib.Path(source)
     images, unreadable = {}, {}
-    for name, content in sorted(_contents(path)):
-        try:
-            images[name] = decode(content)
-        except UserError as error:
-            unreadable[name] = str(error)
+    for name, image in sorted(each_image(source), key=lambda pair: pair[0]):
+        if isinstance(image, UserError):
+            unreadable[name] = str(image)
+        else:
+            images[name] = image
     if not images:
         first = next((f": {name} {reason}" for name, reason in unreadable.items()), "")
-        raise UserError(f"{path} holds no readable picture; expected {_listed()} files{first}")
-    (first, image), *others = images.items()
-    for name, other in others:
-        if other.size != image.size:
-            raise UserError(
-                f"{path}: {name} is {_size(other)} pixels and {first} is {_size(image)}; "
-                "bring all pictures to one size"
-            )
+        raise UserError(f"{source} holds no readable picture; expected {_listed()} files{first}")
+    ((usual, _),) = collections.Counter(image.size for image in images.values()).most_common(1)
+    model = next(name for name, image in images.items() if image.size == usual)
+    for name, image in [(name, image) for name, image in images.items() if image.size != usual]:
+        unreadable[name] = (
+            f"is {_size(image)} pixels and {model} is {_size(images[model])}: all must be of one "
+            "size"
+        )
+        del images[name]
     return images, unreadable
+
+
+def each_image(source: str | pathlib.Path) -> Iterator[tuple[str, Image.Image | UserError]]:
+    """One picture after the other of a folder, with the folders inside it, or of a tar archive.
+
+    Args:
+        source: Path of the folder or archive.
+
+    Yields:
+        The path inside `source`, and the picture; or, where it cannot be read, an error whose
+        message goes on after the name.
+
+    Raises:
+        UserError: If the folder or archive cannot be read.
+    """
+    path = pathlib.Path(source)
+    for name, content in _files(path) if path.is_dir() else _members(path):
+        shown = printable(name)
+        try:
+            if isinstance(content, UserError):
+                raise content
+            if content.startswith(_NOTES_OF_MACOS):
+                continue
+            if shown != name:
+                raise UserError("has a name that is not UTF-8; rename it")
+            image = decode(content)
+        except UserError as error:
+            yield shown, error
+        else:
+            yield name, image
+
+
+def holds_images(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a folder, or its name that of a tar archive."""
+    return os.path.isdir(path) or os.fspath(path).lower().endswith(_ARCHIVE_ENDINGS)
+
+
+def printable(name: str) -> str:
+    """A name with what no UTF-8 can hold written out, such as the bytes of other encodings."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def decode(content: bytes) -> Image.Image:
@@ -82,11 +132,12 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
 
 
 def gray_or_colours(image: Image.Image) -> Image.Image:
-    """A picture of any usual kind of pixels as one of 8 bits, mode `L` or `RGB`.
+    """A picture of any usual kind of pixels as one of 8 bits, mode `L` or `RGB`, upright.
 
     Raises:
         UserError: If it is of another kind; the message goes on after the picture's name.
     """
+    image = _upright(image)
     if image.mode in _GRAY_MODES:
         return image.convert("L")
     if image.mode not in _COLOUR_MODES:
@@ -112,27 +163,70 @@ def to_array(images: list[Image.Image], channels: int | None = None) -> numpy.nd
     return numpy.stack(arrays).reshape(len(images), *arrays[0].shape[:2], channels)
 
 
-def _contents(path: pathlib.Path) -> Iterator[tuple[str, bytes]]:
+def _upright(image: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF entry says, which is all that a camera turns."""
     try:
-        if path.is_dir():
-            for file in path.rglob("*"):
-                if file.suffix.lower() in ENDINGS and file.is_file():
-                    yield file.relative_to(path).as_posix(), file.read_bytes()
-            return
-        with tarfile.open(path) as archive:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow says nowhere what damaged entries raise; the pixels are whole.
+        return image
+
+
+def _files(folder: pathlib.Path) -> Iterator[tuple[str, bytes | UserError]]:
+    """Name and content of each file that may be a picture, or why it cannot be read."""
+    for file in sorted(folder.rglob("*")):
+        if _may_be_picture(file.name) and not file.is_dir():
+            name = file.relative_to(folder).as_posix()
+            try:
+                yield name, file.read_bytes()
+            except OSError as error:
+                yield name, UserError(f"cannot be read ({error.strerror})")
+
+
+class _Member(tarfile.TarInfo):
+    """A member of an archive: tarfile takes a damaged header for the end, and says nothing."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf and not any(buf):
+                raise  # Zeros are the end.
+            raise tarfile.ReadError(str(error)) from None
+
+
+def _members(path: pathlib.Path) -> Iterator[tuple[str, bytes | UserError]]:
+    """Likewise, of a tar archive."""
+    is_archive = False
+    try:
+        with tarfile.open(path, tarinfo=_Member) as archive:
+            is_archive = True
             for member in archive:
                 name = member.name.removeprefix("./")
-                # Programs of one kind of computer put "._NAME" beside each file of an archive.
-                is_picture = name.lower().endswith(ENDINGS) and "._" not in name
-                content = archive.extractfile(member) if is_picture and member.isfile() else None
-                if content is not None:
+                if not _may_be_picture(name) or member.isdir():
+                    continue
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is None:
+                    yield name, UserError("is a link; put the picture in its place")
+                else:
                     yield name, content.read()
+            # To the very end, where the checksum of what is compressed stands.
+            while archive.fileobj.read(2**20):
+                pass
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
-    except tarfile.TarError:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path} cannot be read ({error.strerror})") from None
+        if is_archive or not isinstance(error, tarfile.TarError):
+            raise UserError(f"{path} is damaged or cut off; fetch or make it again") from None
         raise UserError(f"{path} is neither a folder nor a whole tar archive; name one") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+
+
+def _may_be_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS + _OTHER_ENDINGS)
 
 
 def _listed() -> str:

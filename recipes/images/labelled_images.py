@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import hashlib
 import pathlib
+import unicodedata
 from collections.abc import Sequence
 
 import numpy
@@ -66,18 +67,24 @@ def read_labelled_images(
     *,
     skip_unreadable: bool = False,
     channels: int | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> LabelledImages:
     """Reads pictures and their texts.
 
     Args:
         images: A folder or a tar archive of PNG and JPEG files.
-        labels: A CSV, TSV or JSON lines file with the columns `file` and `text`. Without it the
+        labels: A table, such as a .csv file, with the columns `file` and `text`. Without it the
             name of each picture is its text, up to the first underscore: `2b8f.png`, `2b8f_2.png`.
-        skip_unreadable: Whether to leave pictures out that cannot be read, with a line for each.
+        skip_unreadable: Whether to leave pictures out that cannot be read or are of another size
+            than most, with a line for each.
         channels: 1 for gray, 3 for colours; by default 1 where all the pictures are gray.
+        encoding: What `labels` is written in; by default it is found.
+        delimiter: What stands between its fields; by default it is found.
 
     Returns:
-        The pictures, in the order of `labels` or of their names.
+        The pictures, in the order of `labels` or of their names; the texts as `composed` gives
+        them.
 
     Raises:
         UserError: If something cannot be read, if a label has no picture or a picture no label,
@@ -95,35 +102,58 @@ def read_labelled_images(
         print(f"left out: {name} {reason}")
     if labels is None:
         source = f"the names of the pictures in {images}"
-        text_of = {name: pathlib.PurePosixPath(name).stem.split("_")[0] for name in found}
+        stem_of = {name: pathlib.PurePosixPath(name).stem for name in found}
+        text_of = {name: composed(stem.split("_")[0], name) for name, stem in stem_of.items()}
     else:
         source = str(labels)
-        text_of = _matched(_read_labels(pathlib.Path(labels)), [*found, *unreadable], source)
+        given = _read_labels(pathlib.Path(labels), encoding, delimiter)
+        text_of = _matched(given, [*found, *unreadable], source)
         text_of = {name: text for name, text in text_of.items() if name in found}
     require_one_length(text_of, source)
     pixels = image_files.to_array([found[name] for name in text_of], channels)
     return LabelledImages(pixels, list(text_of.values()), list(text_of))
 
 
-def _read_labels(path: pathlib.Path) -> dict[str, str]:
-    """The text of each file that a table names, in its order."""
-    content = table_files.read_text(path)
-    if table_files.table_format(path) is None:
+def composed(text: str, place: str) -> str:
+    """A text in which an accent and its letter are one character, as in Unicode's form NFC.
+
+    macOS takes them apart in the names of files.
+
+    Args:
+        text: The text.
+        place: What it is the text of, for the message.
+
+    Raises:
+        UserError: If it holds half a character, as a JSON text does that was cut.
+    """
+    if any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in text):
         raise UserError(
-            f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}"
+            f"the text of {place} is {text!a}, which holds half a character; write the whole "
+            "character"
         )
-    if not content.strip():
+    return unicodedata.normalize("NFC", str(text))
+
+
+def _read_labels(path: pathlib.Path, encoding: str | None, delimiter: str | None) -> dict[str, str]:
+    """The text of each file that a table names, in its order."""
+    columns, advice = ["file", "text"], "name the columns file and text"
+    table = table_files.read_table(
+        path, columns, encoding=encoding, delimiter=delimiter, advice=advice
+    )
+    if not table.columns:
         raise UserError(f"{path} is empty; expected the columns file and text")
     texts: dict[str, str] = {}
-    advice = "name the columns file and text"
-    for place, (name, text) in table_files.read_columns(
-        path, content, ["file", "text"], advice=advice
-    ):
-        if not name or not text:
-            raise UserError(
-                f"{path}, {place}: the {'text' if name else 'file'} is empty; fill it in or "
-                "remove the row"
-            )
+    rows = table.select(columns, advice)
+    empty = [(place, name) for place, (name, text) in rows if not name or not text]
+    if empty:
+        place, name = empty[0]
+        others = f" (and in {len(empty) - 1} more)" if len(empty) > 1 else ""
+        raise UserError(
+            f"{path}, {place}: the {'text' if name else 'file'} is empty{others}; fill it in or "
+            "remove the row"
+        )
+    for place, (name, text) in rows:
+        text = composed(text, f"{path}, {place},")
         if texts.setdefault(name, text) != text:
             raise UserError(
                 f"{path}, {place}: {name} is {text!r} here and {texts[name]!r} above; keep the "
@@ -136,19 +166,33 @@ def _read_labels(path: pathlib.Path) -> dict[str, str]:
 
 def _matched(texts: dict[str, str], names: Sequence[str], source: str) -> dict[str, str]:
     """The texts by the names of the pictures; those may lie deeper than the labels say."""
-    last_parts = collections.Counter(pathlib.PurePosixPath(name).name for name in names)
-    name_of = {
-        pathlib.PurePosixPath(name).name: name
-        for name in names
-        if last_parts[pathlib.PurePosixPath(name).name] == 1
-    } | {name: name for name in names}
-    missing = [file for file in texts if file not in name_of]
+    last_parts = {name: pathlib.PurePosixPath(name).name for name in names}
+    name_of: dict[str, str] = {}
+    # The later form overrides the earlier; accents are written in two ways, which look the same.
+    for form_of in (
+        {name: unicodedata.normalize("NFC", last) for name, last in last_parts.items()},
+        last_parts,
+        {name: unicodedata.normalize("NFC", name) for name in names},
+        {name: name for name in names},
+    ):
+        count = collections.Counter(form_of.values())
+        name_of |= {form: name for name, form in form_of.items() if count[form] == 1}
+    found = {
+        file: name_of.get(file, name_of.get(unicodedata.normalize("NFC", file))) for file in texts
+    }
+    missing = [file for file, name in found.items() if name is None]
     if missing:
         raise UserError(
             f"{source} has labels without a picture: {_shortened(missing)}; add the pictures or "
             "remove the rows"
         )
-    matched = {name_of[file]: text for file, text in texts.items()}
+    matched: dict[str, str] = {}
+    for file, text in texts.items():
+        if matched.setdefault(name := str(found[file]), text) != text:
+            raise UserError(
+                f"{source}: {name} is {text!r} as {file} and {matched[name]!r} in an earlier row; "
+                "keep the right one"
+            )
     unlabelled = [name for name in names if name not in matched]
     if unlabelled:
         raise UserError(
@@ -165,12 +209,14 @@ def require_one_length(text_of: dict[str, str], source: str) -> None:
         UserError: If one is; `source` begins the message.
     """
     ((usual, _),) = collections.Counter(map(len, text_of.values())).most_common(1)
-    for name, text in text_of.items():
-        if len(text) != usual or not text:
-            raise UserError(
-                f"{source}: the text of {name} is {text!r}, {len(text)} characters where others "
-                f"have {usual}; all must be of one length"
-            )
+    odd = [name for name, text in text_of.items() if len(text) != usual or not text]
+    if odd:
+        text = text_of[odd[0]]
+        others = f" (and {len(odd) - 1} more)" if len(odd) > 1 else ""
+        raise UserError(
+            f"{source}: the text of {odd[0]} is {text!r}, {len(text)} characters where others "
+            f"have {usual}{others}; all must be of one length"
+        )
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -36,16 +36,29 @@ def to_pixels(
     decoded = [_decoded(*pair) for pair in zip(given, names, strict=True)]
     if not decoded:
         return numpy.zeros((0, *(shape or (0, 0, 1))), dtype="uint8")
-    width, height = decoded[0].size if shape is None else (shape[1], shape[0])
     for image, called in zip(decoded, names, strict=True):
-        if image.size != (width, height):
-            expected = (
-                f"{names[0]} is {width} x {height}: bring all pictures to one size"
-                if shape is None
-                else f"the model reads pictures of {width} x {height}: bring it to that size"
+        if shape is not None:
+            require_size(image, shape, called)
+        elif image.size != decoded[0].size:
+            raise UserError(
+                f"{called} is {image.width} x {image.height} pixels; {names[0]} is "
+                f"{decoded[0].width} x {decoded[0].height}: bring all pictures to one size"
             )
-            raise UserError(f"{called} is {image.width} x {image.height} pixels; {expected}")
     return image_files.to_array(decoded, None if shape is None else shape[2])
+
+
+def require_size(image: Image.Image, shape: Sequence[int], called: str) -> None:
+    """Checks that a picture is of the size that a model reads.
+
+    Raises:
+        UserError: If it is not.
+    """
+    height, width = shape[:2]
+    if image.size != (width, height):
+        raise UserError(
+            f"{called} is {image.width} x {image.height} pixels; the model reads pictures of "
+            f"{width} x {height}: bring it to that size"
+        )
 
 
 def _listed(images: Any) -> list[Any]:

@@ -1,11 +1,13 @@
 """Which pictures a reader learns from, is validated and tested with."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from recipes.images import digit_strings, pixels
 from recipes.images.labelled_images import (
     LabelledImages,
+    composed,
     read_labelled_images,
     require_one_length,
 )
@@ -50,7 +52,7 @@ def given_images(
             f"{len(texts)} strings"
         )
     names = [f"{name}[{number}]" for number in range(len(texts))]
-    return LabelledImages(array, [str(text) for text in texts], names)
+    return LabelledImages(array, list(map(composed, texts, names)), names)
 
 
 def given_validation(validation_data: Any, shape: tuple[int, ...]) -> LabelledImages:
@@ -121,6 +123,8 @@ def read_images(
     test_labels: str | None = None,
     test_last: int | None = None,
     skip_unreadable: bool = False,
+    encoding: str | None = None,
+    delimiter: str | None = None,
 ) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
     """The pictures to learn from, to validate and to test with, checked against each other.
 
@@ -132,7 +136,10 @@ def read_images(
         test_labels: Their texts.
         test_last: Test with the last of `images`, so many; without this and `test_images`, with a
             tenth of them.
-        skip_unreadable: Whether to leave out pictures that cannot be read, with a line for each.
+        skip_unreadable: Whether to leave out pictures that cannot be read or are of another size
+            than most, with a line for each.
+        encoding: What the files of texts are written in; by default it is found.
+        delimiter: What stands between their fields; by default it is found.
 
     Raises:
         UserError: If something cannot be read, or does not go together.
@@ -143,23 +150,30 @@ def read_images(
             "--test-images": test_images,
             "--test-labels": test_labels,
             "--test-last": test_last,
+            "--skip-unreadable": skip_unreadable or None,
+            "--encoding": encoding,
+            "--delimiter": delimiter,
         }
         for option, value in needing.items():
             if value is not None:
                 raise UserError(f"{option} needs --images: give both, or none")
         return digit_strings.digit_strings()
+    for option, form in (("--encoding", encoding), ("--delimiter", delimiter)):
+        if form is not None and not (labels or test_labels):
+            raise UserError(f"{option} needs --labels: it says how to read them")
     if test_labels and not test_images:
         raise UserError("--test-labels needs --test-images: give both, or none")
     if test_last is not None and test_images:
         raise UserError("--test-last and --test-images exclude each other: give one of them")
-    known = read_labelled_images(images, labels, skip_unreadable=skip_unreadable)
+    read = partial(
+        read_labelled_images,
+        skip_unreadable=skip_unreadable,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+    known = read(images, labels)
     if test_images:
-        test = read_labelled_images(
-            test_images,
-            test_labels,
-            skip_unreadable=skip_unreadable,
-            channels=known.pixels.shape[-1],
-        )
+        test = read(test_images, test_labels, channels=known.pixels.shape[-1])
     elif test_last is not None:
         known, test = _without_last(known, test_last)
     else:

@@ -46,6 +46,10 @@ def train(command_line):
     train_string_reader.main(train_string_reader.parse(command_line.split()))
 
 
+def read(arguments):
+    read_strings.main(read_strings.parse([str(argument) for argument in arguments]))
+
+
 def rows_of(path):
     with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
@@ -114,7 +118,7 @@ def test_predictions_agree_with_the_metrics_and_with_the_saved_model(run, pictur
     assert np.mean([float(row["probability"]) for row in rows]) > 0.9 * whole
     files = [str(images / row["file"]) for row in rows]
     capsys.readouterr()
-    read_strings.main(read_strings.parse([str(run / "model.keras"), *files]))
+    read([run, *files])
     printed = capsys.readouterr().out.splitlines()
     for row, file, line in zip(rows, files, printed, strict=True):
         text, probability, shown = line.split(maxsplit=2)
@@ -197,21 +201,84 @@ def test_a_mistyped_option_is_answered_at_once(capsys):
     assert "invalid choice: 'hinge'" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def mixed(pictures, tmp_path_factory):
+    """A folder with pictures that can be read and three that cannot, and a damaged archive."""
+    folder = tmp_path_factory.mktemp("mixed") / "in"
+    folder.mkdir()
+    for number, text in ((1, "xy"), (2, "zx"), (5, "yy")):
+        drawn_strings.picture(text).save(folder / f"{number}.png")
+    drawn_strings.picture("xy").resize((20, 10)).save(folder / "3.png")
+    (folder / "4.png").write_text("hello")
+    drawn = {f"{number}.png": drawn_strings.picture("xz") for number in range(3)}
+    archive = drawn_strings.write_tar(folder.parent / "all.tar", drawn)
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: whole.index(b"2.png") + 99])
+    return folder
+
+
+PROBLEMS = [
+    r"in/3.png is 20 x 10 pixels; the model reads pictures of 16 x 10: bring it to that size",
+    r"in/4.png cannot be read (not a PNG or JPEG)",
+    r"none.png does not exist; check the path",
+    r"all.tar is damaged or cut off; fetch or make it again",
+]
+STRINGS = ["xy", "zx", None, None, "yy", None, "xz", "xz", None]
+
+
+def test_a_picture_that_cannot_be_read_stops_no_other(run, mixed, tmp_path, monkeypatch, capsys):
+    """Printed, as JSON and into a file: the others are read, and all are named."""
+    monkeypatch.chdir(mixed.parent)
+    names = [f"in/{number}.png" for number in range(1, 6)]
+    names += ["none.png", "all.tar/0.png", "all.tar/1.png", "all.tar"]
+    printed = {}
+    capsys.readouterr()
+    for form in ("--verbose", "--json", f"--output={tmp_path / 'strings.csv'}"):
+        options = [] if form == "--verbose" else [form]
+        with pytest.raises(UserError, match="^4 pictures cannot be read; they are named above$"):
+            read([*options, run, "in", "none.png", "all.tar"])
+        printed[form[2:6]], errors = capsys.readouterr()
+        assert errors.splitlines() == PROBLEMS
+    assert [line.split()[::2] for line in printed["verb"].splitlines()] == [
+        [text, name] for text, name in zip(STRINGS, names, strict=True) if text
+    ]
+    records = [json.loads(line) for line in printed["json"].splitlines()]
+    assert [(each["picture"], each["string"]) for each in records] == [
+        *zip(names, STRINGS, strict=True)
+    ]
+    assert [each["problem"] for each in records if not each["string"]] == PROBLEMS
+    rows = rows_of(tmp_path / "strings.csv")
+    assert list(rows[0]) == ["picture", "string", "probability"]
+    assert [(row["picture"], row["string"]) for row in rows] == [
+        (name, text or "") for name, text in zip(names, STRINGS, strict=True)
+    ]
+    for row, record in zip(rows, records, strict=True):
+        expected = f"{record['probability']:.4f}" if record["string"] else ""
+        assert row["probability"] == expected
+    assert printed["outp"] == f"9 pictures: {tmp_path / 'strings.csv'}\n"
+
+
 @pytest.mark.parametrize(
-    ("images", "message"),
+    ("arguments", "message"),
     [
-        (["good.png", "none.png"], r"none\.png does not exist; check"),
-        (["."], r"cannot be read \(Is a directory\); name a picture"),
-        (["good.png", "text.png"], r"text\.png cannot be read \(not a PNG"),
-        (["wide.png"], r"wide\.png is 20 x 10 pixels; the model reads pictures of 16 x 10: bring"),
+        (["none.png"], r"none\.png does not exist; check"),
+        (["4.png"], r"4\.png cannot be read \(not a PNG"),
+        (["empty"], r"empty holds no picture; expected PNG or JPEG files"),
+        (["1.png", "--output=1.png"], r"--output writes a \.csv file; name one instead of 1\.png"),
+        (["1.png", "--output=old.csv"], r"old\.csv exists already; remove it, or name another"),
+        (["1.png", "--output=no/new.csv"], r"the folder no does not exist; make it, or name"),
     ],
 )
-def test_a_bad_picture_is_one_line(run, tmp_path, capsys, images, message):
-    drawn_strings.picture("xy").save(tmp_path / "good.png")
-    drawn_strings.picture("xy").resize((20, 10)).save(tmp_path / "wide.png")
-    (tmp_path / "text.png").write_text("hello")
-    arguments = [run / "model.keras", *(tmp_path / name for name in images)]
+def test_a_mistake_in_reading_is_one_line(run, mixed, monkeypatch, arguments, message):
+    monkeypatch.chdir(mixed)
+    pathlib.Path("empty").mkdir(exist_ok=True)
+    pathlib.Path("old.csv").write_text("mine")
     with pytest.raises(UserError, match=message) as raised:
-        read_strings.main(read_strings.parse(list(map(str, arguments))))
+        read([run / "model.keras", *arguments])
     assert "\n" not in str(raised.value)
-    assert capsys.readouterr().out == ""
+    assert pathlib.Path("old.csv").read_text() == "mine"
+
+
+def test_a_folder_without_a_model_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"model\.keras does not exist; name a file that StringRea"):
+        read([tmp_path, "1.png"])

@@ -1,5 +1,10 @@
 """Pictures and their texts: folders, archives, file names, and every mistake in them."""
 
+import gzip
+import lzma
+import tarfile
+import unicodedata
+
 import drawn_strings
 import numpy as np
 import pytest
@@ -7,7 +12,9 @@ from PIL import Image
 
 from recipes.images import image_files
 from recipes.images.labelled_images import read_labelled_images
+from recipes.images.pixels import to_pixels
 from recipes.runs.failures import UserError
+from recipes.string_reader import data
 from recipes.string_reader.data import read_images
 
 
@@ -43,14 +50,13 @@ def test_an_archive_whose_pictures_lie_deeper_than_the_labels_say(tmp_path):
     drawn = {name: (text, image) for name, text, image in drawn_strings.strings(6)}
     archive = drawn_strings.write_tar(
         tmp_path / "pictures.tar",
-        {f"./captcha/{name}": image for name, (_, image) in drawn.items()}
-        | {"./captcha/._000.png": drawn["000.png"][1]},
+        {f"./captcha._1/{name}": image for name, (_, image) in drawn.items()},
     )
     labels = drawn_strings.write_labels(
         tmp_path / "labels.csv", [(name, text) for name, (text, _) in drawn.items()]
     )
     images = read_labelled_images(archive, labels)
-    assert images.names == [f"captcha/{name}" for name in drawn]
+    assert images.names == [f"captcha._1/{name}" for name in drawn]
     assert images.texts == [text for text, _ in drawn.values()]
 
 
@@ -67,6 +73,111 @@ def test_names_that_are_the_text(tmp_path):
     }
 
 
+def test_what_macos_puts_beside_pictures_is_none(tmp_path):
+    """Its notes; a picture of such a name is one."""
+    notes = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
+    (tmp_path / "in").mkdir()
+    for name in ("xy.png", "in/zy.png", "in/._zx.png"):
+        drawn_strings.picture(name[-6:-4]).save(tmp_path / name)
+    (tmp_path / "._xy.png").write_bytes(notes)
+    (tmp_path / "in" / "._zy.png").write_bytes(notes)
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(tmp_path, ".")
+    for source in (tmp_path, tmp_path / "all.tar"):
+        found, unreadable = image_files.read_images(source)
+        assert list(found) == ["in/._zx.png", "in/zy.png", "xy.png"]
+        assert unreadable == {}
+
+
+def test_a_picture_is_turned_as_its_exif_entry_says(tmp_path):
+    pixels = np.arange(0, 240, 5, dtype="uint8").reshape(6, 8)
+    turned, damaged = Image.Exif(), b"Exif\0\0garbage, as a program may leave it"
+    turned[0x0112] = 6
+    for name, entries in (("ab.png", turned), ("cd.png", damaged)):
+        Image.fromarray(pixels).save(tmp_path / name, exif=entries)
+    image = image_files.read_image(tmp_path / "ab.png")
+    np.testing.assert_array_equal(image, np.rot90(pixels, -1))
+    np.testing.assert_array_equal(to_pixels([Image.open(tmp_path / "ab.png")])[0, ..., 0], image)
+    np.testing.assert_array_equal(image_files.read_image(tmp_path / "cd.png"), pixels)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_are_the_same_however_they_are_written(tmp_path, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    (tmp_path / "in").mkdir()
+    for name in ("\u00e9x", "o\u0308y", "xx"):
+        image = drawn_strings.picture("xy")
+        image.save(tmp_path / "in" / f"{unicodedata.normalize(form, name)}.png")
+    expected = ["\u00e9x", "xx", "\u00f6y"]
+    assert sorted(read_labelled_images(tmp_path).texts) == sorted(expected)
+    for folder in ("", "in/"):
+        rows = [(f"{folder}{text}.png", text) for text in expected]
+        rows = [[unicodedata.normalize(other, cell) for cell in row] for row in rows]
+        labels = drawn_strings.write_labels(tmp_path / "labels.csv", rows)
+        assert read_labelled_images(tmp_path, labels).texts == expected
+    strings = [unicodedata.normalize(form, text) for text in expected]
+    assert data.given_images([drawn_strings.picture("xy")] * 3, strings).texts == expected
+
+
+def damages(archive):
+    """Bytes of an archive in which something is wrong."""
+    second = archive.index(b"001.png")
+    flawed = bytearray(archive)
+    flawed[second] ^= 0xFF  # The checksum of the second header no longer fits.
+    yield "header", bytes(flawed)
+    yield "cut in a picture", archive[: second + 600]
+    yield "cut in a header", archive[: second + 300]
+    yield "cut between members", archive[:second]
+    packed = gzip.compress(archive, mtime=0)
+    yield "gzip cut", packed[: len(packed) // 2]
+    yield "gzip without its end", packed[:-4]
+    flawed = bytearray(gzip.compress(archive, 0, mtime=0))
+    flawed[archive.index(b"IDAT") + 60] ^= 0xFF
+    yield "a picture in gzip", bytes(flawed)
+    packed = bytearray(lzma.compress(archive))
+    packed[len(packed) // 2] ^= 0xFF
+    yield "xz", bytes(packed)
+    yield "xz cut", lzma.compress(archive)[:400]
+
+
+def test_an_archive_with_a_damage_is_one_line(tmp_path):
+    """It never gives fewer pictures, and blames none."""
+    drawn = {name: image for name, _, image in drawn_strings.strings(6)}
+    archive = drawn_strings.write_tar(tmp_path / "pictures.tar", drawn).read_bytes()
+    for packed in (archive, gzip.compress(archive), lzma.compress(archive)):
+        (tmp_path / "pictures.tar").write_bytes(packed)
+        assert len(image_files.read_images(tmp_path / "pictures.tar")[0]) == 6
+    for case, content in damages(archive):
+        (tmp_path / "damaged.tar").write_bytes(content)
+        with pytest.raises(UserError) as raised:
+            image_files.read_images(tmp_path / "damaged.tar")
+        # Where nothing at all can be unpacked, who knows what it was.
+        expected = "is neither a folder nor a whole tar" if case == "xz" else "is damaged or cut of"
+        assert str(raised.value).startswith(f"{tmp_path}/damaged.tar {expected}"), case
+
+
+def test_no_picture_is_passed_over_in_silence(tmp_path, capsys):
+    for name in ("xy.png", "yx.png", "xz.bmp", "y\udce9.png"):
+        drawn_strings.picture("xy").save(tmp_path / name)
+    Image.new("L", (9, 9)).save(tmp_path / "wide.png")
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(tmp_path, ".")
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "xy.png"
+        archive.addfile(link)
+    expected = {
+        "wide.png": "is 9 x 9 pixels and xy.png is 16 x 10: all must be of one size",
+        "xz.bmp": "cannot be read (not a PNG or JPEG)",
+        "y\\udce9.png": "has a name that is not UTF-8; rename it",
+    }
+    assert image_files.read_images(tmp_path)[1] == expected
+    found, unreadable = image_files.read_images(tmp_path / "all.tar")
+    assert unreadable == {**expected, "link.png": "is a link; put the picture in its place"}
+    assert list(found) == ["xy.png", "yx.png"]
+    assert read_labelled_images(tmp_path, skip_unreadable=True).texts == ["xy", "yx"]
+    assert capsys.readouterr().out.count("left out: ") == 3
+
+
 def test_texts_keep_their_zeros_and_any_characters(tmp_path):
     for name in ("a.png", "b.png"):
         drawn_strings.picture("xy").save(tmp_path / name)
@@ -75,6 +186,16 @@ def test_texts_keep_their_zeros_and_any_characters(tmp_path):
     images = read_labelled_images(tmp_path, labels)
     assert images.texts == ["0012", '汉é,"']
     assert images.alphabet == '",012é汉'
+
+
+def test_labels_in_the_encoding_and_with_the_delimiter_that_are_named(tmp_path):
+    for name in ("a.png", "b.png"):
+        drawn_strings.picture("xy").save(tmp_path / name)
+    (tmp_path / "labels.csv").write_bytes("file|text\na.png|\u00e9x\nb.png|x;\n".encode("cp850"))
+    images = read_labelled_images(
+        tmp_path, tmp_path / "labels.csv", encoding="cp850", delimiter="|"
+    )
+    assert images.texts == ["\u00e9x", "x;"]
 
 
 @pytest.mark.parametrize(
@@ -147,10 +268,10 @@ def mistake(folder, case):
     if case == "missing folder":
         return {"images": folder / "none"}, r"none does not exist; check the path"
     if case == "no archive":
-        return {"images": labels}, r"pictures\.csv is neither a folder nor a whole tar archive"
+        return {"images": labels}, r"pictures\.csv is neither a folder nor a whole tar archive; "
     if case == "another size":
         Image.new("L", (16, 11)).save(folder / "020.png")
-        return given, r"020\.png is 16 x 11 pixels and 000\.png is 16 x 10; bring all pictures to"
+        return given, r"020\.png is 16 x 11 pixels and 000\.png is 16 x 10: all must be of one"
     if case == "16 bits":
         Image.new("I;16", (16, 10)).save(folder / "020.png")
         return given, r"020\.png has pixels of kind I;16; convert it to 8 bits per colour"
@@ -179,6 +300,19 @@ def mistake(folder, case):
     if case == "empty text":
         drawn_strings.write_labels(labels, [("000.png", ""), *rows[1:]])
         return given, r"pictures\.csv, row 1: the text is empty; fill it in or remove the row"
+    if case == "empty cells":
+        drawn_strings.write_labels(labels, [("000.png", ""), *rows[1:9], ("", "xy")])
+        return given, r"pictures\.csv, row 1: the text is empty \(and in 1 more\); fill it in"
+    if case == "half a character":
+        lines = '{"file": "a.png", "text": "xy"}\n{"file": "000.png", "text": "x\\ud83d"}'
+        (folder.parent / "labels.jsonl").write_text(lines)
+        return {**given, "labels": folder.parent / "labels.jsonl"}, r"labels\.jsonl.*(half|surrog)"
+    if case == "two names of one picture":
+        drawn_strings.write_labels(labels, [*rows, ("pictures/000.png", "??")])
+        return (
+            {**given, "images": folder.parent},
+            r"000\.png is '\?\?' as pictures/000\.png and 'z\w' in an earlier row; keep the right",
+        )
     if case == "empty file name":
         drawn_strings.write_labels(labels, [("", "xy"), *rows[1:]])
         return given, r"pictures\.csv, row 1: the file is empty; fill it in"
@@ -215,6 +349,15 @@ def mistake(folder, case):
         return {"labels": labels}, r"--labels needs --images: give both, or none"
     if case == "last without pictures":
         return {"test_last": 4}, r"--test-last needs --images: give both, or none"
+    if case == "skipping nothing":
+        return {"skip_unreadable": True}, r"--skip-unreadable needs --images: give both, or none"
+    if case == "encoding of no labels":
+        return {"images": folder, "encoding": "utf-8"}, "--encoding needs --labels: it says how"
+    if case == "delimiter of no table":
+        rows_of_json = "".join(f'{{"file": "{name}", "text": "{text}"}}\n' for name, text in rows)
+        (folder.parent / "labels.jsonl").write_text(rows_of_json)
+        given = {"images": folder, "labels": folder.parent / "labels.jsonl", "delimiter": ";"}
+        return given, r"--delimiter says nothing about .*labels\.jsonl, which has none; leave it"
     if case == "test labels alone":
         return {**given, "test_labels": labels}, r"--test-labels needs --test-images: give both"
     if case == "two tests":
@@ -238,6 +381,9 @@ MISTAKES = [
     "missing column",
     "header alone",
     "empty text",
+    "empty cells",
+    "half a character",
+    "two names of one picture",
     "empty file name",
     "two texts",
     "one character",
@@ -249,6 +395,9 @@ MISTAKES = [
     "test of another length",
     "labels alone",
     "last without pictures",
+    "skipping nothing",
+    "encoding of no labels",
+    "delimiter of no table",
     "test labels alone",
     "two tests",
 ]
