@@ -113,6 +113,15 @@ def test_the_same_texts_come_in(tmp_path, capsys, way):
     assert said.count("\n") == is_said
 
 
+def test_an_encoding_is_found_in_long_files_too(tmp_path):
+    # What is looked at ends with a line, not within a character.
+    rows = [("x" + text, label) for text, label in rows_of("chinese", 5_001)]
+    for shift in range(2):
+        (tmp_path / "a.csv").write_bytes(b" " * shift + as_csv(rows).encode("gb18030"))
+        found = read_labelled_texts(tmp_path / "a.csv")
+        assert list(zip(found.texts, found.labels, strict=True)) == rows
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_no_row_is_lost_to_a_quotation_mark(tmp_path, name, delimiter):
