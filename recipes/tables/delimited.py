@@ -20,7 +20,7 @@ def read_delimited(
 ) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """The names of the columns, and the fields of each row after its place, such as "row 3".
 
-    Nothing is dropped but lines without any text. A quotation mark that is never closed, or whose
+    Nothing is dropped but empty lines. A quotation mark that is never closed, or whose
     closing would swallow lines that are rows of their own, is text. With tabs, as research data is
     written, quotation marks around a field are text too, unless the header has them, or a field
     could not be written without.
@@ -41,7 +41,7 @@ def read_delimited(
         reader = _Reader(lines, delimiter, len(header), has_quotes)
         rows: list[tuple[str, list[str]]] = []
         while place < len(lines):
-            if lines[place].strip():
+            if lines[place]:
                 name = f"row {len(rows) + 1}"
                 fields, used = reader.record(place, name)
                 if any(fields[len(header) :]):

@@ -103,7 +103,9 @@ def _require_another(path: pathlib.Path, content: bytes, error: UnicodeDecodeErr
 
 def _most_probable(path: pathlib.Path, content: bytes) -> str:
     # Lines in ASCII say nothing, and there may be few others.
-    telling = b"\n".join(line for line in content.split(b"\n") if not line.isascii())[:_SAMPLE]
+    telling = b"\n".join(line for line in content.split(b"\n") if not line.isascii())
+    # Cut at the end of a line: half a character fits no encoding.
+    telling = telling[: telling.find(b"\n", _SAMPLE) + 1] or telling
     matches = [
         match
         for match in charset_normalizer.from_bytes(telling, cp_isolation=list(_CANDIDATES))

@@ -113,6 +113,15 @@ def test_the_same_texts_come_in(tmp_path, capsys, way):
     assert said.count("\n") == is_said
 
 
+def test_an_encoding_is_found_in_long_files_too(tmp_path):
+    # What is looked at ends with a line, not within a character.
+    for shift in range(2):
+        rows = [("x" * shift + "这部电影演员不错" * 7_000, "pos"), *rows_of("chinese", 50)]
+        (tmp_path / "a.csv").write_bytes(as_csv(rows).encode("gb18030"))
+        found = read_labelled_texts(tmp_path / "a.csv")
+        assert list(zip(found.texts, found.labels, strict=True)) == rows
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_no_row_is_lost_to_a_quotation_mark(tmp_path, name, delimiter):
@@ -221,6 +230,12 @@ GOOD = "text,label\ngood,a\n"
     ("name", "content", "options", "message"),
     [
         ("a.csv", "text,label,label\na,b,c\n", {}, "two columns 'label'; rename or remove one"),
+        (
+            "a.csv",
+            GOOD + ' \n"","",""\n , \nok,b\n',
+            {},
+            "rows 2, 3, 4: the text is empty; fill it in",
+        ),
         ("a.jsonl", '{"text": "a", "text": "b"}', {}, "line 1 has two values 'text'; rename or"),
         ("a.csv", "NOTE:first text,label\n", {}, "no column 'text'; it has 'NOTE:first text'"),
         ("a.csv", "text;label\na;b;c\n", {}, "row 1: more fields than the 2 of the header; put"),
