@@ -7,12 +7,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 PROJECT = pathlib.Path(__file__).parents[1]
 
-# Most of the time on JAX, and some on TensorFlow, goes to compiling small programs; without
-# optimizing it takes half as long. `XLA_FLAGS= python -m pytest` compiles as for users, which is
-# what .ci/run does once more for everything that promises digits.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-)
+# Most of the time on JAX goes to compiling small programs; without optimizing it takes half as
+# long. `XLA_FLAGS= python -m pytest` compiles as for users, which is what .ci/run does for
+# everything that promises digits.
+if os.environ.get("KERAS_BACKEND") == "jax":
+    os.environ.setdefault(
+        "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    )
 # On JAX each program is compiled once, for all processes and all runs to come.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROJECT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -13,7 +13,7 @@ def test_trec_is_known_by_its_lines(tmp_path, name):
     file = tmp_path / name
     file.write_bytes("HUM:ind Who was Galileo ?\r\nLOC:city Where is Malmö ?\n".encode("latin-1"))
     assert read_labelled_texts(file) == LabelledTexts(
-        ["Who was Galileo ?", "Where is Malmö ?"], ["HUM", "LOC"]
+        ["Who was Galileo ?", "Where is Malmö ?"], ["HUM", "LOC"], ["1", "2"]
     )
     assert read_labelled_texts(file, fine_labels=True).labels == ["HUM:ind", "LOC:city"]
 
@@ -30,7 +30,7 @@ def test_csv_keeps_every_word_as_it_is_written(tmp_path):
     file.write_text(
         '\ufefftext,label,more\n"two\nlines, ""quoted""",01,x\nNA,None,\n', encoding="utf-8"
     )
-    expected = LabelledTexts(['two\nlines, "quoted"', "NA"], ["01", "None"])
+    expected = LabelledTexts(['two\nlines, "quoted"', "NA"], ["01", "None"], ["1", "2"])
     assert read_labelled_texts(file) == expected
 
 
@@ -38,13 +38,13 @@ def test_tsv_with_named_columns(tmp_path):
     file = tmp_path / "texts.TSV"
     file.write_text("kind\tbody\n2\thello, world\n10\tbye\n", encoding="utf-8")
     found = read_labelled_texts(file, text_column="body", label_column="kind")
-    assert found == LabelledTexts(["hello, world", "bye"], ["2", "10"])
+    assert found == LabelledTexts(["hello, world", "bye"], ["2", "10"], ["1", "2"])
 
 
 def test_json_lines(tmp_path):
     file = tmp_path / "texts.jsonl"
     file.write_text('{"text": " a ", "label": 1}\n\n{"label": "x", "text": "b"}', encoding="utf-8")
-    assert read_labelled_texts(file) == LabelledTexts(["a", "b"], ["1", "x"])
+    assert read_labelled_texts(file) == LabelledTexts(["a", "b"], ["1", "x"], ["1", "3"])
     file.write_text('{"text": null, "label": 1}', encoding="utf-8")
     with pytest.raises(UserError, match="line 1: the text is empty"):
         read_labelled_texts(file)

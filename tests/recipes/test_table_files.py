@@ -157,7 +157,7 @@ def test_cells_of_several_lines_and_any_length(tmp_path, capsys):
 def test_a_text_ends_at_the_end_of_its_line_only(tmp_path):
     lines = ["one\x0cpage", "next\x85line", "line\u2028separator"]
     (tmp_path / "a.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert read_answers(tmp_path / "a.txt", "answer") == lines
+    assert read_answers(tmp_path / "a.txt", "answer") == (lines, None)
     assert next_word_data._read(str(tmp_path / "a.txt"), None) == lines
 
 
