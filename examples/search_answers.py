@@ -27,9 +27,13 @@ def main(options: argparse.Namespace) -> None:
     from recipes.tables import row_by_row
     from recipes.tokens.texts import checked_texts
 
-    checked_texts(options.questions, "questions", may_be_none=True)
+    options.questions = checked_texts(options.questions, "questions", may_be_none=True)
     output = row_by_row.require_output(options.output)
     how = {"encoding": options.encoding, "delimiter": options.delimiter}
+    if any(how.values()) and not (options.input or options.answers):
+        raise UserError(
+            "--encoding and --delimiter need --input or --answers: they say how to read"
+        )
     table = None
     if options.input or output or options.json:
         asked = (options.questions, options.input, options.question_column, "--question-column")
@@ -46,7 +50,8 @@ def main(options: argparse.Namespace) -> None:
         if output:
             print(table.write(output, columns, found, top))
         else:
-            print(*table.json_lines(columns, found), sep="\n")
+            for line in table.json_lines(columns, found):
+                print(line)
         return
     for question in options.questions or row_by_row.asked_for("question: "):
         try:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 
 from recipes.answer_ranker.data import (
     TEST_SHARE,
@@ -83,6 +84,8 @@ def read_questions(
         # Pairs alone are all right; a column that was named must be there.
         if columns.label in names or columns.label != Columns.label:
             pair.append(columns.label)
+        else:
+            print(f"{path} has no column {columns.label!r}: all answers are right", file=sys.stderr)
         advice = (
             "choose with --question-column, --answer-column and --label-column, or with "
             "--right-column and --wrong-column"

@@ -30,17 +30,20 @@ def mean(outcomes: numpy.ndarray) -> float:
 def with_intervals(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]]:
     """The 95 % interval of each number, and the paired comparison with the baseline.
 
-    The interval is that of the bootstrap: it says how the number varies over rows drawn, with
-    replacement, from the test rows (Efron 1979); the bias of the draws is taken off, which matters
-    for the calibration error. The test exchanges both models' outcomes of rows at random and
-    counts how often that gives as large a difference (approximate randomization, Noreen 1989).
+    The interval is that of the bootstrap's percentiles: it says how the number varies over rows
+    drawn, with replacement, from the test rows (Efron 1979). It is of no use for a number that
+    chance makes larger, such as the calibration error: that of a calibrated model is 0, and
+    neither the measured one nor any draw is. The test exchanges both models' outcomes of rows at
+    random and counts how often that gives as large a difference (approximate randomization,
+    Noreen 1989).
 
     Args:
         outcomes: By the name of the number. All of the same rows.
 
     Returns:
         For each name `interval`, `[low, high]`; with a baseline also `baseline_interval`,
-        `difference` (model less baseline), `difference_interval` and `p_value` (two-sided).
+        `difference` (model less baseline), `difference_interval`, `p_value` (two-sided) and
+        `least_p_value`, the smallest that so many draws can give.
     """
     rows = len(next(iter(outcomes.values())).of_model)
     draws = max(_FEWEST_DRAWS, min(_DRAWS, _ROWS_IN_ALL // max(rows, 1)))
@@ -65,21 +68,20 @@ def with_intervals(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]
     for name, (measure, model, baseline) in outcomes.items():
         of_model, of_baseline = numpy.array(drawn[name]).T
         value = measure(model)
-        found[name] = {"interval": _interval(of_model, value, lowest=0.0)}
+        found[name] = {"interval": _interval(of_model)}
         if baseline is not None:
             rival = measure(baseline)
             as_large = numpy.abs(exchanged[name]) >= abs(value - rival) - 1e-12
             found[name] |= {
-                "baseline_interval": _interval(of_baseline, rival, lowest=0.0),
+                "baseline_interval": _interval(of_baseline),
                 "difference": value - rival,
-                "difference_interval": _interval(of_model - of_baseline, value - rival),
+                "difference_interval": _interval(of_model - of_baseline),
                 "p_value": float((1 + as_large.sum()) / (1 + draws)),
+                "least_p_value": 1 / (1 + draws),
             }
     return found
 
 
-def _interval(drawn: numpy.ndarray, value: float, lowest: float = -numpy.inf) -> list[float]:
-    """From the 2.5th to the 97.5th percentile of draws that are moved to have `value` as mean."""
-    low, high = numpy.percentile(drawn, (2.5, 97.5)) - (drawn.mean() - value)
-    # A share of 1 cannot be passed: no further than any draw.
-    return [float(max(low, lowest)), float(min(high, max(value, drawn.max())))]
+def _interval(drawn: numpy.ndarray) -> list[float]:
+    low, high = numpy.percentile(drawn, (2.5, 97.5))
+    return [float(low), float(high)]

@@ -48,7 +48,8 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .25rem .6rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
 th { border-bottom: 2px solid #999; vertical-align: bottom; overflow-wrap: normal; }
-td { min-width: 2rem; max-width: 26rem; }
+td { min-width: 8rem; max-width: 26rem; }
+td.number { min-width: 2rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 tbody tr:nth-child(even) { background: #f5f7f9; }
 img { max-width: 100%; height: auto; display: block; margin: .5rem 0; }
@@ -57,6 +58,7 @@ pre { background: #f2f2f2; padding: .6rem .8rem; white-space: pre-wrap; overflow
   @page { margin: 14mm; }
   body { font-size: 9.5pt; max-width: none; padding: 0; }
   .wide { overflow: visible; }
+  td { min-width: 4rem; }
   td.number, th.number { white-space: normal; }
   h2 { break-after: avoid; }
   tr, img, pre { break-inside: avoid; }

@@ -212,11 +212,14 @@ def command() -> str | None:
     kept: list[str] = []
     rest = iter(typed[start:])
     for argument in rest:
-        if argument == "--output":
-            next(rest, None)
-        elif not argument.startswith("--output="):
+        option, _, value = argument.partition("=")
+        if len(option) > 3 and "--output".startswith(option):  # argparse takes beginnings, too
+            if not value:
+                next(rest, None)
+        else:
             kept.append(argument)
-    return shlex.join(["python", *kept])
+    # Another backend gives other numbers.
+    return f"KERAS_BACKEND={keras.backend.backend()} {shlex.join(['python', *kept])}"
 
 
 def _numbers(
@@ -226,6 +229,7 @@ def _numbers(
 ) -> list[str | Table]:
     """The comparison of several models, with what chance does to it."""
     network, baseline = list(columns)[:2]
+    least = max([found.get("least_p_value", 0.0) for found in intervals.values()], default=0.0)
     lines = []
     for name, meaning in rows.items():
         found = intervals.get(name, {})
@@ -244,8 +248,9 @@ def _numbers(
         "more rows of this kind lies. Of a new training with another seed they say nothing. An "
         "interval without width means that the test rows are too few to see anything else.",
         "p is the probability of a difference at least as large if both were equally good, by a "
-        "paired test that exchanges the two on rows drawn at random; 0.001 is the smallest that "
-        "1,000 such draws can give. Below 0.05 a difference is usually called significant.",
+        "paired test that exchanges the two on rows drawn at random; "
+        f"{least:.3f} is the smallest that so many draws can give. Below 0.05 a difference is "
+        "usually called significant.",
     ]
 
 

@@ -38,10 +38,14 @@ def read_delimited(
     with _long_fields():
         delimiter, header, place = _read_header(path, lines, wanted, delimiter)
         has_quotes = '"' in "".join(lines[:place])
-        reader = _Reader(lines, delimiter, len(header), has_quotes)
+        is_proper = delimiter != "\t" and _is_proper(
+            lines[place:], delimiter, len(header), has_quotes
+        )
+        reader = _Reader(path, lines, delimiter, len(header), has_quotes, is_proper)
         rows: list[tuple[str, list[str]]] = []
         while place < len(lines):
-            if lines[place]:
+            # In a table of one column an empty line is an empty cell, but for the end of the file.
+            if lines[place] or (len(header) == 1 and any(lines[place:])):
                 name = f"row {len(rows) + 1}"
                 fields, used = reader.record(place, name)
                 if any(fields[len(header) :]):
@@ -96,7 +100,7 @@ def listed(places: Sequence[str]) -> str:
         return places[0]
     kind = places[0].split()[0]
     more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    return f"{kind}s {', '.join(place.split()[1] for place in places[:5])}{more}"
+    return f"{kind}s {', '.join(place.partition(' ')[2] for place in places[:5])}{more}"
 
 
 @contextlib.contextmanager
@@ -107,6 +111,26 @@ def _long_fields() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(before)
+
+
+def _is_proper(lines: Sequence[str], delimiter: str, width: int, header_quoted: bool) -> bool:
+    """Whether what follows the header was written with quotation marks that enclose fields.
+
+    Every record has as many fields as the header then, and something says that the marks are not
+    part of the texts: the header has them, or a field needs them and can be read in no other way.
+    """
+    records = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
+    is_sure, start = header_quoted, 0
+    try:
+        for fields in records:
+            if len(fields) not in (0, width):
+                return False
+            taken, start = lines[start : records.line_num], records.line_num
+            if any(mark in field for field in fields for mark in (delimiter, '"', "\n")):
+                is_sure |= any(len(line.split(delimiter)) != width for line in taken)
+    except csv.Error:
+        return False
+    return is_sure
 
 
 def _named(delimiter: str | None) -> str | None:
@@ -162,10 +186,16 @@ class _Reader:
     """Reads records, and keeps the places of those that could be read otherwise."""
 
     def __init__(
-        self, lines: Sequence[str], delimiter: str, width: int, header_quoted: bool
+        self,
+        path: pathlib.Path,
+        lines: Sequence[str],
+        delimiter: str,
+        width: int,
+        header_quoted: bool,
+        is_proper: bool,
     ) -> None:
-        self._lines, self._delimiter, self._width = lines, delimiter, width
-        self._header_quoted = header_quoted
+        self._path, self._lines, self._delimiter, self._width = path, lines, delimiter, width
+        self._header_quoted, self._is_proper = header_quoted, is_proper
         self.as_text: list[str] = []
         self.joined: list[str] = []
 
@@ -180,7 +210,12 @@ class _Reader:
             fields, used = _enclosed(self._lines, start, self._delimiter, strict=True)
         except csv.Error:
             if not is_whole:
-                fields, used = _enclosed(self._lines, start, self._delimiter, strict=False)
+                try:
+                    fields, used = _enclosed(self._lines, start, self._delimiter, strict=False)
+                except csv.Error as error:
+                    raise UserError(
+                        f"{self._path}, {name}: {error}; put the field in quotes"
+                    ) from None
                 if used == 1 and len(fields) == self._width:  # a space after a closing mark
                     return fields, 1
             self.as_text.append(name)
@@ -189,8 +224,9 @@ class _Reader:
             alone = [each.split(self._delimiter) for each in self._lines[start : start + used]]
             if all(len(each) == self._width for each in alone):
                 # After a delimiter that stands in a sentence comes a space.
-                if self._delimiter == "\t" or not any(
-                    field.startswith(" ") for each in alone for field in each[1:]
+                if not self._is_proper and (
+                    self._delimiter == "\t"
+                    or not any(field.startswith(" ") for each in alone for field in each[1:])
                 ):
                     self.as_text.append(name)
                     return plain, 1

@@ -75,7 +75,7 @@ def decode(path: pathlib.Path, content: bytes, encoding: str | None = None) -> s
 def _forced(path: pathlib.Path, content: bytes, encoding: str) -> str:
     try:
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
-        return content.decode("utf-8-sig" if is_utf8 else encoding)
+        return content.decode("utf-8-sig" if is_utf8 else encoding).removeprefix("\ufeff")
     except LookupError:
         raise UserError(
             f"there is no encoding {encoding!r}; expected a name such as utf-8, utf-16, gb18030, "
@@ -93,7 +93,7 @@ def _require_another(path: pathlib.Path, content: bytes, error: UnicodeDecodeErr
     """Raises `UserError` for a damaged file in UTF-8, which another encoding would make garbage."""
     characters = re.findall(r"[^\0-\x7f]", content.decode("utf-8", "replace"))
     damaged = characters.count("\ufffd")
-    if damaged * 10 <= len(characters):
+    if damaged * 10 <= len(characters) or damaged < min(5, len(characters) - damaged):
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(
             f"{path}, line {line}: a character is damaged, the others are UTF-8; mend the line or "

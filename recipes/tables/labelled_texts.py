@@ -188,21 +188,31 @@ def _alike(labels: Sequence[Any]) -> list[str]:
 
 def _folder_rows(folder: pathlib.Path, encoding: str | None) -> list[tuple[str, str, str]]:
     """The texts below a folder, each with its file or line and its label."""
-    files = [
+    present = [
         path
-        for path in sorted([*folder.glob("*.txt"), *folder.glob("*/*.txt")])
-        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
     ]
+    texts = [path for path in present if path.suffix.lower() == ".txt"]
+    # Where labels have folders, a .txt file beside these is a README or a list.
+    files = [path for path in texts if path.parent.parent == folder] or [
+        path for path in texts if path.parent == folder
+    ]
+    others = sorted({*present} - {*files})
+    left_out = [f"file {path.relative_to(folder)}" for path in others]
+    if files and left_out:
+        print(f"{folder}: left out, not a text of a label: {listed(left_out)}", file=sys.stderr)
     rows = []
     for path in files:
         content = table_files.read_text(path, encoding)
         if path.parent != folder:
             rows.append((f"file {path.relative_to(folder)}", content, path.parent.name))
         else:
-            lines = table_files.text_lines(content)
             rows += [
-                (f"line {number} of {path.name}", line, path.stem)
-                for number, line in enumerate(lines, 1)
+                (f"line {number} of {path.name}", line.strip(), path.stem)
+                for number, line in enumerate(content.split("\n"), 1)
+                if line.strip()
             ]
     if not rows:
         raise UserError(

@@ -1,11 +1,12 @@
 """From file to file: a table of texts in, the same table out with what a model says of each."""
 
 import dataclasses
+import io
 import json
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
@@ -155,7 +156,7 @@ def read_rows(
 def lines_of_standard_input() -> list[str]:
     """The lines of standard input; an empty one is an empty text."""
     try:
-        return [line.rstrip("\n") for line in sys.stdin]
+        return [line.rstrip("\n") for line in _strict_standard_input()]
     except UnicodeDecodeError:
         raise UserError(_NOT_UTF8) from None
 
@@ -164,13 +165,21 @@ def asked_for(prompt: str) -> Iterator[str]:
     """The lines of the terminal, asked for one after the other, or of standard input."""
     ask = sys.stdin.isatty()
     try:
-        while line := input(prompt) + "\n" if ask else sys.stdin.readline():
+        lines = _strict_standard_input()
+        while line := input(prompt) + "\n" if ask else lines.readline():
             if line.strip():
                 yield line.strip()
     except EOFError:
         print()
     except UnicodeDecodeError:
         raise UserError(_NOT_UTF8) from None
+
+
+def _strict_standard_input() -> TextIO:
+    """Standard input; without a locale, Python lets bytes through that are no characters."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="strict")
+    return sys.stdin
 
 
 def require_output(output: str | None) -> pathlib.Path | None:

@@ -228,9 +228,10 @@ def _json_value(place: str, text: str) -> Any:
 
     try:
         return json.loads(text, object_pairs_hook=record)
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # JSONDecodeError, or an integer of thousands of digits
+        problem = getattr(error, "msg", error)
         raise UserError(
-            f"{place}: not valid JSON ({error.msg}); expected an object like {{...}} in each line, "
+            f"{place}: not valid JSON ({problem}); expected an object like {{...}} in each line, "
             "or a list of them"
         ) from None
     except RecursionError:

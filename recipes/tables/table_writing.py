@@ -29,7 +29,7 @@ def write_table(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequen
     Raises:
         UserError: If the file cannot be written.
     """
-    new = path.with_name(f"{path.name}.new")
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")  # nobody else's
     marked = 0
     try:
         # The mark at the beginning makes spreadsheet programs read UTF-8. Half a character, as of

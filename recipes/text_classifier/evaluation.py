@@ -38,7 +38,6 @@ MEASURES = {
 }
 """What `recipes.runs.training_run.print_comparison` shows, and what it calls it."""
 _MISTAKES = 20
-_BINS = 15
 _LONGEST_TEXT = 400
 _LONGEST_NAME = 60
 
@@ -104,7 +103,7 @@ def score_linear_svm(
 def outcomes(
     probabilities: numpy.ndarray, labels: numpy.ndarray, of_baseline: numpy.ndarray
 ) -> dict[str, Outcomes]:
-    """What each test text has to say on each measure of `score_logits`.
+    """What each test text has to say on the measures of `score_logits` but the calibration error.
 
     Args:
         probabilities: (texts, classes).
@@ -122,9 +121,6 @@ def outcomes(
             numpy.stack([labels, of_baseline], axis=1),
         ),
         "nll": Outcomes(mean, -numpy.log(numpy.maximum(right, numpy.finfo("float64").tiny))),
-        "ece": Outcomes(
-            _calibration_error, numpy.stack([probabilities.max(axis=1), is_right], axis=1)
-        ),
     }
 
 
@@ -134,13 +130,6 @@ def _macro_f1(pairs: numpy.ndarray) -> float:
     hits = numpy.bincount(pairs[pairs[:, 0] == pairs[:, 1], 0], minlength=size)
     both = numpy.bincount(pairs.ravel(), minlength=size)
     return float((2 * hits[both > 0] / both[both > 0]).mean())
-
-
-def _calibration_error(pairs: numpy.ndarray) -> float:
-    """As `keras_ce.metrics.ExpectedCalibrationError`, for pairs of confidence and whether right."""
-    bins = numpy.clip(numpy.ceil(pairs[:, 0] * _BINS).astype(int) - 1, 0, _BINS - 1)
-    gaps = numpy.bincount(bins, pairs[:, 0] - pairs[:, 1], _BINS)
-    return float(numpy.abs(gaps).sum() / len(pairs))
 
 
 def scores_of_classes(counts: numpy.ndarray, classes: Sequence[Any]) -> list[dict[str, Any]]:
@@ -262,7 +251,7 @@ def _section_of_classes(
         rows.append(
             [
                 number + 1,
-                f"{scores['label']}",
+                _cut(scores["label"], _LONGEST_NAME),
                 f"{learned.get(scores['label'], 0):,}",
                 f"{scores['texts']:,}",
                 *(

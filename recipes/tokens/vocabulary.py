@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy
 import snowballstemmer
 
+from recipes.tokens.texts import whole_characters
+
 PADDING_ID = 0
 UNKNOWN_ID = 1
 
@@ -60,7 +62,8 @@ def split_tokens(text: str, kind: str) -> list[str]:
     """
     if kind == "stems":
         return [_stem(word) for word in split_tokens(text, "words")]
-    text = unicodedata.normalize("NFC", text if kind == "cased" else text.lower())
+    text = whole_characters(text if kind == "cased" else text.lower())
+    text = unicodedata.normalize("NFC", text)
     return _pattern(kind, text.isascii()).findall(text)
 
 

@@ -10,6 +10,7 @@ import pytest
 from recipes.runs.failures import UserError
 from recipes.tables import row_by_row
 from recipes.tables.table_writing import write_table
+from recipes.tokens.vocabulary import split_tokens
 
 COLUMNS = ("predicted", "probability")
 TABLE = 'id,text,note\nA1,"two\nlines",keep\nA2,,empty\nA3,"=1+1, a sum",-5\n'
@@ -131,3 +132,17 @@ def test_no_cell_is_run_by_a_spreadsheet(tmp_path):
     assert read(tmp_path / "b.csv") == [{"text": "half \\ud83d"}, {"text": "-3"}]
     with pytest.raises(UserError, match=r"cannot be written \(No such file"):
         write_table(tmp_path / "none" / "a.csv", ["text"], [])
+
+
+def test_standard_input_that_is_no_text_is_one_line(monkeypatch):
+    for read in (row_by_row.lines_of_standard_input, lambda: list(row_by_row.asked_for("? "))):
+        # As Python opens it where no locale is set.
+        given = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", "surrogateescape")
+        monkeypatch.setattr(sys, "stdin", given)
+        with pytest.raises(UserError, match="standard input is not UTF-8"):
+            read()
+
+
+def test_half_a_character_is_a_token_that_can_be_written():
+    for kind in ("words", "cased", "characters", "stems"):
+        "".join(split_tokens("caf\udce9 path", kind)).encode("utf-8")

@@ -140,6 +140,23 @@ def test_no_row_is_lost_to_a_quotation_mark(tmp_path, name, delimiter):
     assert len(read_labelled_texts(tmp_path / name)) == 2
 
 
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_lines_of_a_cell_that_could_be_rows_are_a_cell_of_a_proper_table(tmp_path, delimiter):
+    text = f"Hello{delimiter}world\nbye"
+    row = f'"{text}"{delimiter}pos\n'
+    for header, more in (('"text"{}"label"\n', ""), ("text{}label\n", '"a{}b"{}neg\n')):
+        content = header.format(delimiter) + row + more.format(delimiter, delimiter)
+        (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+        found = read_labelled_texts(tmp_path / "a.csv")
+        assert (found.texts[0], found.labels[0]) == (text, "pos")
+
+
+def test_an_empty_line_is_a_cell_of_a_table_of_one_column(tmp_path):
+    (tmp_path / "a.csv").write_text("text\nfirst\n\nthird\n\n", encoding="utf-8")
+    rows = table_files.read_table(tmp_path / "a.csv").select(["text"])
+    assert rows == [("row 1", ["first"]), ("row 2", [""]), ("row 3", ["third"])]
+
+
 def test_cells_of_several_lines_and_any_length(tmp_path, capsys):
     rows = [
         ("two\nlines", "a"),
@@ -210,6 +227,15 @@ def test_folders_of_texts(tmp_path):
     assert (found.texts, found.labels) == (["good", "fine"], ["pos", "pos"])
 
 
+def test_what_is_left_out_of_a_folder_is_named(tmp_path, capsys):
+    for name in ("pos/1.txt", "neg/2.TXT", "neg/deeper/3.txt", "read me.txt", "neg/4.pdf"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    assert read_labelled_texts(tmp_path).texts == ["neg/2.TXT", "pos/1.txt"]
+    said = capsys.readouterr().err
+    assert said.endswith("a label: files neg/4.pdf, neg/deeper/3.txt, read me.txt\n")
+
+
 def test_options_force_what_is_else_found(tmp_path, capsys):
     file = tmp_path / "a.csv"
     file.write_bytes("text;label|text,label\nnaïve;a|b,c\n".encode("cp1252"))
@@ -259,6 +285,14 @@ GOOD = "text,label\ngood,a\n"
             {},
             "line 11: a character is damaged, the others are UTF-8; mend the line",
         ),
+        (
+            "a.csv",
+            "text,label\ncafé,a\nnaïve,b\n".encode() + b"caf\xc3,b\n",
+            {},
+            "line 4: a character is damaged",
+        ),
+        ("a.csv", 'a,text,label\nc\rd,"x, y",neg\n', {}, "row 1: new-line character seen"),
+        ("a.jsonl", '{"text": 1' + "0" * 5000 + "}", {}, "line 1: not valid JSON"),
         ("a.parquet", b"PAR1", {"encoding": "utf-8"}, "--encoding says nothing about .*a.parquet"),
         ("a.parquet", b"PAR1", {}, "Parquet"),
         ("empty", None, {}, "empty is a folder without texts; expected a folder for each label"),

@@ -63,10 +63,10 @@ class Compilation:
 def set_compilation(enabled: bool) -> None:
     """Switch on or off what the package compiles by itself.
 
-    On (the default), losses in TensorFlow's graphs are compiled by XLA unless they are small, and
-    `LinearCrossentropy` is compiled on TensorFlow and JAX. Off, only what the user compiles is: for
-    a device without XLA, and for tools that look into graphs, such as
-    `tf.debugging.enable_check_numerics`.
+    On (the default), losses are compiled by XLA in TensorFlow's graphs, unless they are small, and
+    in eager calls on JAX; `LinearCrossentropy` is compiled on TensorFlow and JAX. Off, only
+    what the user compiles is: for a device without XLA, and for tools that look into graphs, such
+    as `tf.debugging.enable_check_numerics`.
 
     Args:
         enabled: whether the package compiles.

@@ -56,7 +56,9 @@ def all_within(values: Tensor, low: float, high: float) -> bool | None:
 
 def are_at_hand(values: Tensor) -> bool:
     """Whether it costs no waiting for a device to read a tensor."""
-    return bool(values.device.type == "cpu")
+    # What only traces has a class of its own, or says so.
+    is_plain = type(values) in (torch.Tensor, torch.nn.Parameter) and not torch.jit.is_tracing()
+    return is_plain and bool(values.device.type == "cpu")
 
 
 def has_values(flags: Tensor) -> bool:
