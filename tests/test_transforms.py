@@ -62,6 +62,13 @@ def test_per_example_gradients_of_torch(case):
     slopes = torch.func.vmap(torch.func.grad(loss))(y_pred, y_true)
     np.testing.assert_allclose(slopes.numpy(), case.slopes, atol=1e-6)
 
+    # A Jacobian: many gradients of one batch at once.
+    y_pred.requires_grad_()
+    losses = case.function(y_true, y_pred)
+    each = torch.eye(losses.numel()).reshape(-1, *losses.shape)
+    (slopes,) = torch.autograd.grad(losses, y_pred, each, is_grads_batched=True)
+    np.testing.assert_allclose(slopes.sum(0).numpy(), case.slopes, atol=1e-6)
+
 
 @some_cases
 @pytest.mark.filterwarnings("default")  # Dynamo warns about itself.

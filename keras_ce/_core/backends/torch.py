@@ -5,6 +5,7 @@ runs the forward pass again on any exception: so there is an own `autograd.Funct
 operation writes a new matrix unless it is told to change one in place.
 """
 
+import contextlib
 import math
 from typing import Any
 
@@ -308,7 +309,7 @@ def sigmoid_losses(logits: Tensor, yes: Tensor, no: Tensor, both: Tensor | float
         above = logits.clamp(min=0)
         losses = logits.abs().neg_().exp_().log1p_()
         losses = losses if isinstance(both, float) else losses.mul_(both)  # a float is 1
-        losses = losses.addcmul_(above, no).addcmul_(above.sub_(logits), yes)
+        losses = torch.addcmul(torch.addcmul(losses, above, no), above.sub_(logits), yes)
         if any_true(losses.sum().isnan()) is False:
             return losses
     # Where an infinite logit is right, 0 times infinity has to be 0.
@@ -322,7 +323,7 @@ def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """The derivative of -yes log p - no log(1 - p) by each logit."""
     if _records():
         return no * torch.sigmoid(logits) - yes * torch.sigmoid(-logits)
-    return torch.sigmoid(logits).mul_(no).addcmul_((-logits).sigmoid_(), yes, value=-1)
+    return torch.addcmul(torch.sigmoid(logits).mul_(no), (-logits).sigmoid_(), yes, value=-1)
 
 
 def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -342,7 +343,11 @@ def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
 
 def scaled(rows: Tensor, factors: Tensor) -> Tensor:
     """`rows * factors`. `rows` may be overwritten, as above."""
-    return rows * factors if _records() else rows.mul_(factors)
+    if not _records():
+        # Where vmap has many factors for one matrix, as for a Jacobian, it refuses.
+        with contextlib.suppress(RuntimeError):
+            return rows.mul_(factors)
+    return rows * factors
 
 
 def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tensor:
@@ -351,7 +356,7 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
         return rows - factors * values
     if isinstance(values, float):
         return rows.sub_(factors, alpha=values)
-    return rows.addcmul_(factors, values, value=-1)
+    return torch.addcmul(rows, factors, values, value=-1)
 
 
 def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
