@@ -59,7 +59,7 @@ pre { background: #f2f2f2; padding: .6rem .8rem; white-space: pre-wrap; overflow
   body { font-size: 9.5pt; max-width: none; padding: 0; }
   .wide { overflow: visible; }
   td { min-width: 4rem; }
-  td.number, th.number { white-space: normal; }
+  td.number, th.number { white-space: normal; overflow-wrap: normal; }
   h2 { break-after: avoid; }
   tr, img, pre { break-inside: avoid; }
   img { max-height: 245mm; }
