@@ -9,20 +9,14 @@ import re
 import keras
 import numpy as np
 import pytest
+from run_files import OF_EVERY_RUN
 
 from examples import train_next_word
 from recipes.next_word import NextWord, NextWordModel, data
 from recipes.runs.failures import UserError
 from recipes.tokens import vocabulary
 
-RESULTS = [
-    "history.png",
-    "metrics.json",
-    "model.keras",
-    "model.png",
-    "predictions.csv",
-    "report.html",
-]
+RESULTS = OF_EVERY_RUN
 SUBJECTS = ["The dog", "My cat", "A horse", "Our cow", "Nobody"]
 ACTIONS = ["eats hay", "drinks cold water", "runs a race", "sleeps"]
 FIRST_RUN = ["--epochs=6", "--words-per-epoch=1500", "--label-smoothing=0.05"]

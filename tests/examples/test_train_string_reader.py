@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from backends import default_backend_only
+from run_files import OF_EVERY_RUN
 
 from examples import read_strings, train_string_reader
 from recipes.images import digit_strings
@@ -19,16 +20,7 @@ from recipes.runs.failures import UserError
 from recipes.string_reader import StringReader
 
 PROJECT = pathlib.Path(__file__).parents[2]
-RESULTS = [
-    "confusion.png",
-    "history.png",
-    "metrics.json",
-    "model.keras",
-    "model.png",
-    "predictions.csv",
-    "report.html",
-    "samples.png",
-]
+RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "samples.png"])
 
 
 def run_example(name, *arguments):

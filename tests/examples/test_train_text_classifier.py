@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 from backends import default_backend_only
+from run_files import OF_EVERY_RUN
 
 import examples
 import recipes.text_classifier.task
@@ -24,15 +25,7 @@ from recipes.runs.failures import UserError
 from recipes.text_classifier import TextClassifierModel, build_text_classifier, data
 
 PROJECT = pathlib.Path(__file__).parents[2]
-RESULTS = [
-    "confusion.png",
-    "history.png",
-    "metrics.json",
-    "model.keras",
-    "model.png",
-    "predictions.csv",
-    "report.html",
-]
+RESULTS = sorted([*OF_EVERY_RUN, "confusion.png"])
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
     "food": ["eats hay", "drinks water", "likes bread", "chews on grass", "wants some milk"],
