@@ -21,6 +21,11 @@ Tensor = Any
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
+LONG_ENOUGH_FOR_A_VECTOR = 32
+FITS_INTO_THE_CACHE = 2**16
+"""Terms of so few elements are written first and then added up, one after the other: XLA computes
+with vectors then, but not where it adds up several terms at once."""
+
 
 # --- values and derivatives ---
 
@@ -119,6 +124,10 @@ def row_sums(*terms: Tensor) -> list[Tensor]:
 
 @jax.custom_jvp
 def _sums(*terms: Tensor) -> Tensor:
+    number, num_classes = terms[0].shape
+    if num_classes >= LONG_ENOUGH_FOR_A_VECTOR and number * num_classes <= FITS_INTO_THE_CACHE:
+        terms = jax.lax.optimization_barrier(terms)
+        return jnp.stack([term.sum(1) for term in terms], axis=1)
     # XLA would go over the rows once for each sum, and compute what is added up each time.
     zeros = tuple(np.zeros((), term.dtype) for term in terms)
     return jnp.stack(jax.lax.reduce(terms, zeros, _add_each, (1,)), axis=1)
