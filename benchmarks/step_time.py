@@ -2,6 +2,7 @@
 
     KERAS_BACKEND=jax python -m benchmarks.step_time
     KERAS_BACKEND=jax python -m benchmarks.step_time --ratios --sizes 64x10 2048x1000
+    KERAS_BACKEND=jax python -m benchmarks.step_time --huge-pages --sizes 2048x32768
 
 Prints a Markdown table. A step is the value and the gradient of the mean loss of random float32
 logits, half of them confident of their label as late in a training ("generalized": of their
@@ -17,6 +18,7 @@ speed of a copy on all cores.
 
 `--ratios` prints no more than the medians of ours / Keras, one line per size; for arguments with a
 number per class, of ours / ours without them. Below 1, ours is faster, or as fast as without.
+`--huge-pages` measures in a process that asks the system for pages of 2 MB.
 """
 
 import argparse
@@ -46,6 +48,7 @@ from benchmarks.step_time_candidates import (
 
 SECONDS_OF_A_MEASUREMENT = 0.005  # at least: far above what a clock or a short interruption adds
 EAGER_MODES = ("eager", "eager value")
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 COMPILED_MODES = {"tensorflow": ("graph", "XLA"), "jax": ("jit",), "torch": ()}[BACKEND]
 TRAINING_MODES = COMPILED_MODES or ("eager",)
 GROUPS = {"logits": LOGIT_TASKS, "heads": HEAD_TASKS}
@@ -376,8 +379,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--ratios", action="store_true", help="ours / Keras, one line per size")
     parser.add_argument("--no-memory", action="store_true", help="measure no memory")
+    parser.add_argument("--huge-pages", action="store_true", help="ask for pages of 2 MB")
     parser.add_argument("--memory-of", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    has_huge_pages = HUGE_PAGES.items() <= os.environ.items()
+    if arguments.huge_pages and not has_huge_pages:  # They are asked for when a process starts.
+        command = [sys.executable, "-m", "benchmarks.step_time", *sys.argv[1:]]
+        sys.exit(subprocess.run(command, env={**os.environ, **HUGE_PAGES}, check=False).returncode)
     if arguments.memory_of:
         *sizes, task, who, mode = arguments.memory_of
         positions, classes, width = map(int, sizes)
@@ -386,6 +394,7 @@ def main() -> None:
 
     settings = chosen_settings(arguments)
     machine = f"keras {keras.__version__}, {BACKEND}, {os.cpu_count()} cores"
+    machine += ", huge pages" * has_huge_pages
     if arguments.ratios:
         print(machine)
         above = None
