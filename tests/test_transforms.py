@@ -153,3 +153,20 @@ def test_row_3_invalid_values_inside_a_bare_gradient(name, labels, scores, found
     assert np.isfinite(slopes.numpy()).all()
     assert (slopes[1] == 0).all()
     assert (slopes[0] != 0).any()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX says what it compiles")
+def test_a_second_eager_call_compiles_nothing(case, caplog):
+    import jax
+
+    def step():
+        jax.value_and_grad(lambda y_pred: case.function(case.y_true, y_pred).sum())(case.y_pred)
+
+    with jax.log_compiles():
+        jax.jit(lambda number: number + 1)(len(caplog.text))  # Compiled here: it is in the log.
+        assert "Compiling" in caplog.text
+        step()
+        caplog.clear()
+        step()
+    assert "Compiling" not in caplog.text

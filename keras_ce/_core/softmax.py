@@ -195,10 +195,8 @@ def _passes_of_ids(
     ) -> Tensor:
         peak, share, label, total, slope = residuals
         upstream = backend.column(upstream)
-        gradient = backend.scaled(
-            _in_proportion(y_pred, peak, from_logits),
-            upstream * (slope + uniform_share) / total,
-        )
+        others = backend.others_again(_in_proportion(y_pred, peak, from_logits), ids)
+        gradient = backend.scaled(others, upstream * (slope + uniform_share) / total)
         at_label = -slope * share
         if uniform_share:
             each = uniform_share / last_axis_size(y_pred)

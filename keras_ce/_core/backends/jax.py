@@ -22,9 +22,7 @@ SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
 LONG_ENOUGH_FOR_A_VECTOR = 32
-FITS_INTO_THE_CACHE = 2**16
-"""Terms of so few elements are written first and then added up, one after the other: XLA computes
-with vectors then, but not where it adds up several terms at once."""
+"""Rows so long are worth a loop of their own."""
 
 
 # --- values and derivatives ---
@@ -125,7 +123,9 @@ def row_sums(*terms: Tensor) -> list[Tensor]:
 @jax.custom_jvp
 def _sums(*terms: Tensor) -> Tensor:
     number, num_classes = terms[0].shape
-    if num_classes >= LONG_ENOUGH_FOR_A_VECTOR and number * num_classes <= FITS_INTO_THE_CACHE:
+    is_small = number * num_classes <= Compilation.ELEMENTS_WORTH_A_MATRIX
+    if is_small and num_classes >= LONG_ENOUGH_FOR_A_VECTOR:
+        # XLA computes with vectors what it writes, but not the terms of several sums at once.
         terms = jax.lax.optimization_barrier(terms)
         return jnp.stack([term.sum(1) for term in terms], axis=1)
     # XLA would go over the rows once for each sum, and compute what is added up each time.
@@ -276,6 +276,14 @@ def of_classes(values: Tensor, ids: Tensor) -> Tensor:
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1)."""
     return jnp.where(jnp.arange(rows.shape[-1], dtype=ids.dtype) == ids[:, None], values, rows)
+
+
+def others_again(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` before their label entries are replaced, as the forward pass has added them up.
+
+    Without the label's: XLA keeps one matrix for both passes then, and not one with it as well.
+    """
+    return with_label_entry(rows, ids, 0.0)
 
 
 def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:

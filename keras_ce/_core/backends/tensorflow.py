@@ -374,6 +374,11 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     return where(tf.range(tf.shape(rows)[-1]) == ids[:, None], values, rows)
 
 
+def others_again(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` before their label entries are replaced: as they are."""
+    return rows
+
+
 def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """The same for rows of which some have no such entry: they stay as they are."""
     return with_label_entry(rows, ids, values)

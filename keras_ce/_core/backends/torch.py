@@ -289,6 +289,11 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     return put(places, values[:, 0])
 
 
+def others_again(rows: Tensor, ids: Tensor) -> Tensor:
+    """`rows` before their label entries are replaced: as they are."""
+    return rows
+
+
 def with_label_entry_of_piece(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """The same for rows of which some have no such entry: they stay as they are."""
     inside = ids.clip(0, rows.shape[-1] - 1)
