@@ -30,6 +30,7 @@ def small_pieces(monkeypatch):
     """Pieces of three rows."""
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_ROWS_AT_ONCE", 3 * CLASSES)
     monkeypatch.setattr(Compilation, "ELEMENTS_WORTH_NO_MATRIX", 3 * CLASSES)
+    monkeypatch.setattr(Compilation, "CLASSES_WORTH_NO_MATRIX", CLASSES)
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_COMPILED_PIECE", 3 * CLASSES)
 
 

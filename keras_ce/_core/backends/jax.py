@@ -195,11 +195,11 @@ def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
 
     @jax.custom_jvp
     def losses(*tensors: Tensor) -> Tensor:
-        return forward(*tensors)[0]
+        return _through_the_cache(forward, tensors)[0]
 
     @losses.defjvp
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        values, residuals = forward(*tensors)
+        values, residuals = _through_the_cache(forward, tensors)
         inputs, *constants = tensors
         is_large = (
             inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX
@@ -214,6 +214,28 @@ def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
         return values, changes if changes.ndim == values.ndim else changes.sum(-1)
 
     return losses
+
+
+def _through_the_cache(forward: Forward, tensors: tuple[Tensor, ...]) -> Any:
+    """`forward(*tensors)`; with label rows of very many classes, some rows at a time.
+
+    XLA writes what it adds up in several ways, and reads it back from the cache then.
+    """
+    number, num_classes = tensors[0].shape
+    has_many_classes = num_classes >= Compilation.CLASSES_WORTH_NO_MATRIX
+    # On several devices, a piece would have to be fetched from one of them.
+    is_at_hand = jax.default_backend() == "cpu" and jax.device_count() == 1
+    if not (has_many_classes and is_at_hand and any(item.ndim > 1 for item in tensors[1:])):
+        return forward(*tensors)
+    rows = max(1, Compilation.ELEMENTS_OF_A_COMPILED_PIECE // num_classes)
+    whole = number // rows * rows
+    pieces = [item[:whole].reshape(-1, rows, *item.shape[1:]) for item in tensors]
+    results = jax.lax.map(lambda piece: forward(*piece), pieces)
+    results = jax.tree.map(lambda item: item.reshape(-1, *item.shape[2:]), results)
+    if whole == number:
+        return results
+    last = forward(*(item[whole:] for item in tensors))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), results, last)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

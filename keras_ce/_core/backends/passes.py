@@ -48,7 +48,7 @@ class Compilation:
     """From here on, XLA is worth a compilation for each new shape, and the rows go by pieces."""
     MANY_ELEMENTS = 2**13
     """So many are worth a compilation, with few classes, where shapes seldom change."""
-    ELEMENTS_WORTH_A_MATRIX = 2**16
+    ELEMENTS_WORTH_A_MATRIX = 2**18
     """So few are written before JAX adds them up: they are read back from the cache."""
     ELEMENTS_WORTH_NO_MATRIX = 2**22
     """So many are computed anew for the gradient: to keep them takes longer, and the memory."""
