@@ -164,7 +164,7 @@ def test_any_number_of_positions(number):
 def test_memory(labels, matrices, smoothing):
     import jax
 
-    logits, labels = (np.concatenate([array, array]) for array in (LOGITS, labels))
+    logits, labels = (np.concatenate([array] * 8) for array in (LOGITS, labels))
     assert logits.size > Compilation.ELEMENTS_WORTH_A_MATRIX
     loss = LabelSmoothedCrossentropy(smoothing, from_logits=True)
     step = jax.jit(jax.value_and_grad(lambda logits: loss(labels, logits)))

@@ -221,11 +221,12 @@ def _through_the_cache(forward: Forward, tensors: tuple[Tensor, ...]) -> Any:
 
     XLA writes what it adds up in several ways, and reads it back from the cache then.
     """
-    number, num_classes = tensors[0].shape
+    number, num_classes = tensors[0].shape[0], tensors[0].shape[-1]
     has_many_classes = num_classes >= Compilation.CLASSES_WORTH_NO_MATRIX
     # On several devices, a piece would have to be fetched from one of them.
     is_at_hand = jax.default_backend() == "cpu" and jax.device_count() == 1
-    if not (has_many_classes and is_at_hand and any(item.ndim > 1 for item in tensors[1:])):
+    have_matrices = all(item.ndim == 2 for item in tensors)
+    if not (has_many_classes and have_matrices and is_at_hand):
         return forward(*tensors)
     rows = max(1, Compilation.ELEMENTS_OF_A_COMPILED_PIECE // num_classes)
     whole = number // rows * rows
