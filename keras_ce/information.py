@@ -40,6 +40,7 @@ _SERIES_LIMIT = 0.25
 _SERIES_TERMS = 13  # What is left out at the limit is below the resolution of float64.
 
 
+@backend.as_written
 def self_information(p: Any, base: float | None = None) -> Tensor:
     """How surprising an outcome of probability `p` is.
 
@@ -85,6 +86,7 @@ def self_information(p: Any, base: float | None = None) -> Tensor:
     return _in_base(nan_where(is_invalid, information), base)
 
 
+@backend.as_written
 def entropy(p: Any, base: float | None = None, axis: int = -1) -> Tensor:
     """How uncertain the outcome of a distribution is: its mean self-information.
 
@@ -121,6 +123,7 @@ def entropy(p: Any, base: float | None = None, axis: int = -1) -> Tensor:
     return _in_base(nan_where(ops.logical_not(is_valid), information), base)
 
 
+@backend.as_written
 def cross_entropy(p: Any, q: Any, base: float | None = None, axis: int = -1) -> Tensor:
     """The mean self-information under q of outcomes that are distributed as p.
 
@@ -154,6 +157,7 @@ def cross_entropy(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
     return _in_base(nan_where(ops.logical_not(is_valid), information), base)
 
 
+@backend.as_written
 def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> Tensor:
     """How much more information outcomes of p cost to one who believes in q than they need to.
 
@@ -196,6 +200,7 @@ def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
     return _in_base(nan_where(ops.logical_not(is_valid), ops.sum(terms, axis=-1)), base)
 
 
+@backend.as_written
 def perplexity(p: Any, q: Any, axis: int = -1) -> Tensor:
     """Among how many equally probable outcomes one who believes in q seems to choose.
 

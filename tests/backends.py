@@ -28,6 +28,17 @@ QUICK_MODES = COMPILED_MODES if BACKEND == "jax" else MODES
 # For `compile`: to compile takes longer than a few steps; on JAX it is the other way round.
 QUICK = {"run_eagerly": BACKEND != "jax"}
 
+
+def step_quickly(patch, model_class):
+    """`compile` of a class of models, with `QUICK`."""
+    compile_ = model_class.compile
+    patch.setattr(
+        model_class,
+        "compile",
+        lambda self, *arguments, **options: compile_(self, *arguments, **options, **QUICK),
+    )
+
+
 # For what takes long and touches no tensor of a backend's own.
 default_backend_only = pytest.mark.skipif(
     BACKEND != "tensorflow", reason="the same on every backend: the default one stands for all"
@@ -46,7 +57,7 @@ def array(tensor):
 def call(function, *inputs, mode=QUICK_MODE):
     """`function(*tensors)` of arrays, as NumPy array."""
     tensors = [keras.ops.convert_to_tensor(item) for item in inputs]
-    return array(_compiled(function, mode)(*tensors))
+    return array(_compiled_once(function, mode)(*tensors))
 
 
 def gradient(function, y_pred, *others, mode=QUICK_MODE, dtype=None):
@@ -90,6 +101,12 @@ def gradient_of(function, mode=QUICK_MODE):
         return array(value), array(slope)
 
     return value_and_gradient
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled_once(function, mode):
+    """TensorFlow keeps programs with what `tf.function` returned, JAX with the function."""
+    return _compiled(function, mode)
 
 
 def _compiled(function, mode):

@@ -18,19 +18,33 @@ LOSSES = sorted({case.loss for case in CASES})
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-def one_per(*features):
+def first_of(*features):
     """The first case of each combination of features, the first cases first."""
     found = {tuple(getattr(case, name) for name in features): case for case in reversed(CASES)}
+    return list(reversed(found.values()))
+
+
+def one_per(*features):
+    return pytest.mark.parametrize("case", first_of(*features), ids=lambda case: case.name)
+
+
+def in_modes(cases_of_mode):
+    """Pairs of mode and case, from the cases of each mode."""
     return pytest.mark.parametrize(
-        "case", list(reversed(found.values())), ids=lambda case: case.name
+        ("mode", "case"),
+        [
+            pytest.param(mode, case, id=f"{case.name}-{mode}")
+            for mode, cases in cases_of_mode.items()
+            for case in cases
+        ],
     )
 
 
+KIND_OF_A_LOSS = ("loss", "has_ids", "takes_logits")
 # What the base classes do does not depend on a loss's formula: one case of a kind will do.
 each_loss = one_per("loss", "has_ids")
 each_input = one_per("loss", "takes_logits")
 each_kind = one_per("has_ids", "takes_logits")
-every_mode = pytest.mark.parametrize("mode", MODES)
 every_compiled_mode = pytest.mark.parametrize("mode", COMPILED_MODES)
 
 
@@ -55,8 +69,11 @@ def test_every_loss_has_a_case():
 # --- value and gradient ---
 
 
-@every_mode
-@every_case
+# Arguments are numbers in a program, whoever compiles it: every case in the quickest mode, and in
+# the others each kind of labels and predictions of each loss.
+@in_modes(
+    dict.fromkeys(MODES, first_of(*KIND_OF_A_LOSS)) | {QUICK_MODE: CASES},
+)
 def test_value_and_gradient(case, mode):
     values, slopes = gradient_of(case, mode)(case.y_pred, case.y_true)
     assert values.dtype == "float32"
@@ -65,11 +82,19 @@ def test_value_and_gradient(case, mode):
     assert close_gradient(slopes, case.slopes)
 
 
-# Each half precision is a program of its own: one quick and one compiled will do.
+# Each half precision is a program of its own: a quick one for each loss, and, since all losses
+# begin with the same cast, a compiled one for each kind.
 @pytest.mark.parametrize(
-    ("mode", "dtype"), [(backends.QUICK_MODE, "float16"), (MODES[-1], "bfloat16")]
+    ("mode", "dtype", "case"),
+    [
+        pytest.param(mode, dtype, case, id=f"{case.name}-{mode}-{dtype}")
+        for mode, dtype, cases in (
+            (QUICK_MODE, "float16", first_of("loss", "has_ids")),
+            (MODES[-1], "bfloat16", first_of("has_ids", "takes_logits")),
+        )
+        for case in cases
+    ],
 )
-@each_loss
 def test_half_precision_predictions_are_computed_in_float32(case, mode, dtype):
     run = gradient_of(case, mode)
     rounded = backends.array(ops.cast(ops.convert_to_tensor(case.y_pred), dtype))
@@ -103,11 +128,12 @@ def logit_rows():
     return np.array(rows, "float32")
 
 
-@pytest.mark.parametrize("mode", sorted({QUICK_MODE, MODES[-1]}))
-@pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if case.takes_logits],
-    ids=lambda case: case.name,
+# With the programs of `test_value_and_gradient`.
+@in_modes(
+    {
+        mode: [case for case in cases if case.takes_logits]
+        for mode, cases in {MODES[-1]: first_of(*KIND_OF_A_LOSS), QUICK_MODE: CASES}.items()
+    }
 )
 def test_tiny_and_huge_losses_from_logits(case, mode):
     rows = logit_rows()
@@ -402,8 +428,14 @@ class TestInvalidValues:
     def test_are_nan_without_gradient_when_unchecked(self, case, unchecked):
         check_nan_without_gradient(case, "eager")
 
-    # As eager and as compiled as it gets.
-    @pytest.mark.parametrize("mode", sorted({"eager", MODES[-1]}))
+
+# Every loss as quick as it gets, and each kind as eager and as compiled as it gets: that a position
+# reaches no other when compiled is shown for every loss above.
+@in_modes(
+    dict.fromkeys(["eager", MODES[-1]], first_of("has_ids", "takes_logits"))
+    | {QUICK_MODE: first_of("loss", "takes_logits")},
+)
+class TestExemptPositions:
     def test_row_11_exempt_positions_may_hold_anything(self, case, mode):
         loss = case.make(reduction="sum")
         weights = np.ones((BATCH, TIME), "float32")

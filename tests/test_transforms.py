@@ -1,10 +1,14 @@
-"""The losses inside the transformations of JAX and torch: vmap, per-example gradients, compile."""
+"""The losses inside what transforms functions: vmap, per-example gradients, compile, autograph."""
+
+import pathlib
+import sys
 
 import backends
 import numpy as np
 import pytest
 from backends import BACKEND, invalid
 from cases import CASES
+from kinds import one_per, only_tensorflow
 
 import keras_ce
 
@@ -30,7 +34,7 @@ def test_vmap_and_grad_of_jax(case):
     np.testing.assert_allclose(values, [case.values.sum()] * 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@one_per("loss", "has_ids", "takes_logits")
 @pytest.mark.skipif(BACKEND != "jax", reason="forward mode is JAX's")
 def test_forward_mode_of_jax(case):
     import jax
@@ -40,7 +44,8 @@ def test_forward_mode_of_jax(case):
     def total(y_pred):
         return case.function(case.y_true, y_pred).sum()
 
-    _, along = jax.jvp(total, (case.y_pred,), (direction,))
+    # Compiled: each operation of an eager derivative would be compiled for itself.
+    _, along = jax.jit(lambda *pair: jax.jvp(total, pair[:1], pair[1:]))(case.y_pred, direction)
     expected = np.sum(case.slopes * direction, dtype="float64")
     scale = np.sum(np.abs(case.slopes * direction))
     np.testing.assert_allclose(along, expected, rtol=1e-5, atol=1e-6 * scale + 1e-12)
@@ -170,3 +175,27 @@ def test_a_second_eager_call_compiles_nothing(case, caplog):
         caplog.clear()
         step()
     assert "Compiling" not in caplog.text
+
+
+@only_tensorflow
+def test_autograph_rewrites_nothing_of_the_package():
+    import tensorflow as tf
+
+    loss = keras_ce.losses.FocalCrossentropy()
+    metric = keras_ce.metrics.ExpectedCalibrationError()
+
+    @tf.function
+    def step(y_true, y_pred):
+        metric.update_state(y_true, y_pred)
+        of_function = keras_ce.losses.focal_crossentropy(y_true, y_pred)
+        return loss(y_true, y_pred) + of_function + keras_ce.information.entropy(y_pred)
+
+    step(tf.constant([1, 0]), tf.constant([[0.2, 0.8], [0.6, 0.4]]))
+    rewritten = "".join(
+        pathlib.Path(module.__file__).read_text(encoding="utf-8")
+        for name, module in list(sys.modules.items())
+        if name.startswith("__autograph_generated_file")
+    )
+    assert "def tf__step(" in rewritten
+    for name in ("checked", "__call__", "entropy", "update_state"):
+        assert f"def tf__{name}(" not in rewritten

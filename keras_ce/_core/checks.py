@@ -184,6 +184,7 @@ def arguments(**checks: Check) -> Callable[[Function], Function]:
             if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         ][2:]
 
+        @backend.as_written
         @functools.wraps(function)
         def checked(y_true: Any, y_pred: Any, *given: Any, **named: Any) -> Any:
             if len(given) > len(names):

@@ -65,6 +65,7 @@ class PositionLoss(keras.losses.Loss, abc.ABC):
         """One loss per position, without masks, weights and reduction."""
         return type(self).function.unchecked(y_true, y_pred, **self._arguments)
 
+    @backend.as_written
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The weighted, reduced loss.
 

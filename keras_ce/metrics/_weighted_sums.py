@@ -52,6 +52,7 @@ class WeightedSums(keras.metrics.Metric, abc.ABC):
     def _values(self, y_true: Marked, y_pred: Tensor) -> Values:
         """The value of each position, which are invalid, and the bin of each, if there are bins."""
 
+    @backend.as_written
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
 

@@ -1,12 +1,11 @@
 """`examples.draw_diagrams`: a picture of every recipe, and one clear line where there is none."""
 
-import os
 import pathlib
 import re
-import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
+import programs
 import pytest
 from backends import default_backend_only
 
@@ -17,25 +16,14 @@ from recipes.runs import failures
 PROJECT = pathlib.Path(__file__).parents[2]
 
 
-def run_example(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "examples.draw_diagrams", *map(str, arguments)],
-        cwd=PROJECT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def read(path):
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 @default_backend_only
-def test_every_recipe_is_drawn(tmp_path):
-    completed = run_example("--output", tmp_path / "diagrams")
-    assert completed.returncode == 0, completed.stderr
+def test_every_recipe_is_drawn(tmp_path, capsys):
+    draw_diagrams.main(draw_diagrams.parse(["--output", str(tmp_path / "diagrams")]))
+    printed = capsys.readouterr().out
     names = [path.stem for path in (tmp_path / "diagrams").glob("*.png")]
     for room in pathlib.Path(recipes.__file__).parent.iterdir():
         builds = re.findall(r"^def build_(\w+)", read(room / "model.py"), re.MULTILINE)
@@ -46,8 +34,8 @@ def test_every_recipe_is_drawn(tmp_path):
         svg = tmp_path / "diagrams" / f"{name}.svg"
         assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         assert ElementTree.fromstring(svg.read_text(encoding="utf-8")).tag.endswith("svg")
-        assert str(png) in completed.stdout
-        assert str(svg) in completed.stdout
+        assert str(png) in printed
+        assert str(svg) in printed
     classifier = (tmp_path / "diagrams" / "text_classifier.svg").read_text(encoding="utf-8")
     for layer in ("Embedding", "LSTM", "Dense"):
         assert layer in classifier
@@ -67,13 +55,13 @@ def test_without_output_each_run_has_a_new_folder(tmp_path, monkeypatch, capsys)
 
 
 @default_backend_only
-def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path, monkeypatch):
     precious = tmp_path / "text_classifier.png"
     precious.write_text("precious")
-    completed = run_example("--output", tmp_path)
-    assert completed.returncode == 1
-    (line,) = completed.stderr.splitlines()
-    assert "already holds a run" in line
+    said = programs.ends(monkeypatch, "draw_diagrams", "--output", tmp_path)
+    assert said.startswith("error: ")
+    assert "already holds a run" in said
+    assert "\n" not in said
     assert precious.read_text() == "precious"
     assert list(tmp_path.iterdir()) == [precious]
 

@@ -4,15 +4,14 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import pathlib
 import random
 import shutil
-import subprocess
 import sys
 
 import keras
 import numpy as np
+import programs
 import pytest
 from backends import default_backend_only
 
@@ -410,25 +409,13 @@ def test_a_bad_search_is_one_line_and_nothing_is_lost(searchable, tmp_path, case
     assert before.items() <= after.items()
 
 
-def test_the_command_lines_print_the_one_line(tmp_path):
-    commands = (
-        ["examples.train_answer_ranker", "--train", tmp_path / "none.csv"],
-        ["examples.search_answers", tmp_path, "hello"],
-    )
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", *map(str, command)],
-            cwd=PROJECT,
-            env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for command in commands
-    ]
-    for process in running:
-        output, errors = process.communicate()
-        assert process.returncode == 1
-        assert output == ""
-        assert len(errors.splitlines()) == 1
-        assert errors.startswith("error: ")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("train_answer_ranker", ["--train", "none.csv"]), ("search_answers", [".", "hello"])],
+)
+def test_the_programs_say_one_line(tmp_path, monkeypatch, capsys, name, arguments):
+    monkeypatch.chdir(tmp_path)
+    said = programs.ends(monkeypatch, name, *arguments)
+    assert said.startswith("error: ")
+    assert "\n" not in said
+    assert capsys.readouterr() == ("", "")

@@ -2,36 +2,22 @@
 
 import csv
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import drawn_strings
-import keras
 import numpy as np
+import programs
 import pytest
-from backends import default_backend_only
+from backends import default_backend_only, step_quickly
 from run_files import OF_EVERY_RUN
 
 from examples import read_strings, train_string_reader
 from recipes.images import digit_strings
 from recipes.runs.failures import UserError
-from recipes.string_reader import StringReader
+from recipes.string_reader import StringReader, StringReaderModel
 
 PROJECT = pathlib.Path(__file__).parents[2]
 RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "samples.png"])
-
-
-def run_example(name, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"examples.{name}", *map(str, arguments)],
-        cwd=PROJECT,
-        env={**os.environ, "KERAS_BACKEND": keras.backend.backend()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def train(command_line):
@@ -119,7 +105,8 @@ def test_predictions_agree_with_the_metrics_and_with_the_saved_model(run, pictur
 
 
 @default_backend_only
-def test_an_archive_names_as_texts_and_another_loss(tmp_path):
+def test_an_archive_names_as_texts_and_another_loss(tmp_path, monkeypatch):
+    step_quickly(monkeypatch, StringReaderModel)
     drawn = {f"{text}_{name}": image for name, text, image in drawn_strings.strings(60)}
     archive = drawn_strings.write_tar(tmp_path / "strings.tar", drawn)
     train(
@@ -136,6 +123,7 @@ def test_an_archive_names_as_texts_and_another_loss(tmp_path):
 
 @default_backend_only
 def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys):
+    step_quickly(monkeypatch, StringReaderModel)
     compose = digit_strings.digit_strings
     monkeypatch.setattr(digit_strings, "digit_strings", lambda: compose(64, 16, 20))
     monkeypatch.chdir(tmp_path)
@@ -152,18 +140,18 @@ def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys
     assert f"{metrics['string_accuracy']:.4f}" in printed
 
 
-@default_backend_only
-def test_the_command_line_prints_one_line_and_loses_nothing(pictures, run):
+def test_the_program_says_one_line_and_loses_nothing(pictures, run, monkeypatch, capsys):
     before = {path: path.read_bytes() for path in run.iterdir()}
     images, labels = pictures
-    completed = run_example(
-        "train_string_reader", f"--images={images}", f"--labels={labels}", f"--output={run}"
+    said = programs.ends(
+        monkeypatch,
+        "train_string_reader",
+        *(f"--images={images}", f"--labels={labels}", f"--output={run}"),
     )
-    assert completed.returncode == 1
-    (line,) = completed.stderr.splitlines()
-    assert line.startswith("error: the output folder")
-    assert "already holds a run" in line
-    assert completed.stdout == ""
+    assert said.startswith("error: the output folder")
+    assert "already holds a run" in said
+    assert "\n" not in said
+    assert capsys.readouterr() == ("", "")
     assert before == {path: path.read_bytes() for path in run.iterdir()}
 
 

@@ -340,6 +340,7 @@ def test_a_bad_search_is_one_line(index):
 # --- files ---
 
 
+@default_backend_only
 def test_one_file_loads_in_a_new_process(ranker, tmp_path):
     path = tmp_path / "faq.ranker"
     ranker.save(path)

@@ -9,7 +9,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from backends import default_backend_only
+from backends import default_backend_only, step_quickly
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -148,11 +148,12 @@ def test_it_is_an_estimator(reader):
 
 
 @default_backend_only
-def test_scikit_learn_validates_and_searches_over_paths_and_arrays(tmp_path):
+def test_scikit_learn_validates_and_searches_over_paths_and_arrays(tmp_path, monkeypatch):
+    step_quickly(monkeypatch, StringReaderModel)
     paths = [tmp_path / name for name, _, _ in DRAWN]
     for path, image in zip(paths, IMAGES, strict=True):
         image.save(path)
-    quick = StringReader(**{**SMALL, "filters": (4,)}, epochs=3)
+    quick = StringReader(**{**SMALL, "filters": (4,), "batch_size": 40}, epochs=3)
     options = {"cv": [(np.arange(80), np.arange(80, 120))], "error_score": "raise"}
     (score,) = cross_val_score(quick, paths, STRINGS, **options)
     search = GridSearchCV(quick, {"loss": ["grouped", "sigmoid"]}, refit=False, **options)

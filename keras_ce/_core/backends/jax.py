@@ -249,6 +249,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is, also where a graph is made of it."""
+    return function
+
+
 def replica_scale() -> float:
     """1: an array is one over all devices."""
     return 1.0

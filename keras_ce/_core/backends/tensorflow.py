@@ -236,6 +236,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return _with_derivative_of(run, plain)
 
 
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is, also where `tf.function` traces it.
+
+    Autograph, which turns conditions on tensors into operations, has nothing to do in this package,
+    and would read and rewrite the source of all of it: seconds at the first trace of a process.
+    """
+    return tf.autograph.experimental.do_not_convert(function)
+
+
 def replica_scale() -> float:
     """1 / the number of replicas under `tf.distribute`, as Keras scales its own losses."""
     return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
