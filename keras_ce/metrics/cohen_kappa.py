@@ -54,7 +54,7 @@ class CohenKappa(Confusion):
         >>> metric = keras_ce.metrics.CohenKappa("quadratic", num_classes=4)
         >>> metric.update_state([0, 1, 2, 3], np.array([0, 1, 3, 3]))
         >>> round(float(metric.result()), 4)
-        0.9091
+        0.9167
 
     Reference:
         - Cohen (1960), "A Coefficient of Agreement for Nominal Scales", Educational and
