@@ -226,6 +226,8 @@ def number(
         expected = "a positive number" if above == 0 else f"a number above {above:g}"
         if maximum is not None:
             expected = f"a number above {above:g} and up to {maximum:g}"
+        elif below is not None:
+            expected = f"a number between {above:g} and {below:g}, both excluded"
     elif minimum is not None and below is not None:
         expected = f"a number from {minimum:g} up to, but not including, {below:g}"
     elif minimum is not None and maximum is not None:

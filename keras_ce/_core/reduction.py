@@ -3,7 +3,7 @@
 import abc
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, TypedDict
 
 import keras
@@ -219,14 +219,17 @@ def aligned_weights(sample_weight: Any, positions: list[int | None], dtype: Any)
     return ops.reshape(weights, (*ops.shape(weights), *[1] * (rank - len(shape))))
 
 
-def position_weights(y_pred: Any, sample_weight: Any, dtype: Any) -> Tensor:
-    """The weight of each position of `y_pred` (..., C), 0 where it is masked: shape (...)."""
-    positions = list(y_pred.shape)[:-1]
+def position_weights(y_pred: Any, sample_weight: Any, dtype: Any, rank: int = -1) -> Tensor:
+    """The weight of each position of `y_pred` (..., C), 0 where it is masked: shape (...).
+
+    `rank` is the number of axes of the positions, -1 for all axes of `y_pred` but the last.
+    """
+    positions = list(y_pred.shape)[:rank]
     mask = keras_mask(y_pred, positions)
     weights = aligned_weights(sample_weight, positions, dtype)
     if weights is None:
         weights = ops.ones((1,) * len(positions), dtype=dtype)
-    weights = ops.broadcast_to(weights, ops.shape(y_pred)[:-1])
+    weights = ops.broadcast_to(weights, ops.shape(y_pred)[:rank])
     return weights if mask is None else ops.where(mask, weights, ops.zeros_like(weights))
 
 
@@ -257,11 +260,11 @@ InvalidValuesError: a `ValueError` in eager execution, for a label or a predicti
 }
 
 
-def with_shared_parts(docstring: str) -> str:
+def with_shared_parts(docstring: str, parts: Mapping[str, str] = _SHARED_PARTS) -> str:
     """A docstring in which the name of a shared part in braces is replaced by that part."""
     lines = []
     for line in docstring.splitlines():
-        part = _SHARED_PARTS.get(line.strip().strip("{}")) if "{" in line else None
+        part = parts.get(line.strip().strip("{}")) if "{" in line else None
         indent = line[: len(line) - len(line.lstrip())]
         lines += [line] if part is None else [indent + each for each in part.splitlines()]
     return "\n".join(lines)

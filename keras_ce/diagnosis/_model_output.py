@@ -154,23 +154,30 @@ def constant_output(output: Output, inputs_differ: bool) -> Iterator[Finding]:
 
 
 def accuracy_on_logits(output: Output, metrics: Any) -> Iterator[Finding]:
-    """`accuracy-on-logits`: a threshold for probabilities on logits."""
-    if output.kind.family != "sigmoid" or not output.kind.from_logits:
-        return
+    """`accuracy-on-logits`: a metric that takes the outputs for what the loss does not."""
     for metric in metrics:
-        if _threshold(metric, output.num_classes) != 0.5:
-            continue
-        shown = metric if isinstance(metric, str) else "BinaryAccuracy"
-        yield Finding(
-            "accuracy-on-logits",
-            "error",
-            f"The metric {shown!r} counts an output above 0.5 as yes, and {output.kind.name} "
-            "takes the outputs for logits, where yes begins at 0: outputs from 0 to 0.5 are "
-            "counted wrong.",
-            "Write metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)].",
-            output.name,
-        )
-        return
+        finding = _threshold_on_logits(output, metric) or _other_scores(output, metric)
+        if finding is not None:
+            yield finding
+            return
+
+
+def _threshold_on_logits(output: Output, metric: Any) -> Finding | None:
+    """A threshold of Keras's for probabilities on logits."""
+    if output.kind.family != "sigmoid" or not output.kind.from_logits:
+        return None
+    if _threshold(metric, output.num_classes) != 0.5:
+        return None
+    shown = metric if isinstance(metric, str) else "BinaryAccuracy"
+    return Finding(
+        "accuracy-on-logits",
+        "error",
+        f"The metric {shown!r} counts an output above 0.5 as yes, and {output.kind.name} "
+        "takes the outputs for logits, where yes begins at 0: outputs from 0 to 0.5 are "
+        "counted wrong.",
+        "Write metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)].",
+        output.name,
+    )
 
 
 def _threshold(metric: Any, num_classes: int) -> float | None:
@@ -182,3 +189,30 @@ def _threshold(metric: Any, num_classes: int) -> float | None:
     if isinstance(metric, dict) and metric.get("class_name") == "BinaryAccuracy":
         return metric.get("config", {}).get("threshold", 0.5)
     return None
+
+
+def _other_scores(output: Output, metric: Any) -> Finding | None:
+    """A metric of ours whose `from_logits` is not that of the loss, where it makes a difference."""
+    registered = metric.get("registered_name") if isinstance(metric, dict) else None
+    of_loss = output.kind.from_logits
+    if not str(registered).startswith("keras_ce>") or of_loss is None:
+        return None
+    name, config = metric["class_name"], metric.get("config", {})
+    # The largest of several scores is the same.
+    has_threshold = config.get("threshold") is not None or output.num_classes == 1
+    makes_a_difference = has_threshold or name == "ExpectedCalibrationError"
+    if not makes_a_difference or config.get("from_logits", of_loss) == of_loss:
+        return None
+    if of_loss:
+        takes, gets, fix = "probabilities", "logits", "Give the metric from_logits=True."
+    else:
+        takes, gets = "logits", "probabilities"
+        fix = "Remove from_logits=True from the metric."
+    return Finding(
+        "accuracy-on-logits",
+        "error",
+        f"The metric {name} takes the outputs for {takes} (from_logits={not of_loss}), and "
+        f"{output.kind.name} for {gets}: what it measures means nothing.",
+        fix,
+        output.name,
+    )

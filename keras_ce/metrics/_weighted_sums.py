@@ -1,7 +1,7 @@
 """What the metrics share: which positions count, and sums that lose no row."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -11,7 +11,16 @@ from keras import ops
 from keras_ce._core import checks
 from keras_ce._core.backends import backend
 from keras_ce._core.checks import InvalidValuesError
-from keras_ce._core.labels import Exclusive, Marked, float_tensor, tensor
+from keras_ce._core.labels import (
+    Exclusive,
+    Marked,
+    first_entry,
+    float_tensor,
+    may_be_probabilities,
+    not_a_probability,
+    tensor,
+    unless,
+)
 from keras_ce._core.limits import nan_where
 from keras_ce._core.reduction import position_weights
 
@@ -26,12 +35,42 @@ POWERS = 2.0 ** np.arange(-100, 101)
 """What may be the unit; less would make a step of it underflow."""
 
 
-class WeightedSums(keras.metrics.Metric, abc.ABC):
-    """A metric of weighted sums over the positions of all batches, one for each bin.
+class SumsInPairs(keras.metrics.Metric):
+    """A metric of sums over all batches that lose no row.
 
     A float32 counts up to 2**24 and stands still there, so each sum has a second variable for
     what rounding took from it. Both together count up to 2**48; how the positions were split
-    into batches does not show.
+    into batches does not show. (An int32 would end at 2**31, and TensorFlow keeps such variables
+    in the processor's memory, where code compiled for a GPU does not reach them.)
+
+    Args:
+        name: name of the metric.
+        dtype: dtype of the result.
+    """
+
+    def __init__(self, name: str, dtype: Any) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._sum_dtype = "float64" if self.dtype == "float64" else "float32"
+
+    def _make_sums(self, number: int) -> None:
+        self.sums, self.rests = (
+            self.add_variable((number,), "zeros", dtype=self._sum_dtype, name=part)
+            for part in ("sums", "rests")
+        )
+
+    def _add(self, terms: Iterable[Tensor]) -> None:
+        """Adds terms, each with one number for each sum."""
+        sums, rests = ops.convert_to_tensor(self.sums), ops.convert_to_tensor(self.rests)
+        for term in terms:
+            sums, lost = rounded_sum(sums, term)
+            rests = rests + lost
+        sums, rests = rounded_sum(sums, rests)
+        self.sums.assign(sums)
+        self.rests.assign(rests)
+
+
+class WeightedSums(SumsInPairs, abc.ABC):
+    """A metric of weighted sums over the positions of all batches, one for each bin.
 
     Args:
         num_bins: number of bins.
@@ -40,13 +79,8 @@ class WeightedSums(keras.metrics.Metric, abc.ABC):
     """
 
     def __init__(self, num_bins: int, name: str, dtype: Any) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self._sum_dtype = "float64" if self.dtype == "float64" else "float32"
-        # The last sum is that of the weights.
-        self.sums, self.rests = (
-            self.add_variable((num_bins + 1,), "zeros", dtype=self._sum_dtype, name=part)
-            for part in ("sums", "rests")
-        )
+        super().__init__(name, dtype)
+        self._make_sums(num_bins + 1)  # The last sum is that of the weights.
 
     @abc.abstractmethod
     def _values(self, y_true: Marked, y_pred: Tensor) -> Values:
@@ -78,13 +112,7 @@ class WeightedSums(keras.metrics.Metric, abc.ABC):
 
         of_bins = exact_sums(ops.reshape(values, (-1,)), bins, self.sums.shape[0] - 1)
         of_weights = exact_sums(ops.reshape(weights, (-1,)))
-        sums, rests = ops.convert_to_tensor(self.sums), ops.convert_to_tensor(self.rests)
-        for term in map(ops.concatenate, zip(of_bins, of_weights, strict=True)):
-            sums, lost = rounded_sum(sums, term)
-            rests = rests + lost
-        sums, rests = rounded_sum(sums, rests)
-        self.sums.assign(sums)
-        self.rests.assign(rests)
+        self._add(map(ops.concatenate, zip(of_bins, of_weights, strict=True)))
 
     def _result(self) -> tuple[Tensor, Tensor]:
         """The sums of the bins, and that of the weights."""
@@ -99,37 +127,61 @@ def rounded_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return total, (a - (total - of_b)) + (b - of_b)
 
 
-def exact_sums(values: Tensor, bins: Tensor | None = None, num_bins: int = 1) -> list[Tensor]:
+def exact_sums(
+    values: Tensor, bins: Tensor | None = None, num_bins: int = 1, are_ones: bool = False
+) -> list[Tensor]:
     """Terms (num_bins,) that add up to the sum of the values of each bin.
 
     One float after another would lose what is small beside the sum so far. Here each value is cut
     into a whole number of steps and a rest. Whole numbers add up exactly in any order, at first
     those of a lane of values, then, cut again, those of the lanes. Rests do so too where values
     end at the 24th binary digit of the unit; of others, the 36th is rounded.
+
+    Args:
+        values: one for each position (N,); or, without bins, one for each position and bin
+            (N, num_bins).
+        bins: the bin of each value, or None.
+        num_bins: number of bins.
+        are_ones: whether the values are known to be 0 or 1: they are whole, and a lane is longer.
     """
-    largest = ops.max(ops.absolute(values), initial=0.0)
-    powers = ops.convert_to_tensor(POWERS, dtype=values.dtype)
-    # A power of two: nothing is rounded by it.
-    unit = ops.min(ops.where(powers >= largest, powers, powers[-1]))
-    parts = ops.stack(cut(values / unit * STEPS), axis=-1)
+    if are_ones:
+        unit, size, parts = STEPS, STEPS**2, ops.expand_dims(values, -1)
+    else:
+        largest = ops.max(ops.absolute(values), initial=0.0)
+        powers = ops.convert_to_tensor(POWERS, dtype=values.dtype)
+        # A power of two: nothing is rounded by it.
+        unit, size = ops.min(ops.where(powers >= largest, powers, powers[-1])), STEPS
+        parts = ops.stack(cut(values / unit * STEPS), axis=-1)
 
     number = ops.shape(values)[0]
-    lanes = number // STEPS + 1
-    if bins is None:
-        padding = ops.zeros((lanes * STEPS - number, 2), dtype=values.dtype)
-        sums = ops.sum(ops.reshape(ops.concatenate([parts, padding]), (1, lanes, STEPS, 2)), axis=2)
+    lanes = number // size + 1
+    if len(values.shape) == 1 and bins is None:
+        padding = ops.zeros((lanes * size - number, parts.shape[-1]), dtype=values.dtype)
+        sums = ops.sum(ops.reshape(ops.concatenate([parts, padding]), (1, lanes, size, -1)), axis=2)
     else:
-        lane = ops.arange(number, dtype="int32") // STEPS
-        of_lanes = ops.cast(bins, "int32") * lanes + lane
-        sums = ops.segment_sum(parts, of_lanes, num_segments=num_bins * lanes)
-        sums = ops.reshape(sums, (num_bins, lanes, 2))
+        lane = ops.arange(number, dtype="int32") // size
+        if bins is None:
+            if isinstance(lanes, int) and lanes == 1:
+                sums = ops.sum(parts, axis=0, keepdims=True)
+            else:
+                sums = ops.segment_sum(parts, lane, num_segments=lanes)
+            sums = ops.transpose(sums, (1, 0, 2))
+        else:
+            of_lanes = ops.cast(bins, "int32") * lanes + lane
+            sums = ops.segment_sum(parts, of_lanes, num_segments=num_bins * lanes)
+            sums = ops.reshape(sums, (num_bins, lanes, parts.shape[-1]))
     units, steps = cut(sums[..., 0] / STEPS)
     stacks, units_left = cut(units / STEPS)
-    more_steps, rest = cut(sums[..., 1])
     step = unit / STEPS
-    return [
+    terms = [
         ops.sum(stacks, axis=1) * (unit * STEPS),
         ops.sum(units_left * STEPS, axis=1) * unit,
+    ]
+    if are_ones:
+        return [*terms, ops.sum(steps * STEPS, axis=1)]
+    more_steps, rest = cut(sums[..., 1])
+    return [
+        *terms,
         ops.sum(steps * STEPS + more_steps, axis=1) * step,
         ops.sum(rest, axis=1) * step,
     ]
@@ -178,3 +230,10 @@ def largest_class(record: Exclusive, rows: Tensor) -> Tensor:
     # Keras's argmax ranks -0 below 0 on TensorFlow and JAX, not on torch.
     rows = ops.where(ops.equal(rows, 0), ops.zeros_like(rows), rows)
     return ops.reshape(ops.cast(ops.argmax(rows, axis=-1), "int32"), record.positions)
+
+
+def look_at_binary(y_pred: Tensor, is_exempt: Tensor) -> None:
+    """Raises at the first entry (..., 1) that is no probability: of the pair, it is not it."""
+    is_wrong = ops.logical_not(may_be_probabilities(ops.squeeze(y_pred, -1)))
+    if checks.any_true(unless(is_exempt, is_wrong)):
+        raise not_a_probability(*first_entry(y_pred, may_be_probabilities, is_exempt))

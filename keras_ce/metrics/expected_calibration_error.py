@@ -13,12 +13,14 @@ from keras_ce._core.labels import (
     are_dense,
     either,
     exclusive,
-    first_entry,
-    may_be_probabilities,
-    not_a_probability,
-    unless,
 )
-from keras_ce.metrics._weighted_sums import Values, WeightedSums, largest_class, true_classes
+from keras_ce.metrics._weighted_sums import (
+    Values,
+    WeightedSums,
+    largest_class,
+    look_at_binary,
+    true_classes,
+)
 
 Tensor = Any
 
@@ -152,10 +154,3 @@ class ExpectedCalibrationError(WeightedSums):
         edges = ops.convert_to_tensor(edges, dtype=self._sum_dtype)
         bins = ops.searchsorted(edges, confidence, side="left")
         return ops.minimum(bins, self.num_bins - 1)
-
-
-def look_at_binary(y_pred: Tensor, is_exempt: Tensor) -> None:
-    """Raises at the first entry (..., 1) that is no probability: of the pair, it is not it."""
-    is_wrong = ops.logical_not(may_be_probabilities(ops.squeeze(y_pred, -1)))
-    if checks.any_true(unless(is_exempt, is_wrong)):
-        raise not_a_probability(*first_entry(y_pred, may_be_probabilities, is_exempt))

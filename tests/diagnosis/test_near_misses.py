@@ -14,6 +14,7 @@ from benchmarks.diagnosis_models import (
     compiled,
     features,
     ids,
+    multi_hot,
     network,
     one_hot,
     scaled,
@@ -244,6 +245,36 @@ def test_metrics_on_probabilities_and_others_on_logits(metric):
     logits = compiled(network("sequential", layers.Dense(1)), loss, metrics=[metric])
     found = [finding.code for finding in keras_ce.diagnose(logits, features(), ids(2)).findings]
     assert found == (["accuracy-on-logits"] if metric == "binary_accuracy" else [])
+
+
+@pytest.mark.parametrize(
+    ("metric", "units", "makes_a_difference"),
+    [
+        (lambda **options: keras_ce.metrics.F1Score(threshold=0.5, **options), 1, True),
+        (lambda **options: keras_ce.metrics.HammingLoss(threshold=0.3, **options), 3, True),
+        (keras_ce.metrics.CohenKappa, 1, True),
+        (lambda **options: keras_ce.metrics.ExpectedCalibrationError(5, **options), 1, True),
+        (keras_ce.metrics.MatthewsCorrelation, 3, False),  # the largest score is the same
+    ],
+)
+@pytest.mark.parametrize("are_logits", [True, False])
+def test_metrics_of_ours_that_take_the_outputs_for_something_else(
+    metric, units, makes_a_difference, are_logits
+):
+    several = units > 1 and makes_a_difference
+    loss = (BINARY if several or units == 1 else SPARSE)(from_logits=are_logits)
+    activation = None if are_logits else "sigmoid" if several or units == 1 else "softmax"
+    labels = multi_hot(units) if several else ids(max(units, 2))
+    for of_metric in (True, False):
+        model = network("sequential", layers.Dense(units, activation))
+        compiled(model, loss, metrics=[metric(from_logits=of_metric)])
+        findings = keras_ce.diagnose(model, features(), labels).findings
+        if of_metric == are_logits or not makes_a_difference:
+            assert findings == []
+        else:
+            (finding,) = findings
+            assert finding.code == "accuracy-on-logits"
+            assert ("Give the metric" if are_logits else "Remove") in finding.fix
 
 
 def test_a_list_of_one_loss_and_one_of_two_for_two_outputs():
