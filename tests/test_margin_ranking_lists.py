@@ -50,9 +50,9 @@ def pieces_of(elements, monkeypatch):
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", elements)
 
 
-def ranking_of(relevance, scores, margin, ignore_label):
+def ranking_of(relevance, scores, margin, ignore_label, **options):
     padding = {} if ignore_label is None else {"ignore_label": ignore_label}
-    return margin_ranking(relevance, scores, margin, **padding)
+    return margin_ranking(relevance, scores, margin, **padding, **options)
 
 
 def check(scores, relevance, ignore_label, mode, function=None):
@@ -239,7 +239,7 @@ def test_a_padded_list_is_the_shorter_list(ignore_label):
     # In between, too.
     order = GENERATOR.permutation(8)
     values, slopes = backends.gradient(
-        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN, ignore_label),
+        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN, None, ignore_label),
         padded_scores[order][None],
         padded[order][None],
         mode="eager",
@@ -266,7 +266,7 @@ def test_a_list_of_nothing_but_padding_is_no_position(mode):
     ):
         if mode == "xla" and given is not None:
             continue
-        loss = MarginRanking(MARGIN, PADDING, reduction=reduction)
+        loss = MarginRanking(MARGIN, None, PADDING, reduction=reduction)
         value, slopes = backends.gradient(
             lambda y_pred, y_true, loss=loss, given=given: loss(y_true, y_pred, given),
             scores,
@@ -293,7 +293,7 @@ def test_padding_needs_relevances():
     for labels in ([0, 1], [[0], [1]], np.array([-1, 0])):
         for ignore_label in (-1.0, 0):
             with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
-                margin_ranking(labels, np.ones((2, 3), "float32"), 0.1, ignore_label)
+                margin_ranking(labels, np.ones((2, 3), "float32"), 0.1, None, ignore_label)
             with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
                 MarginRanking(ignore_label=ignore_label)(labels, np.ones((2, 3), "float32"))
 
@@ -303,7 +303,7 @@ def test_padding_in_relevances_of_every_type(dtype):
     scores, relevance = lists(3, 6)
     expected, _ = reference(scores, relevance, ignore_label=PADDING)
     for given in (relevance.astype(dtype), tensor(relevance.astype(dtype))):
-        values = array(margin_ranking(given, scores, MARGIN, PADDING))
+        values = array(margin_ranking(given, scores, MARGIN, None, PADDING))
         np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
 
 
@@ -333,7 +333,7 @@ def test_a_model_of_padded_lists_learns():
 def test_float64_scores(monkeypatch):
     pieces_of(20, monkeypatch)
     scores, relevance = lists(3, 6)
-    values = array(margin_ranking(relevance, scores.astype("float64"), MARGIN, PADDING))
+    values = array(margin_ranking(relevance, scores.astype("float64"), MARGIN, None, PADDING))
     expected, _ = reference(scores, relevance, ignore_label=PADDING)
     assert values.dtype == "float64"
     np.testing.assert_allclose(values, expected, rtol=1e-14)
