@@ -63,6 +63,8 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
         advantage, lost_digits = differences(student, teacher)
         if not are_finite:
             is_out, is_lost = teacher < -most, student < -most
+            is_hopeless = ops.any(ops.logical_and(is_lost, ops.logical_not(is_out)), -1)
+            is_hopeless = backend.column(is_hopeless)
             advantage, lost_digits = (
                 backend.where(ops.logical_or(is_out, is_lost), 0.0, item)
                 for item in (advantage, lost_digits)
@@ -86,16 +88,15 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
         excess = backend.where(is_large, 0.0, excess)
         losses = backend.where(is_large, level + backend.log(q_total), backend.log1p(excess))
 
+        losses = temperature**2 * losses
+        is_plain = ops.logical_or(is_far, is_large)
+        if not are_finite:
+            losses = losses + infinity_where(is_hopeless, losses.dtype)
+            is_plain = ops.logical_or(is_plain, is_hopeless)
         # q - p; near the teacher as p (e^d / (1 + A) - 1).
         slopes = backend.where(
-            ops.logical_or(is_far, is_large),
-            odds / q_total - p,
-            p * ((bend + near) - excess) / (1 + excess),
+            is_plain, odds / q_total - p, p * ((bend + near) - excess) / (1 + excess)
         )
-        losses = temperature**2 * losses
-        if not are_finite:
-            is_hopeless = ops.any(ops.logical_and(is_lost, ops.logical_not(is_out)), -1)
-            losses = losses + backend.column(infinity_where(is_hopeless, losses.dtype))
         return backend.flat(losses), (slopes,)
 
     def backward(upstream: Tensor, residuals: Any, *_: Tensor) -> Tensor:
