@@ -142,7 +142,9 @@ def margin_ranking(s, relevance, margin=0.1, weighting=None, ignore_label=None):
     if weighting == "ndcg":
         # No two scores are equal here: a rank is the number of scores that are not below.
         is_above = ops.cast(s[..., None, :] >= s[..., :, None], s.dtype) * counts[..., None, :]
-        discount = 1 / ops.log2(1 + ops.maximum(ops.sum(is_above, -1), 1))
+        rank = ops.sum(is_above, -1)
+        # Not ops.maximum, which rounds float64 to float32 on torch; 0 is the rank of padding.
+        discount = 1 / ops.log2(1 + ops.where(rank > 0, rank, ops.ones_like(rank)))
         gain = 2.0**relevance
         for each in (gain, discount):
             weights = weights * ops.abs(each[..., :, None] - each[..., None, :])

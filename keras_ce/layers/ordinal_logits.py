@@ -1,5 +1,6 @@
 """An output layer for ordered classes: one score, and thresholds that stay in order."""
 
+import operator
 from typing import Any
 
 import keras
@@ -75,7 +76,10 @@ class OrdinalLogits(keras.layers.Layer):
     def thresholds(self) -> Tensor:
         """The thresholds (C - 1,), in ascending order."""
         steps = ops.convert_to_tensor(self.steps)
-        return ops.cumsum(ops.concatenate([steps[:1], ops.softplus(steps[1:])]))
+        steps = ops.concatenate([steps[:1], ops.softplus(steps[1:])])
+        if self.variable_dtype == "float64":  # On torch, ops.cumsum rounds it to float32.
+            return ops.associative_scan(operator.add, steps)
+        return ops.cumsum(steps)
 
     def call(self, features: Tensor) -> Tensor:
         """See the class."""
