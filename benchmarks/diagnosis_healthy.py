@@ -21,6 +21,7 @@ from benchmarks.diagnosis_models import (
     network,
     one_hot,
 )
+from keras_ce.layers import OrdinalLogits
 from recipes.text_classifier import build_text_classifier
 
 HEALTHY: list[Case] = []
@@ -99,6 +100,7 @@ for style in STYLES:
 
 OF_OURS = {
     "AsymmetricSigmoidCrossentropy": ({"from_logits": True}, 4, lambda: multi_hot(4)),
+    "DistillationCrossentropy": ({}, 3, lambda: features(3)),
     "FocalCrossentropy": ({"from_logits": True}, 3, lambda: ids(3)),
     "GeneralizedCrossentropy": ({"from_logits": True}, 3, lambda: one_hot(3)),
     "GroupedSoftmaxCrossentropy": (
@@ -107,9 +109,11 @@ OF_OURS = {
         lambda: np.concatenate([one_hot(3), one_hot(2)], -1),
     ),
     "LabelSmoothedCrossentropy": ({"from_logits": True}, 3, lambda: ids(3)),
+    "ListwiseCrossentropy": ({}, 4, lambda: ids(4, 4)),
     "LogitAdjustedCrossentropy": ({"class_prior": [3, 2, 1]}, 3, lambda: ids(3)),
     "MarginRanking": ({}, 2, lambda: np.zeros(ROWS, "int32")),
     "MultiLabelSoftmaxCrossentropy": ({}, 4, lambda: multi_hot(4)),
+    "OrdinalCrossentropy": ({}, 2, lambda: ids(3)),
     "Poly1Crossentropy": ({"from_logits": True}, 3, lambda: ids(3)),
     "SymmetricCrossentropy": ({"from_logits": True}, 3, lambda: ids(3)),
     "WeightedSigmoidCrossentropy": (
@@ -124,6 +128,40 @@ for name, (options, units, labels) in OF_OURS.items():
         lambda name=name, options=options, units=units, labels=labels: arguments(
             network("sequential", layers.Dense(units)), getattr(ours, name)(**options), labels()
         ),
+    )
+
+
+@healthy
+def ordinal_logits() -> Any:
+    """OrdinalCrossentropy of two classes, one threshold, labels with a trailing axis."""
+    return arguments(network("functional", OrdinalLogits(2)), ours.OrdinalCrossentropy(), ids(2, 1))
+
+
+@healthy
+def distillation_of_logits() -> Any:
+    """DistillationCrossentropy of a teacher that rules a class out."""
+    teacher = features(3) * 3
+    teacher[::5, 1] = -np.inf
+    return arguments(
+        network("subclassed", layers.Dense(3)), ours.DistillationCrossentropy(4.0), teacher
+    )
+
+
+@healthy
+def graded_lists() -> Any:
+    """MarginRanking weighted by NDCG, lists padded with -1."""
+    grades = np.where(ids(4, 4) == 3, -1, ids(4, 4))
+    loss = ours.MarginRanking(0.5, "ndcg", ignore_label=-1)
+    return arguments(network("sequential", layers.Dense(4)), loss, grades)
+
+
+@healthy
+def listwise_of_sigmoids() -> Any:
+    """ListwiseCrossentropy of scores from 0 to 1, spread by a temperature."""
+    return arguments(
+        network("sequential", layers.Dense(4, "sigmoid")),
+        ours.ListwiseCrossentropy(0.1),
+        ids(4, 4),
     )
 
 

@@ -232,6 +232,84 @@ mistake(
     lambda: ours.MultiLabelSoftmaxCrossentropy(),
 )
 mistake(
+    "softmax of a student",
+    "double-softmax",
+    model("sequential", dense(3, "softmax")),
+    lambda: features(3) * 3,
+    lambda: ours.DistillationCrossentropy(),
+)
+mistake(
+    "sigmoid before ordinal logits",
+    "double-softmax",
+    model("sequential", dense(2, "sigmoid")),
+    three,
+    lambda: ours.OrdinalCrossentropy(),
+)
+mistake(
+    "softmax over a list before its softmax",
+    "double-softmax",
+    model("sequential", dense(4, "softmax")),
+    lambda: ids(4, 4),
+    lambda: ours.ListwiseCrossentropy(),
+)
+mistake(
+    "a teacher's probabilities in place of its logits",
+    "label-kind",
+    model("sequential", dense(3)),
+    lambda: np.random.default_rng(5).dirichlet(np.ones(3), 64).astype("float32"),
+    lambda: ours.DistillationCrossentropy(),
+)
+mistake(
+    "class ids in place of a teacher's logits",
+    "label-kind",
+    model("sequential", dense(3)),
+    three,
+    lambda: ours.DistillationCrossentropy(),
+)
+mistake(
+    "rows of answers in place of grades",
+    "label-kind",
+    model("sequential", dense(3)),
+    lambda: multi_hot(3),
+    lambda: ours.OrdinalCrossentropy(),
+)
+mistake(
+    "grades that count from 1",
+    "label-out-of-range",
+    model("sequential", dense(2)),
+    lambda: three() + 1,
+    lambda: ours.OrdinalCrossentropy(),
+)
+mistake(
+    "a logit for each grade, one too many",
+    "imbalance",
+    model("sequential", dense(3)),
+    lambda: np.repeat(three(), 2),
+    lambda: ours.OrdinalCrossentropy(),
+    x=lambda: np.repeat(features(), 2, axis=0),
+)
+mistake(
+    "the index of the right candidate for a list of relevances",
+    "label-kind",
+    model("sequential", dense(4)),
+    lambda: ids(4),
+    lambda: ours.ListwiseCrossentropy(),
+)
+mistake(
+    "lists that are padded with -1, and a loss that was not told",
+    "label-out-of-range",
+    model("sequential", dense(4)),
+    lambda: np.where(ids(4, 4) == 3, -1, ids(4, 4)),
+    lambda: ours.ListwiseCrossentropy(),
+)
+mistake(
+    "clicks in place of grades",
+    "label-out-of-range",
+    model("sequential", dense(4)),
+    lambda: ids(4, 4) * 50,
+    lambda: ours.MarginRanking(0.5, "ndcg"),
+)
+mistake(
     "softmax inside each group, and a grouped loss of logits",
     "double-softmax",
     model(

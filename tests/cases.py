@@ -39,7 +39,15 @@ def binary(*shape):
     return _generator.integers(0, 2, size=shape).astype("float32")
 
 
-LOGITS_ONLY = ("LogitAdjustedCrossentropy", "MarginRanking", "MultiLabelSoftmaxCrossentropy")
+LOGITS_ONLY = (
+    "DistillationCrossentropy",
+    "ListwiseCrossentropy",
+    "LogitAdjustedCrossentropy",
+    "MarginRanking",
+    "MultiLabelSoftmaxCrossentropy",
+    "OrdinalCrossentropy",
+)
+ANY_FINITE_LABEL = ("DistillationCrossentropy", "MarginRanking")
 SIGMOID = (
     "AsymmetricSigmoidCrossentropy",
     "MultiLabelSoftmaxCrossentropy",
@@ -88,9 +96,14 @@ class Case:
         return self.y_true.ndim < self.y_pred.ndim
 
     @property
+    def num_ids(self) -> int:
+        """How many class ids there are, beside `CLASSES` predictions."""
+        return CLASSES + (self.loss == "OrdinalCrossentropy")
+
+    @property
     def invalid_label(self) -> float:
         """A label that this loss must refuse."""
-        return CLASSES if self.has_ids else float("nan")
+        return self.num_ids if self.has_ids else float("nan")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -249,6 +262,44 @@ CASES = [
         ids(*SHAPE).astype("float32") - 2,
         logits(*SHAPE),
     ),
+    Case(
+        "ranking-index-ndcg",
+        "MarginRanking",
+        {"margin": 0.7, "weighting": "ndcg"},
+        ids(BATCH, TIME),
+        logits(*SHAPE),
+        absolute=1e-6,
+    ),
+    Case(
+        "ranking-relevance-ndcg",
+        "MarginRanking",
+        {"margin": 1.5, "weighting": "ndcg"},
+        ids(*SHAPE).astype("float32") * 0.75,
+        logits(*SHAPE),
+        absolute=1e-6,
+    ),
+    Case(
+        "listwise",
+        "ListwiseCrossentropy",
+        {"temperature": 0.5},
+        soft_rows(*SHAPE) * 3,
+        logits(*SHAPE),
+    ),
+    Case(
+        "listwise-padded",
+        "ListwiseCrossentropy",
+        {"ignore_label": -1.0},
+        ids(*SHAPE).astype("float32") - 1,
+        logits(*SHAPE),
+    ),
+    Case(
+        "distillation",
+        "DistillationCrossentropy",
+        {"temperature": 3.0},
+        logits(*SHAPE),
+        logits(*SHAPE),
+    ),
+    Case("ordinal", "OrdinalCrossentropy", {}, ids(BATCH, TIME, num_classes=6), logits(*SHAPE)),
     Case(
         "grouped-ids",
         "GroupedSoftmaxCrossentropy",

@@ -6,6 +6,7 @@ Inputs count as the exact binary numbers that they are. The gradient is a centra
 
 import decimal
 import functools
+import itertools
 from decimal import Decimal
 
 DIGITS = 60
@@ -85,15 +86,40 @@ def weighted_sigmoid_crossentropy(
     return total / max(count, 1)
 
 
-def margin_ranking(label, row, margin=0.1):
+def margin_ranking(label, row, margin=0.1, weighting=None):
     relevance = label_row(label, len(row))
-    hinges = [
-        max(Decimal(0), exact(margin) - (s_i - s_j))
-        for r_i, s_i in zip(relevance, row, strict=True)
-        for r_j, s_j in zip(relevance, row, strict=True)
-        if r_i > r_j
-    ]
-    return sum(hinges) / max(len(hinges), 1)
+    order = sorted(range(len(row)), key=lambda place: (-row[place], place))
+    discounts = [1 / ln(Decimal(2 + order.index(place))) for place in range(len(row))]
+    total, mass = Decimal(0), Decimal(0)
+    for i, j in itertools.permutations(range(len(row)), 2):
+        if relevance[i] > relevance[j]:
+            weight = Decimal(1)
+            if weighting == "ndcg":
+                weight = (2 ** relevance[i] - 2 ** relevance[j]) * abs(discounts[i] - discounts[j])
+            total += weight * max(Decimal(0), exact(margin) - (row[i] - row[j]))
+            mass += weight
+    return total / mass if mass else total
+
+
+def listwise_crossentropy(label, row, temperature=1.0, ignore_label=None):
+    kept = [place for place, r in enumerate(label) if r != ignore_label]
+    p = softmax([row[place] / exact(temperature) for place in kept])
+    relevance = [exact(label[place]) for place in kept]
+    terms = [r * nats(p_i) for r, p_i in zip(relevance, p, strict=True) if r]
+    return sum(terms) / sum(relevance)
+
+
+def distillation_crossentropy(label, row, temperature=2.0):
+    t = exact(temperature)
+    p = softmax([exact(item) / t for item in label])
+    q = softmax([item / t for item in row])
+    return t * t * sum(p_c * ln(p_c / q_c) for p_c, q_c in zip(p, q, strict=True) if p_c)
+
+
+def ordinal_crossentropy(label, row):
+    return sum(
+        nats(1 / (1 + exp(-z))) if label > k else nats(1 / (1 + exp(z))) for k, z in enumerate(row)
+    )
 
 
 @functools.lru_cache(maxsize=1000)

@@ -7,7 +7,17 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND, COMPILED_MODES, MODES, QUICK, QUICK_MODE, invalid
-from cases import BATCH, CASES, CLASSES, LOGITS_ONLY, SHAPE, SIGMOID, TIME, gradient_of
+from cases import (
+    ANY_FINITE_LABEL,
+    BATCH,
+    CASES,
+    CLASSES,
+    LOGITS_ONLY,
+    SHAPE,
+    SIGMOID,
+    TIME,
+    gradient_of,
+)
 from keras import ops
 
 import keras_ce
@@ -261,8 +271,8 @@ class TestLabels:
         np.testing.assert_allclose(backends.array(as_lists), expected, rtol=1e-6)
 
     def test_one_hot_rows_equal_ids(self, case):
-        if not case.has_ids:
-            pytest.skip("the case has no ids")
+        if not case.has_ids or case.loss == "OrdinalCrossentropy":
+            pytest.skip("the case has no ids, or the loss takes no rows")
         rows = np.eye(CLASSES, dtype="float32")[case.y_true]
         for labels in (rows, rows.astype("int32"), rows.astype(bool)):
             np.testing.assert_allclose(
@@ -281,7 +291,7 @@ class TestLabels:
             (BATCH, TIME, CLASSES, 1),
             (),
         ]
-        if case.loss in SIGMOID:
+        if case.loss in (*SIGMOID, "DistillationCrossentropy", "ListwiseCrossentropy"):
             wrong += [(BATCH, TIME), (BATCH, TIME, 1)]
         for shape in wrong:
             with pytest.raises(ValueError, match="`y_true` must"):
@@ -346,6 +356,7 @@ class TestIds:
 
     @pytest.mark.parametrize("label", [CLASSES, -1, -100, 2**31, 2**32 + 1, 2**62, -(2**40)])
     def test_row_3_ids_out_of_range_raise(self, case, label):
+        label = case.num_ids if label == CLASSES else label
         labels = case.y_true.astype("int64")
         labels[2, 1] = label
         with invalid("y_true", position=(2, 1), value=label):
@@ -376,13 +387,13 @@ def with_one_invalid_position(case):
     labels = case.y_true.copy()
     labels = labels.astype("float32") if not case.has_ids else labels
     if case.has_ids:
-        for value in (CLASSES, -3):
+        for value in (case.num_ids, -3):
             wrong = labels.copy()
             wrong[:, 2] = value
             yield wrong, case.y_pred, ("y_true", (2,), value)
     else:
         values = [np.nan, np.inf]
-        values += [] if case.loss == "MarginRanking" else [-0.5]
+        values += [] if case.loss in ANY_FINITE_LABEL else [-0.5]
         values += [1.5] if case.loss in SIGMOID else []
         for value in values:
             wrong = labels.copy()
@@ -633,10 +644,13 @@ def test_fit_in_mixed_precision(case):
 
 SECOND_DERIVATIVES = (
     "asymmetric",
+    "distillation",
     "focal-ids",
     "focal-rows",
     "grouped-ids",
+    "listwise",
     "multi-label-softmax",
+    "ordinal",
     "plain-rows",
     "sigmoid",
     "smoothed-ids",

@@ -135,12 +135,40 @@ def multi_label_softmax(s, y, ignore_label=None):
     return absent + ops.log(1 + ops.sum(counts * y * ops.exp(-s), -1))
 
 
-def margin_ranking(s, relevance, margin=0.1, ignore_label=None):
+def margin_ranking(s, relevance, margin=0.1, weighting=None, ignore_label=None):
     counts, _ = without_ignored(relevance, ignore_label)
-    is_pair = ops.cast(relevance[..., :, None] > relevance[..., None, :], s.dtype)
-    is_pair = is_pair * counts[..., :, None] * counts[..., None, :]
+    weights = ops.cast(relevance[..., :, None] > relevance[..., None, :], s.dtype)
+    weights = weights * counts[..., :, None] * counts[..., None, :]
+    if weighting == "ndcg":
+        # No two scores are equal here: a rank is the number of scores that are not below.
+        is_above = ops.cast(s[..., None, :] >= s[..., :, None], s.dtype) * counts[..., None, :]
+        rank = ops.sum(is_above, -1)
+        # Not ops.maximum, which rounds float64 to float32 on torch; 0 is the rank of padding.
+        discount = 1 / ops.log2(1 + ops.where(rank > 0, rank, ops.ones_like(rank)))
+        gain = 2.0**relevance
+        for each in (gain, discount):
+            weights = weights * ops.abs(each[..., :, None] - each[..., None, :])
     hinges = ops.relu(margin - (s[..., :, None] - s[..., None, :]))
-    return ops.sum(is_pair * hinges, (-2, -1)) / ops.maximum(ops.sum(is_pair, (-2, -1)), 1)
+    total = ops.sum(weights, (-2, -1))
+    return ops.sum(weights * hinges, (-2, -1)) / ops.where(total > 0, total, ops.ones_like(total))
+
+
+def distillation(z, teacher, temperature=2.0):
+    p, log_p = ops.softmax(teacher / temperature), -nats(teacher / temperature)
+    return temperature**2 * ops.sum(p * (log_p + nats(z / temperature)), -1)
+
+
+def listwise(s, r, temperature=1.0, ignore_label=None):
+    counts, r = without_ignored(r, ignore_label)
+    log_total = ops.log(ops.sum(counts * ops.exp(s / temperature), -1, keepdims=True))
+    total = ops.sum(r, -1)
+    losses = ops.sum(r * (log_total - s / temperature), -1)
+    return losses / ops.where(total > 0, total, ops.ones_like(total))
+
+
+def ordinal(z, ids):
+    above = ops.cast(ids[:, None] > ops.arange(CLASSES), z.dtype)
+    return ops.sum(above * ops.softplus(-z) + (1 - above) * ops.softplus(z), -1)
 
 
 # --- the inputs ---
@@ -174,6 +202,24 @@ def one_hot(generator):
 
 def relevances(generator):
     return generator.integers(-1, 3, size=(ROWS, CLASSES)).astype("float64")
+
+
+def grades(generator):
+    """Of 0 to 4, a list without a relevant candidate among them."""
+    labels = generator.integers(0, 9, size=(ROWS, CLASSES)) / 2
+    labels[1] = 0
+    return labels
+
+
+def padded_grades(generator):
+    """The same with padding, at most one in a list."""
+    labels = grades(generator)
+    labels[np.arange(2, ROWS), generator.integers(0, CLASSES, size=ROWS - 2)] = -1
+    return labels
+
+
+def ordered_ids(generator):
+    return np.array([0, 5, 3, 1, 2, 4])
 
 
 def question_ids(generator):
@@ -213,6 +259,11 @@ CASES = [
     ("SymmetricCrossentropy", symmetric, one_hot, {"alpha": 0.5, "beta": 2.0}),
     ("InBatchCrossentropy", in_batch, question_ids, {}),
     ("InBatchCrossentropy", in_batch, question_ids, {"temperature": 0.2}),
+    ("DistillationCrossentropy", distillation, logits, {}),
+    ("DistillationCrossentropy", distillation, logits, {"temperature": 0.7}),
+    ("ListwiseCrossentropy", listwise, grades, {}),
+    ("ListwiseCrossentropy", listwise, padded_grades, {"temperature": 2.5, "ignore_label": -1.0}),
+    ("OrdinalCrossentropy", ordinal, ordered_ids, {}),
     ("WeightedSigmoidCrossentropy", weighted_sigmoid, rows, {}),
     (
         "WeightedSigmoidCrossentropy",
@@ -242,6 +293,13 @@ CASES = [
     ("MarginRanking", margin_ranking, relevances, {}),
     ("MarginRanking", margin_ranking, one_hot, {"margin": 1.5}),
     ("MarginRanking", margin_ranking, relevances, {"margin": 1.5, "ignore_label": -1.0}),
+    ("MarginRanking", margin_ranking, grades, {"margin": 1.5, "weighting": "ndcg"}),
+    (
+        "MarginRanking",
+        margin_ranking,
+        padded_grades,
+        {"weighting": "ndcg", "margin": 0.5, "ignore_label": -1.0},
+    ),
 ]
 every_case = pytest.mark.parametrize(
     ("loss", "definition", "labels", "arguments"),
@@ -259,8 +317,9 @@ def inputs(labels, dtype):
     generator = np.random.default_rng(11)
     scores = (similarities if labels is question_ids else logits)(generator).astype(dtype)
     y = labels(generator)
-    y = y.astype("int32" if labels is question_ids else dtype)
-    exact = y if labels is question_ids else y.astype("float64")
+    are_ids = labels in (question_ids, ordered_ids)
+    y = y.astype("int32" if are_ids else dtype)
+    exact = y if are_ids else y.astype("float64")
     return y, scores, exact, scores.astype("float64")
 
 

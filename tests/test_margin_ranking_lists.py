@@ -14,25 +14,45 @@ PADDING = -1.0
 MARGIN = 0.75
 
 
-def reference(scores, relevance, margin=MARGIN, ignore_label=None):
+def ndcg_weights(scores, relevance, ignore_label):
+    """The change of DCG that swapping each pair in the present order makes, from the definition."""
+    places = [place for place in range(len(scores)) if relevance[place] != ignore_label]
+    places.sort(key=lambda place: -scores[place])  # stable: ties in the order of the candidates
+    rank = {place: number + 1 for number, place in enumerate(places)}
+
+    def dcg(order):
+        return sum((2.0 ** relevance[p] - 1) / np.log2(1 + order[p]) for p in order)
+
+    weights = np.zeros((len(scores), len(scores)))
+    for i in places:
+        for j in places:
+            swapped = {**rank, i: rank[j], j: rank[i]}
+            weights[i, j] = abs(dcg(rank) - dcg(swapped))
+    return weights
+
+
+def reference(scores, relevance, margin=MARGIN, ignore_label=None, weighting=None):
     """Values and the gradients of their sum, pair by pair."""
     scores, relevance = np.asarray(scores, "float64"), np.asarray(relevance, "float64")
     values, slopes = np.zeros(scores.shape[:-1]), np.zeros(scores.shape)
     for position in np.ndindex(values.shape):
         s, r, slope = scores[position], relevance[position], np.zeros(scores.shape[-1])
         total, pairs = 0.0, 0
+        weights = np.ones((len(s), len(s)))
+        if weighting == "ndcg":
+            weights = ndcg_weights(s, r, ignore_label)
         for i in range(len(s)):
             for j in range(len(s)):
                 if ignore_label in (r[i], r[j]) or not r[i] > r[j]:
                     continue
-                pairs += 1
+                pairs += weights[i, j]
                 lacking = margin - (s[i] - s[j])
                 if lacking > 0:
-                    total += lacking
-                    slope[i] -= 1
-                    slope[j] += 1
-        values[position] = total / max(pairs, 1)
-        slopes[position] = slope / max(pairs, 1)
+                    total += weights[i, j] * lacking
+                    slope[i] -= weights[i, j]
+                    slope[j] += weights[i, j]
+        values[position] = total / (pairs or 1)
+        slopes[position] = slope / (pairs or 1)
     return values, slopes
 
 
@@ -50,18 +70,18 @@ def pieces_of(elements, monkeypatch):
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", elements)
 
 
-def ranking_of(relevance, scores, margin, ignore_label):
+def ranking_of(relevance, scores, margin, ignore_label, **options):
     padding = {} if ignore_label is None else {"ignore_label": ignore_label}
-    return margin_ranking(relevance, scores, margin, **padding)
+    return margin_ranking(relevance, scores, margin, **padding, **options)
 
 
-def check(scores, relevance, ignore_label, mode, function=None):
+def check(scores, relevance, ignore_label, mode, function=None, **options):
     def run(y_pred, y_true):
-        return ranking_of(y_true, y_pred, MARGIN, ignore_label)
+        return ranking_of(y_true, y_pred, MARGIN, ignore_label, **options)
 
     value_and_gradient = function or backends.gradient_of(run, mode)
     values, slopes = value_and_gradient(scores, relevance)
-    expected, expected_slopes = reference(scores, relevance, ignore_label=ignore_label)
+    expected, expected_slopes = reference(scores, relevance, MARGIN, ignore_label, **options)
     np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(slopes, expected_slopes, atol=1e-6)
 
@@ -139,8 +159,9 @@ def long_lists():
 
 
 @only_torch
+@pytest.mark.parametrize("weighting", [None, "ndcg"])
 @pytest.mark.parametrize("ignore_label", [None, 0.0])
-def test_torch_holds_no_pairs_of_all_candidates(ignore_label):
+def test_torch_holds_no_pairs_of_all_candidates(ignore_label, weighting):
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -157,7 +178,7 @@ def test_torch_holds_no_pairs_of_all_candidates(ignore_label):
     scores, relevance = map(torch.tensor, long_lists())
     scores.requires_grad_()
     with Largest() as largest:
-        ranking_of(relevance, scores, 1.0, ignore_label).sum().backward()
+        ranking_of(relevance, scores, 1.0, ignore_label, weighting=weighting).sum().backward()
     assert CANDIDATES < largest.elements <= WHOLE / 10
     assert torch.isfinite(scores.grad).all()
 
@@ -174,22 +195,24 @@ def arrays_of(jaxpr):
 
 
 @only_jax
+@pytest.mark.parametrize("weighting", [None, "ndcg"])
 @pytest.mark.parametrize("ignore_label", [None, 0.0])
-def test_jax_holds_no_pairs_of_all_candidates(ignore_label):
+def test_jax_holds_no_pairs_of_all_candidates(ignore_label, weighting):
     import jax
 
     scores, relevance = long_lists()
 
     def total(scores):
-        return ranking_of(relevance, scores, 1.0, ignore_label).sum()
+        return ranking_of(relevance, scores, 1.0, ignore_label, weighting=weighting).sum()
 
     program = jax.make_jaxpr(jax.value_and_grad(total))(scores)
     assert CANDIDATES < max(arrays_of(program.jaxpr)) <= WHOLE / 10
 
 
 @only_tensorflow
+@pytest.mark.parametrize("weighting", [None, "ndcg"])
 @pytest.mark.parametrize("ignore_label", [None, 0.0])
-def test_tensorflow_holds_no_pairs_of_all_candidates(ignore_label):
+def test_tensorflow_holds_no_pairs_of_all_candidates(ignore_label, weighting):
     import tensorflow as tf
 
     scores, relevance = long_lists()
@@ -198,7 +221,9 @@ def test_tensorflow_holds_no_pairs_of_all_candidates(ignore_label):
     def gradient(scores):
         with tf.GradientTape() as tape:
             tape.watch(scores)
-            total = tf.reduce_sum(ranking_of(relevance, scores, 1.0, ignore_label))
+            total = tf.reduce_sum(
+                ranking_of(relevance, scores, 1.0, ignore_label, weighting=weighting)
+            )
         return tape.gradient(total, scores)
 
     sizes = []
@@ -239,7 +264,7 @@ def test_a_padded_list_is_the_shorter_list(ignore_label):
     # In between, too.
     order = GENERATOR.permutation(8)
     values, slopes = backends.gradient(
-        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN, ignore_label),
+        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN, None, ignore_label),
         padded_scores[order][None],
         padded[order][None],
         mode="eager",
@@ -266,7 +291,7 @@ def test_a_list_of_nothing_but_padding_is_no_position(mode):
     ):
         if mode == "xla" and given is not None:
             continue
-        loss = MarginRanking(MARGIN, PADDING, reduction=reduction)
+        loss = MarginRanking(MARGIN, None, PADDING, reduction=reduction)
         value, slopes = backends.gradient(
             lambda y_pred, y_true, loss=loss, given=given: loss(y_true, y_pred, given),
             scores,
@@ -293,7 +318,7 @@ def test_padding_needs_relevances():
     for labels in ([0, 1], [[0], [1]], np.array([-1, 0])):
         for ignore_label in (-1.0, 0):
             with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
-                margin_ranking(labels, np.ones((2, 3), "float32"), 0.1, ignore_label)
+                margin_ranking(labels, np.ones((2, 3), "float32"), 0.1, None, ignore_label)
             with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
                 MarginRanking(ignore_label=ignore_label)(labels, np.ones((2, 3), "float32"))
 
@@ -303,7 +328,7 @@ def test_padding_in_relevances_of_every_type(dtype):
     scores, relevance = lists(3, 6)
     expected, _ = reference(scores, relevance, ignore_label=PADDING)
     for given in (relevance.astype(dtype), tensor(relevance.astype(dtype))):
-        values = array(margin_ranking(given, scores, MARGIN, PADDING))
+        values = array(margin_ranking(given, scores, MARGIN, None, PADDING))
         np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
 
 
@@ -333,7 +358,109 @@ def test_a_model_of_padded_lists_learns():
 def test_float64_scores(monkeypatch):
     pieces_of(20, monkeypatch)
     scores, relevance = lists(3, 6)
-    values = array(margin_ranking(relevance, scores.astype("float64"), MARGIN, PADDING))
+    values = array(margin_ranking(relevance, scores.astype("float64"), MARGIN, None, PADDING))
     expected, _ = reference(scores, relevance, ignore_label=PADDING)
     assert values.dtype == "float64"
     np.testing.assert_allclose(values, expected, rtol=1e-14)
+
+
+# --- pairs weighted by what swapping them changes ---
+
+NDCG = {"weighting": "ndcg"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("elements", [1, 4 * 7 * 3, 2**20])
+@pytest.mark.parametrize("ignore_label", [None, PADDING])
+def test_ndcg_by_pieces(ignore_label, elements, mode, monkeypatch):
+    pieces_of(elements, monkeypatch)
+    scores, relevance = lists(4, 7)
+    if ignore_label is None:
+        relevance = np.abs(relevance)
+    check(scores, relevance, ignore_label, mode, **NDCG)
+    check(scores, np.where(relevance > 0, relevance / 3, relevance), ignore_label, mode, **NDCG)
+
+
+def test_ndcg_of_lists_of_lists():
+    for shape in ((2, 3, 5), (5,), (3, 2)):
+        check(*lists(*shape), PADDING, backends.QUICK_MODE, **NDCG)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ndcg_of_an_index_is_relevance_1_against_0(mode):
+    scores, _ = lists(4, 3, 6)
+    index = GENERATOR.integers(0, 6, (4, 3))
+    values, slopes = backends.gradient(
+        lambda y_pred, y_true: margin_ranking(y_true, y_pred, MARGIN, "ndcg"),
+        scores,
+        index.astype("int32"),
+        mode=mode,
+    )
+    expected, expected_slopes = reference(scores, np.eye(6)[index], **NDCG)
+    np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(slopes, expected_slopes, atol=1e-6)
+
+
+def test_ndcg_far_down_a_list_and_of_grades_that_hardly_differ():
+    """Differences of discounts and gains that float32 does not hold: the weights still do."""
+    number = 1000
+    scores = np.linspace(3, 0, number, dtype="float32")[None]
+    relevance = np.zeros((1, number), "float32")
+    relevance[0, -3:] = [0, 1, 2]
+    relevance[0, :-3] = PADDING
+    relevance[0, 5] = 1
+    check(scores, relevance, PADDING, backends.QUICK_MODE, **NDCG)
+    relevance[0, -4:] = np.float32([7, 7.0001, 7.0003, 7.0004])
+    relevance[0, 5] = PADDING
+    check(scores, relevance, PADDING, backends.QUICK_MODE, **NDCG)
+    relevance[0, -4:] = [30, 29, 1, 0]
+    check(scores, relevance, PADDING, backends.QUICK_MODE, **NDCG)
+
+
+def test_the_top_of_a_list_counts_most():
+    """Two neighbours in the wrong order cost more at the top; without weights the same."""
+    relevance = np.array([3.0, 2.0, 1.0, 0.0])
+    wrong_at_the_top, wrong_at_the_end = [8.0, 9.0, 2.0, 1.0], [9.0, 8.0, 1.0, 2.0]
+    for weighting in (None, "ndcg"):
+        top, end = (
+            float(array(margin_ranking(relevance, scores, 0.1, weighting)))
+            for scores in (wrong_at_the_top, wrong_at_the_end)
+        )
+        assert top == pytest.approx(end) if weighting is None else top > 5 * end
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"), [(-1, "ignore_label=-1"), (31, "not counts"), (30.5, "")]
+)
+def test_ndcg_takes_relevances_from_0_to_30(value, fix):
+    scores, relevance = np.zeros((2, 3), "float32"), np.zeros((2, 3), "float32")
+    relevance[1, 0] = value
+    with invalid("y_true", (1, 0), value) as caught:
+        margin_ranking(relevance, scores, MARGIN, "ndcg")
+    assert caught.value.expected == "relevances from 0 to 30"
+    assert fix in caught.value.fix
+    margin_ranking(relevance, scores, MARGIN)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "eager"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -2, 31])
+def test_ndcg_compiled_is_nan_without_gradient(value, mode):
+    scores, relevance = lists(3, 5)
+    relevance[1] = [0, 1, value, 2, 0]
+    values, slopes = backends.gradient(
+        lambda y_pred, y_true: ranking_of(y_true, y_pred, MARGIN, PADDING, **NDCG),
+        scores,
+        relevance,
+        mode=mode,
+    )
+    assert np.isnan(values).tolist() == [False, True, False]
+    np.testing.assert_array_equal(slopes[1], 0)
+
+
+def test_no_other_weighting():
+    for wrong in ("NDCG", "map", 1, True):
+        with pytest.raises(ValueError, match='`weighting` must be "ndcg"'):
+            MarginRanking(weighting=wrong)
+    with pytest.raises(ValueError, match="`ignore_label` needs relevances"):
+        margin_ranking([0, 1], np.zeros((2, 3), "float32"), MARGIN, "ndcg", -1)
+    assert MarginRanking(0.5, "ndcg").get_config()["weighting"] == "ndcg"

@@ -11,7 +11,9 @@ from keras_ce.losses import (
     LabelSmoothedCrossentropy,
     WeightedSigmoidCrossentropy,
     asymmetric_sigmoid_crossentropy,
+    distillation_crossentropy,
     label_smoothed_crossentropy,
+    listwise_crossentropy,
     margin_ranking,
     poly1_crossentropy,
     weighted_sigmoid_crossentropy,
@@ -250,6 +252,25 @@ class TestTorchRanking:
         np.testing.assert_array_equal(ours[1], [[0, 0]])
 
 
+class TestTorchDivergence:
+    @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+    def test_distillation(self, functional, temperature):
+        """What every tutorial writes, in float64."""
+
+        def loss(y_pred, y_true):
+            return temperature**2 * functional.kl_div(
+                functional.log_softmax(y_pred / temperature, -1),
+                functional.log_softmax(y_true.double() / temperature, -1),
+                reduction="none",
+                log_target=True,
+            ).sum(-1)
+
+        for student in (LOGITS, MODERATE, MODERATE[::-1] + np.float32(0.01)):
+            teacher = MODERATE[::-1].copy()
+            ours = run(distillation_crossentropy, student, teacher, temperature)
+            agree(ours, torch_run(loss, student, teacher), rtol=1e-5, atol=1e-12)
+
+
 class TestOptax:
     """optax computes in float32 and subtracts: it has about 1e-7 of the largest logit."""
 
@@ -278,6 +299,22 @@ class TestOptax:
         has_infinity = np.isneginf(logits).any(-1)
         np.testing.assert_array_equal(np.isposinf(ours), has_infinity)
         np.testing.assert_array_equal(np.isposinf(theirs), has_infinity)
+
+    def test_ranking_softmax(self, optax):
+        """optax, as Rax, adds up what ours divides by the sum of the relevances."""
+        grades = _generator.integers(0, 4, (ROWS, CLASSES)).astype("float32")
+        grades[:, 0] = 1
+        counts = _generator.uniform(size=(ROWS, CLASSES)) < 0.7
+        counts[:, 0] = True
+
+        def loss(y_pred, y_true):
+            return optax.losses.ranking_softmax_loss(
+                y_pred, y_true, where=counts, reduce_fn=None
+            ) / (y_true * counts).sum(-1)
+
+        padded = np.where(counts, grades, -1)
+        ours = run(listwise_crossentropy, MODERATE, padded, ignore_label=-1)
+        agree(ours, optax_run(loss, MODERATE, grades), atol=1e-5)
 
     @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
     @pytest.mark.parametrize("labels", [BINARY, SOFT], ids=["binary", "soft"])

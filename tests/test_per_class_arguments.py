@@ -469,11 +469,13 @@ def test_the_users_array_is_not_the_losss():
 
 NUMBERS = {
     "AsymmetricSigmoidCrossentropy": ["gamma_positive", "gamma_negative", "clip", "ignore_label"],
+    "DistillationCrossentropy": ["temperature"],
     "FocalCrossentropy": ["gamma"],
     "GeneralizedCrossentropy": ["q"],
     "GroupedSoftmaxCrossentropy": ["label_smoothing"],
     "InBatchCrossentropy": ["temperature"],
     "LabelSmoothedCrossentropy": ["label_smoothing"],
+    "ListwiseCrossentropy": ["temperature", "ignore_label"],
     "LogitAdjustedCrossentropy": ["strength"],
     "MarginRanking": ["margin", "ignore_label"],
     "MultiLabelSoftmaxCrossentropy": ["ignore_label"],

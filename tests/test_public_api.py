@@ -64,7 +64,7 @@ def sections(docstring: str) -> dict[str, str]:
 
 
 def test_the_catalogue_is_complete_and_in_order():
-    functions = [name for name in CATALOGUE if name not in LOSSES]
+    functions = [name for name in CATALOGUE if name not in [*LOSSES, "ordinal_probabilities"]]
     assert LOSSES, "there is no loss in the catalogue"
     assert sorted(functions) == sorted(snake_case(name) for name in LOSSES)
     assert len(set(CATALOGUE)) == len(CATALOGUE)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import QUICK
+from cases import LOGITS_ONLY
 from kinds import function_of
 
 import keras_ce
@@ -18,17 +19,18 @@ ALONE = [
 GENERATOR = np.random.default_rng(2)
 X = GENERATOR.normal(size=(CLASSES, 4)).astype("float32")
 SIGMOID = [name for name in ALONE if "Sigmoid" in name or name.startswith("Multi")]
+ROWS = [*SIGMOID, "DistillationCrossentropy", "ListwiseCrossentropy"]
 
 
 def labels_for(name):
     ids = np.array([4, 0, 1, 3, 2], "int32")
-    return np.eye(CLASSES, dtype="float32")[ids] if name in SIGMOID else ids
+    return np.eye(CLASSES, dtype="float32")[ids] if name in ROWS else ids
 
 
 def compiled_model(name, **options):
     keras.utils.set_random_seed(3)
     layers = [keras.layers.Dense(CLASSES)]
-    if name not in ("InBatchCrossentropy", "MarginRanking", "MultiLabelSoftmaxCrossentropy"):
+    if name not in (*LOGITS_ONLY, "InBatchCrossentropy"):
         layers.append(keras.layers.Activation("sigmoid" if name in SIGMOID else "softmax"))
     model = keras.Sequential([keras.Input((4,)), *layers])
     model.compile("sgd", function_of(name), **{**QUICK, **options})

@@ -319,7 +319,7 @@ class TestCheckNumerics:
         relevance = np.array([[0, 1, 2, -1, -1, 0]] * 3, "float32")
         runs = [
             (lambda y_pred: InBatchCrossentropy(0.05)([0, 1, 0, 2, 3, 2], y_pred), similarities),
-            (lambda y_pred: MarginRanking(1.0, -1)(relevance, y_pred), scores),
+            (lambda y_pred: MarginRanking(1.0, ignore_label=-1)(relevance, y_pred), scores),
         ]
         with check_numerics():
             for run, given in runs:
@@ -502,7 +502,8 @@ class TestHuntersOfTorch:
         )
         relevance = np.array([[0, 1, 2, -1, -1, 0]] * 3, "float32")
         self.run(
-            functools.partial(MarginRanking(1.0, -1), relevance), FEATURES[:3, [0, 1, 2, 3, 0, 1]]
+            functools.partial(MarginRanking(1.0, ignore_label=-1), relevance),
+            FEATURES[:3, [0, 1, 2, 3, 0, 1]],
         )
 
     def test_the_output_layer(self):

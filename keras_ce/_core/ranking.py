@@ -1,6 +1,7 @@
 """Rows that are compared inside: scores of candidates, and similarities of a batch with itself."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from keras_ce._core.labels import (
     zero_at,
     zero_where,
 )
+from keras_ce._core.softmax import largest_number
 
 Tensor = Any
 
@@ -49,37 +51,32 @@ class Candidates(Given):
     is_kept: Tensor | None = None
 
 
-def candidates(y_true: Any, y_pred: Any, ignore_label: float | None) -> Candidates:
-    """The record of a ranking loss, from the index of the right candidate or relevances."""
+def candidates(
+    y_true: Any, y_pred: Any, ignore_label: float | None, most: float | None = None
+) -> Candidates:
+    """The record of a ranking loss, from the index of the right candidate or relevances.
+
+    Relevances are any numbers; with `most`, numbers from 0 to that.
+    """
     y_true, marked = unmarked(y_true)
     y_pred = float_tensor("y_pred", y_pred)
-    number = y_pred.shape[-1] if len(y_pred.shape) else 0
-    if number is not None and number < 2:
-        raise ValueError(
-            "`y_pred` must hold the scores of at least two candidates along its last axis. "
-            f"Received: y_pred.shape={tuple(y_pred.shape)}."
-        )
+    _require_candidates(y_pred)
     given = Candidates(y_pred, marked, marked.is_exempt)
     if are_dense(y_true, y_pred, len(y_pred.shape) - 1):
         relevance = ops.cast(tensor("y_true", y_true), y_pred.dtype)
         if ignore_label is not None:
-            given.is_kept = ops.not_equal(relevance, ignore_label)
+            relevance, y_pred = _without_padding(given, relevance, y_pred, ignore_label)
             given.is_ignored = ops.logical_not(ops.any(given.is_kept, -1))
             given.is_exempt = either(given.is_exempt, given.is_ignored)
-            relevance = ops.where(given.is_kept, relevance, ops.zeros_like(relevance))
-            y_pred = ops.where(given.is_kept, y_pred, ops.zeros_like(y_pred))
-        is_invalid = ops.logical_not(ops.all(ops.isfinite(relevance), -1))
-        is_invalid = unless(given.is_exempt, is_invalid)
+        is_right = ops.isfinite(relevance)
+        if most is not None:
+            is_right = ops.logical_and(relevance >= 0, relevance <= most)
+        is_invalid = unless(given.is_exempt, ops.logical_not(ops.all(is_right, -1)))
         found = checks.any_true(is_invalid)
         if found:
-            position, value = first_entry(relevance, np.isfinite, given.is_exempt)
-            raise InvalidValuesError(
-                "y_true",
-                value,
-                "finite relevances",
-                position,
-                "Correct them, or give the row `sample_weight` 0.",
-            )
+            raise _no_relevance(relevance, given.is_exempt, most)
+        if most is not None and found is None:  # Gains are computed from them.
+            relevance = ops.where(is_right, relevance, ops.zeros_like(relevance))
         given.relevance = zero_where(given.is_exempt, relevance)
     else:
         if ignore_label is not None:
@@ -112,6 +109,89 @@ def candidates(y_true: Any, y_pred: Any, ignore_label: float | None) -> Candidat
     given.is_invalid = is_invalid if found is None else None
     given.y_pred = zero_where(given.is_exempt, y_pred)
     return given
+
+
+def graded(y_true: Any, y_pred: Any, ignore_label: float | None) -> Candidates:
+    """The record of a loss of whole lists, from relevances >= 0.
+
+    A list in which nothing is relevant is ignored.
+    """
+    y_true, marked = unmarked(y_true)
+    y_pred = float_tensor("y_pred", y_pred)
+    shape, expected = shape_of("y_true", y_true), list(y_pred.shape)
+    _require_candidates(y_pred)
+    if not fits(shape, expected):
+        raise ValueError(
+            "`y_true` must hold the relevance of each candidate, of the shape of `y_pred`. "
+            f"Received: y_true.shape={tuple(shape)}, y_pred.shape={tuple(expected)}. For the index "
+            "of the one right candidate take `LabelSmoothedCrossentropy(0, from_logits=True)`."
+        )
+    given = Candidates(y_pred, marked, marked.is_exempt)
+    given.varies = None in tuple(y_pred.shape)[1:]
+    relevance = ops.cast(tensor("y_true", y_true), y_pred.dtype)
+    if ignore_label is not None:
+        relevance, y_pred = _without_padding(given, relevance, y_pred, ignore_label)
+    given.is_ignored = ops.all(ops.equal(relevance, 0), -1)
+    given.is_exempt = either(given.is_exempt, given.is_ignored)
+    relevance = zero_where(given.is_exempt, relevance)
+    is_right = ops.logical_and(ops.all(relevance >= 0, -1), ops.isfinite(ops.sum(relevance, -1)))
+    is_invalid = ops.logical_not(is_right)
+    found = checks.any_true(is_invalid)
+    if found:
+        largest = float(np.finfo("float32").max)
+        raise _no_relevance(relevance, None, largest / expected[-1])
+    if found is None:
+        given.is_invalid = is_invalid
+        relevance = zero_where(is_invalid, relevance)
+    given.relevance = relevance
+    given.y_pred = zero_where(given.is_exempt, y_pred)
+    return given
+
+
+def _require_candidates(y_pred: Tensor) -> None:
+    number = y_pred.shape[-1] if len(y_pred.shape) else 0
+    if number is not None and number < 2:
+        raise ValueError(
+            "`y_pred` must hold the scores of at least two candidates along its last axis. "
+            f"Received: y_pred.shape={tuple(y_pred.shape)}."
+        )
+
+
+def _without_padding(
+    given: Candidates, relevance: Tensor, y_pred: Tensor, ignore_label: float
+) -> tuple[Tensor, Tensor]:
+    """Relevances and scores with a 0 for the candidates that only pad a list."""
+    given.is_kept = ops.not_equal(relevance, ignore_label)
+    relevance = ops.where(given.is_kept, relevance, ops.zeros_like(relevance))
+    return relevance, ops.where(given.is_kept, y_pred, ops.zeros_like(y_pred))
+
+
+def softened(scores: Tensor, is_kept: Tensor | None, temperature: float) -> Tensor:
+    """Scores / temperature less the largest of their list; the lowest number where left out."""
+    lowest = -largest_number(scores) / 2
+    if is_kept is not None:
+        scores = backend.where(is_kept, scores, lowest)
+    # What a list has in common goes first, so that the division keeps its digits.
+    logits = (scores - ops.stop_gradient(backend.largest(scores))) / temperature
+    return logits if is_kept is None else backend.where(is_kept, logits, lowest)
+
+
+def _no_relevance(
+    relevance: Tensor, is_exempt: Tensor | None, most: float | None
+) -> InvalidValuesError:
+    fix = "Correct them, or give the row `sample_weight` 0."
+    if most is None:
+        position, value = first_entry(relevance, np.isfinite, is_exempt)
+        return InvalidValuesError("y_true", value, "finite relevances", position, fix)
+    position, value = first_entry(relevance, lambda at: (at >= 0) & (at <= most), is_exempt)
+    if value < 0:
+        fix = f"If it marks candidates that only pad a list, give `ignore_label={value:g}`."
+    elif most == LARGEST_RELEVANCE < value:
+        fix = f"A gain is 2^relevance: give grades such as 0 to 4, not counts. {fix}"
+    expected = "finite relevances >= 0 of a finite sum"
+    if most == LARGEST_RELEVANCE:
+        expected = f"relevances from 0 to {most:g}"
+    return InvalidValuesError("y_true", value, expected, position, fix)
 
 
 @dataclasses.dataclass
@@ -159,16 +239,65 @@ def in_batch(y_true: Any, y_pred: Any) -> Pairs:
     return given
 
 
+# --- what a pair weighs ---
+
+LARGEST_RELEVANCE = 30.0
+"""Gains are 2^relevance - 1: beyond, one candidate would be all that counts."""
+
+_POWERS_OF_TWO = 2.0 ** np.arange(LARGEST_RELEVANCE + 1)
+
+
+@dataclasses.dataclass
+class Places:
+    """Where candidates stand in the present order.
+
+    Attributes:
+        ranks: (..., n), counted from 1; the highest score first, equal ones as they come.
+        discounts: (..., n), 1 / log(1 + rank).
+    """
+
+    ranks: Tensor
+    discounts: Tensor
+
+
+def places(scores: Tensor, is_kept: Tensor | None) -> Places:
+    """The places of candidates by their scores (..., n); those left out come last."""
+    scores = ops.stop_gradient(scores)
+    if is_kept is not None:
+        scores = backend.where(is_kept, scores, -largest_number(scores))
+    order = ops.argsort(-scores, axis=-1)
+    ranks = ops.cast(ops.argsort(order, axis=-1) + 1, scores.dtype)
+    return Places(ranks, 1 / ops.log1p(ranks))
+
+
+def gains(relevance: Tensor) -> Tensor:
+    """2^relevance, exact where that is an integer."""
+    whole = ops.floor(relevance)
+    powers = ops.convert_to_tensor(_POWERS_OF_TWO, dtype=relevance.dtype)
+    return ops.take(powers, ops.cast(whole, "int32")) * ops.exp((relevance - whole) * math.log(2))
+
+
+def discount_change(rank: Tensor, other: Tensor, discount: Tensor, of_other: Tensor) -> Tensor:
+    """|1 / log(1 + a) - 1 / log(1 + b)| = |log((1 + a) / (1 + b))| / (log(1 + a) log(1 + b)).
+
+    Not the difference, which has no digits where neighbours far down change places.
+    """
+    ratio = ops.abs(rank - other) / (1 + ops.minimum(rank, other))
+    return ops.log1p(ratio) * discount * of_other
+
+
 # --- the hinge of pairs ---
 
 
-def hinge_of_right(scores: Tensor, ids: Tensor, margin: float) -> Tensor:
+def hinge_of_right(scores: Tensor, ids: Tensor, margin: float, at: Places | None = None) -> Tensor:
     """The mean over the other candidates j of max(0, margin - (s_right - s_j)): (..., n) to (...).
 
     Args:
         scores: (..., n).
         ids: the index (...) of the right candidate.
         margin: a number >= 0.
+        at: None, or the places of the candidates: the mean is weighted by the change of NDCG that
+            swapping a pair makes.
     """
     size = ops.shape(scores)[-1]
     advantage = backend.label_entry(scores, ids) - scores
@@ -176,11 +305,20 @@ def hinge_of_right(scores: Tensor, ids: Tensor, margin: float) -> Tensor:
     # A candidate is no pair with itself. Between the two differences the selection also keeps
     # TensorFlow from adding the margin to a large score first.
     advantage = ops.where(is_pair, advantage, ops.full_like(advantage, margin))
-    return ops.sum(ops.relu(margin - advantage), -1) / ops.cast(size - 1, scores.dtype)
+    lacking = ops.relu(margin - advantage)
+    if at is None:
+        return ops.sum(lacking, -1) / ops.cast(size - 1, scores.dtype)
+    own = [backend.label_entry(item, ids) for item in (at.ranks, at.discounts)]
+    weights = discount_change(own[0], at.ranks, own[1], at.discounts)  # 0 beside itself
+    return ops.sum(weights * lacking, -1) / ops.sum(weights, -1)
 
 
 def hinge_of_pairs(
-    scores: Tensor, relevance: Tensor, is_kept: Tensor | None, margin: float
+    scores: Tensor,
+    relevance: Tensor,
+    is_kept: Tensor | None,
+    margin: float,
+    at: Places | None = None,
 ) -> Tensor:
     """The mean of max(0, margin - (s_i - s_j)) over pairs with i more relevant than j.
 
@@ -191,12 +329,17 @@ def hinge_of_pairs(
         relevance: (..., n).
         is_kept: None, or which candidates (..., n) count.
         margin: a number >= 0.
+        at: None, or the places of the candidates: the mean is weighted by the change of NDCG that
+            swapping a pair makes.
 
     Returns:
         Means (...), 0 where there is no such pair.
     """
     shape, num_candidates = ops.shape(scores)[:-1], ops.shape(scores)[-1]
-    tensors = [scores, relevance] if is_kept is None else [scores, relevance, is_kept]
+    tensors = [scores, relevance]
+    if at is not None:
+        tensors += [gains(relevance), at.ranks, at.discounts]
+    tensors += [] if is_kept is None else [is_kept]
     tensors = [ops.reshape(item, (-1, num_candidates)) for item in tensors]
     number = ops.shape(tensors[0])[0]
     # As many at a time as fit in the processor's cache.
@@ -215,8 +358,12 @@ def hinge_of_pairs(
         start, last = piece * step_size, num_candidates - step_size
         return min(start, last) if isinstance(start, int) else ops.minimum(start, last)
 
-    def pairs_of(piece: Any, scores: Tensor, relevance: Tensor, *kept: Tensor) -> Any:
-        """What each candidate i of a piece lacks to the margin above j, 0 where it is no pair."""
+    def pairs_of(piece: Any, scores: Tensor, relevance: Tensor, *others: Tensor) -> Any:
+        """The start of a piece, its pairs, None or their weights, and what i lacks to the margin.
+
+        What is no pair lacks nothing and has no weight.
+        """
+        placed, kept = (others[:3], others[3:]) if at is not None else ((), others)
         start = start_of(piece)
         first = ops.expand_dims(start + ops.arange(step_size, dtype="int32"), -1)
 
@@ -231,29 +378,44 @@ def hinge_of_pairs(
         # Between the two differences the selection also keeps TensorFlow from adding the margin to
         # a large score first.
         advantage = ops.where(is_pair, advantage, ops.full_like(advantage, margin))
-        return start, is_pair, ops.relu(margin - advantage)
+        lacking = ops.relu(margin - advantage)
+        if not placed:
+            return start, is_pair, None, lacking
+        gain, ranks, discounts = placed
+        # 2^a - 2^b = 2^b (2^(a - b) - 1), with all digits of the difference.
+        more = backend.where(is_pair, of_piece(relevance) - relevance[:, None, :], 0.0)
+        weights = gain[:, None, :] * ops.expm1(more * math.log(2))
+        weights = weights * discount_change(
+            of_piece(ranks), ranks[:, None, :], of_piece(discounts), discounts[:, None, :]
+        )
+        return start, is_pair, weights, lacking
 
     def forward(*tensors: Tensor) -> Any:
         def step(piece: Any, carry: Any) -> Any:
-            total, pairs = carry
-            _, is_pair, lacking = pairs_of(piece, *tensors)
-            pairs = pairs + ops.sum(ops.cast(is_pair, total.dtype), (1, 2))
-            return total + ops.sum(lacking, (1, 2)), pairs
+            total, mass = carry
+            _, is_pair, weights, lacking = pairs_of(piece, *tensors)
+            if weights is None:
+                weights = ops.cast(is_pair, total.dtype)
+            else:
+                lacking = weights * lacking
+            return total + ops.sum(lacking, (1, 2)), mass + ops.sum(weights, (1, 2))
 
         zero = ops.zeros_like(tensors[0][:, 0])
-        total, pairs = over_pieces(step, (zero, zero))
-        pairs = ops.maximum(pairs, ops.ones_like(pairs))
-        return total / pairs, (pairs,)
+        total, mass = over_pieces(step, (zero, zero))
+        mass = ops.where(ops.equal(mass, 0), ops.ones_like(mass), mass)
+        return total / mass, (mass,)
 
     def backward(upstream: Tensor, residuals: Any, *tensors: Tensor) -> Tensor:
         def step(piece: Any, gradient: Tensor) -> Tensor:
-            start, _, lacking = pairs_of(piece, *tensors)
-            is_active = ops.cast(lacking > 0, gradient.dtype)
-            gradient = gradient + ops.sum(is_active, 1)
-            own = ops.slice(gradient, (0, start), (number, step_size)) - ops.sum(is_active, 2)
+            start, _, weights, lacking = pairs_of(piece, *tensors)
+            active = ops.cast(lacking > 0, gradient.dtype)
+            if weights is not None:
+                active = weights * active
+            gradient = gradient + ops.sum(active, 1)
+            own = ops.slice(gradient, (0, start), (number, step_size)) - ops.sum(active, 2)
             return ops.slice_update(gradient, (0, start), own)
 
-        counts = over_pieces(step, ops.zeros_like(tensors[0]))
-        return (upstream / residuals[0])[:, None] * counts
+        masses = over_pieces(step, ops.zeros_like(tensors[0]))
+        return (upstream / residuals[0])[:, None] * masses
 
     return ops.reshape(backend.closed_form(forward, backward, *tensors, by_rows=True), shape)

@@ -19,7 +19,8 @@ _LABELS_PER_CLASS = 20
 def constant_labels(output: Output, labels: Labels) -> Iterator[Finding]:
     """`constant-labels`: one label only."""
     # A ranking's labels may all say "the first is right", and an unknown loss may need none.
-    if output.kind.family in ("ranking", "margin", "ctc", "other", "overlap", "grouped"):
+    not_judged = ("ranking", "listwise", "margin", "ctc", "other", "overlap", "grouped")
+    if output.kind.family in not_judged:
         return
     values = labels.counted
     if len(values) < _FEWEST_LABELS // 5 or not are_numbers(values):
@@ -42,7 +43,7 @@ def imbalance(output: Output, labels: Labels, is_reconstruction: bool) -> Iterat
     kind = output.kind
     if is_reconstruction or not are_numbers(labels.values) or kind.ignore in (0, 1):
         return
-    if kind.family == "softmax":
+    if kind.family in ("softmax", "ordinal"):
         ids = _ids(output, labels)
         if ids is not None:
             yield from _of_classes(output, ids)
@@ -50,8 +51,12 @@ def imbalance(output: Output, labels: Labels, is_reconstruction: bool) -> Iterat
         yield from _of_answers(output, np.asarray(labels.counted, "float64"))
 
 
+def _number_of_classes(output: Output) -> int:
+    return output.num_classes + (output.kind.family == "ordinal")
+
+
 def _ids(output: Output, labels: Labels) -> Array | None:
-    number = output.num_classes
+    number = _number_of_classes(output)
     if labels.form == "rows":
         rows = np.asarray(labels.counted, "float64")
         is_one_hot = np.isin(rows, (0, 1)).all() and (rows.sum(-1) == 1).all()
@@ -67,7 +72,7 @@ def _ids(output: Output, labels: Labels) -> Array | None:
 
 
 def _of_classes(output: Output, ids: Array) -> Iterator[Finding]:
-    number = output.num_classes
+    number, is_ordinal = _number_of_classes(output), output.kind.family == "ordinal"
     if not 2 <= number <= _MOST_CLASSES or len(ids) < max(
         _FEWEST_LABELS, _LABELS_PER_CLASS * number
     ):
@@ -82,10 +87,15 @@ def _of_classes(output: Output, ids: Array) -> Iterator[Finding]:
             "warning",
             f"{_plural(len(missing), 'class', 'classes')} of {number} never {_verb(missing)} "
             f"among {len(ids):,} labels: {_listed(missing)}.",
-            "If more data does not show them, give the last layer no unit for them; else ignore "
-            "this.",
+            f"{output.kind.name} takes one logit fewer than classes: end the model in "
+            f"OrdinalLogits({number - len(missing)}). If more data shows them, ignore this."
+            if is_ordinal
+            else "If more data does not show them, give the last layer no unit for them; else "
+            "ignore this.",
             output.name,
         )
+    if is_ordinal:
+        return  # Grades are uneven by nature, and there are no weights to give.
     present = counts[counts > 0]
     ratio = present.max() / present.min()
     if ratio <= _LARGEST_RATIO or output.kind.has_weights:

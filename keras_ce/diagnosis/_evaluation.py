@@ -89,9 +89,10 @@ def _counted(pair: Pair) -> Array:
 
 def _of_chance(kind: LossKind, y_pred: Any) -> Any:
     """A prediction of `y_pred`'s shape that knows nothing, or None where none is known."""
-    if kind.family not in ("softmax", "sigmoid", "grouped", "multi-label") or not y_pred.shape:
+    known = ("softmax", "sigmoid", "grouped", "multi-label", "ordinal", "teacher", "listwise")
+    if kind.family not in known or not y_pred.shape:
         return None
-    if kind.from_logits:
+    if kind.from_logits or kind.family == "listwise":
         return ops.zeros_like(y_pred)
     if kind.family == "sigmoid":
         return ops.full_like(y_pred, 0.5)

@@ -13,12 +13,24 @@ from keras_ce.diagnosis._report import Finding
 Array = Any
 _EXACT_UP_TO = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
 _IGNORE_VALUES = (-1, -100, 255)
+_KNOWN = (
+    "softmax",
+    "sigmoid",
+    "multi-label",
+    "grouped",
+    "ordinal",
+    "teacher",
+    "ranking",
+    "listwise",
+)
+_FEWEST_ROWS = 20
+_TOLERANCE = 1e-3
 
 
 def label_findings(output: Output, labels: Labels) -> Iterator[Finding]:
     """`label-kind`, `label-out-of-range` and `half-precision-ids`."""
     kind = output.kind
-    if kind.family not in ("softmax", "sigmoid", "multi-label", "grouped"):
+    if kind.family not in _KNOWN:
         return
     if not are_numbers(labels.values):
         example = labels.values.reshape(-1)[:1].tolist()[0]
@@ -31,6 +43,12 @@ def label_findings(output: Output, labels: Labels) -> Iterator[Finding]:
         )
     elif kind.family == "softmax":
         yield from _softmax_labels(output, labels)
+    elif kind.family == "ordinal":
+        yield from _ordinal_labels(output, labels)
+    elif kind.family == "teacher":
+        yield from _teacher_labels(output, labels)
+    elif kind.family in ("ranking", "listwise"):
+        yield from _relevances(output, labels)
     elif kind.family == "grouped":
         if labels.form == "ids":
             yield from _integers(output, labels)
@@ -74,6 +92,79 @@ def _softmax_labels(output: Output, labels: Labels) -> Iterator[Finding]:
             )
 
 
+def _ordinal_labels(output: Output, labels: Labels) -> Iterator[Finding]:
+    if labels.form == "ids":
+        yield from _integers(output, labels)
+        yield from _ids_within_range(output, labels)
+    elif labels.form == "rows":
+        yield _kind_finding(
+            output,
+            f"The labels are rows of shape {_shape(labels)}, and {output.kind.name} takes class "
+            f"ids from 0 to {output.num_classes}.",
+            'For rows of "above 0", "above 1", ... give np.sum(labels, axis=-1); for one-hot rows '
+            "np.argmax(labels, axis=-1), with one logit fewer than classes.",
+        )
+
+
+def _teacher_labels(output: Output, labels: Labels) -> Iterator[Finding]:
+    kind = output.kind
+    if labels.form == "ids":
+        yield _kind_finding(
+            output,
+            f"The labels are one number per position, of shape {_shape(labels)}, and "
+            f"{kind.name} takes the {output.num_classes} logits of a teacher.",
+            "Give teacher.predict(x), or take LabelSmoothedCrossentropy for class ids; a model "
+            "that learns from both has two outputs.",
+        )
+    elif labels.form == "rows":
+        rows = np.asarray(labels.counted, "float64")
+        are_distributions = len(rows) >= _FEWEST_ROWS and (rows >= 0).all()
+        if are_distributions and (np.abs(rows.sum(-1) - 1) < _TOLERANCE).all():
+            yield _kind_finding(
+                output,
+                f"All {len(rows):,} label rows are >= 0 and sum to 1, which are probabilities, "
+                f"and {kind.name} takes the teacher's logits: a second softmax would make them "
+                "almost equal.",
+                "Give np.log(labels), which are logits, or the teacher without its last softmax.",
+            )
+
+
+def _relevances(output: Output, labels: Labels) -> Iterator[Finding]:
+    kind = output.kind
+    if labels.form == "ids" and kind.family == "listwise":
+        yield _kind_finding(
+            output,
+            f"The labels are one number per list, of shape {_shape(labels)}, and {kind.name} "
+            f"takes the relevance of each of the {output.num_classes} candidates.",
+            "Where they are the index of the right candidate, take "
+            "LabelSmoothedCrossentropy(0, from_logits=True), or give "
+            f"keras.utils.to_categorical(labels, {output.num_classes}).",
+        )
+    elif labels.form == "rows" and (kind.family == "listwise" or kind.most is not None):
+        values = _finite(_judged(output, labels))
+        if kind.ignore is not None:
+            values = values[values != kind.ignore]
+        most = np.inf if kind.most is None else kind.most
+        outside = values[(values < 0) | (values > most)]
+        if not len(outside):
+            return
+        allowed = "numbers >= 0" if kind.most is None else f"numbers from 0 to {kind.most:g}"
+        fix = f"A gain is 2^relevance: give grades such as 0 to 4, not {outside.max():g}."
+        if len(np.unique(outside)) == 1 and outside[0] < 0:
+            fix = (
+                f"If {outside[0]:g} marks candidates that only pad a list, give the loss "
+                f"ignore_label={outside[0]:g}."
+            )
+        elif outside.min() < 0:
+            fix = "Add to the relevances what makes the least of them 0."
+        yield _range_finding(
+            output,
+            f"{len(outside):,} of {len(values):,} relevances, such as {outside[0]:g}, are none "
+            f"that {kind.name} takes: {allowed}.",
+            fix,
+        )
+
+
 def _integers(output: Output, labels: Labels) -> Iterator[Finding]:
     ids = _finite(_judged(output, labels))
     fractions = ids[ids != np.floor(ids)]
@@ -89,6 +180,8 @@ def _integers(output: Output, labels: Labels) -> Iterator[Finding]:
 
 def _ids_within_range(output: Output, labels: Labels) -> Iterator[Finding]:
     kind, number = output.kind, output.num_classes
+    is_ordinal = kind.family == "ordinal"
+    number += is_ordinal  # one logit fewer than classes
     ids = _finite(_judged(output, labels))
     ids = ids[ids == np.floor(ids)]
     if kind.ignore is not None:
@@ -108,12 +201,14 @@ def _ids_within_range(output: Output, labels: Labels) -> Iterator[Finding]:
             f"If {values[0]:g} marks positions to leave out, give the loss "
             f"ignore_class={values[0]:g}, or sample_weight 0 and another label there."
         )
-        if kind.labels == "ids" and "ignore_class" not in output.loss.get_config():
+        if (kind.labels == "ids" or is_ordinal) and "ignore_class" not in output.loss.get_config():
             fix = f"Give sample_weight 0 and a valid label where the label is {values[0]:g}."
     elif number == 1:
         fix = "The softmax of one unit is always 1: take BinaryCrossentropy, or one unit per class."
     elif values[0] == number and len(values) == 1 and not (inside == 0).any():
         fix = "The ids count from 1: subtract 1."
+    elif values[-1] >= number and is_ordinal:
+        fix = f"Correct the labels, or end the model in OrdinalLogits({int(values[-1]) + 1})."
     elif values[-1] >= number:
         fix = f"Correct the labels, or give the last layer at least {int(values[-1]) + 1} units."
     else:

@@ -69,7 +69,8 @@ def _form(output: Output, shape: tuple[int, ...]) -> str:
     is_ids = len(given) == len(positions) or (len(given) == len(positions) + 1 and given[-1] == 1)
     if kind.axis not in (-1, len(predicted)):
         is_rows, is_ids = given == predicted, given in (positions, [*positions, 1])
-    if kind.family in ("softmax", "in-batch", "ranking") and predicted[-1] == 1 and is_ids:
+    exclusive = ("softmax", "in-batch", "ranking", "ordinal")
+    if kind.family in exclusive and predicted[-1] == 1 and is_ids:
         return "ids"
     if is_rows:
         return "rows"

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 import keras_ce.losses
+from keras_ce._core.ranking import LARGEST_RELEVANCE
 from keras_ce._core.reduction import PositionLoss
 from keras_ce.diagnosis._sample import InputError
 from keras_ce.diagnosis._user_code import call_user_code
@@ -21,12 +22,14 @@ class LossKind:
 
     Attributes:
         name: as a user would write it.
-        family: `"softmax"`, `"sigmoid"`, `"grouped"`, `"ranking"`, `"in-batch"`, `"ctc"`,
-            `"overlap"` (Dice and Tversky), `"regression"` or `"other"`.
+        family: `"softmax"`, `"sigmoid"`, `"multi-label"`, `"grouped"`, `"ordinal"`, `"teacher"`
+            (labels that are logits), `"ranking"`, `"listwise"`, `"in-batch"`, `"ctc"`, `"overlap"`
+            (Dice and Tversky), `"regression"` or `"other"`.
         labels: for softmax losses `"ids"`, `"rows"` or `"either"`, else an empty text.
         from_logits: whether it takes logits; None where the question has no meaning.
         axis: the class axis.
         ignore: the label that it leaves out, or None.
+        most: the largest relevance that a ranking loss takes, or None.
         group_sizes: of a grouped loss.
         is_ours: whether it keeps the promises of `keras_ce.losses`.
         has_weights: whether it was given weights for its classes, or is made for imbalance.
@@ -39,6 +42,7 @@ class LossKind:
     from_logits: bool | None = None
     axis: int = -1
     ignore: float | None = None
+    most: float | None = None
     group_sizes: tuple[int, ...] = ()
     is_ours: bool = False
     has_weights: bool = False
@@ -100,6 +104,9 @@ _OF_OURS = {
     "GroupedSoftmaxCrossentropy": "grouped",
     "AsymmetricSigmoidCrossentropy": "sigmoid",
     "WeightedSigmoidCrossentropy": "sigmoid",
+    "DistillationCrossentropy": "teacher",
+    "ListwiseCrossentropy": "listwise",
+    "OrdinalCrossentropy": "ordinal",
     "MarginRanking": "ranking",
     "InBatchCrossentropy": "in-batch",
     "MultiLabelSoftmaxCrossentropy": "multi-label",
@@ -229,6 +236,8 @@ def _kind_of_ours(loss: Any, name: str) -> LossKind:
     if not hasattr(keras_ce.losses, name):
         return LossKind(name, is_ours=True, is_custom=True)
     from_logits = None if family in ("ranking", "in-batch") else config.get("from_logits", True)
+    if family == "listwise" and config["temperature"] < 1:
+        from_logits = None  # scores from 0 to 1, such as a sigmoid's, are spread by it
     has_weights = config.get("class_weight") is not None or config.get("pos_weight", 1.0) != 1.0
     ignore = config.get("ignore_class")
     return LossKind(
@@ -238,6 +247,7 @@ def _kind_of_ours(loss: Any, name: str) -> LossKind:
         from_logits,
         axis=loss.class_axis,
         ignore=config.get("ignore_label") if ignore is None else ignore,
+        most=LARGEST_RELEVANCE if config.get("weighting") == "ndcg" else None,
         group_sizes=tuple(config.get("group_sizes", ())),
         is_ours=True,
         has_weights=has_weights or name in _MADE_FOR_IMBALANCE,

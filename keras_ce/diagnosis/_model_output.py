@@ -41,11 +41,18 @@ def activation_findings(output: Output) -> Iterator[Finding]:
 
 def _double(output: Output, severity: Severity) -> Finding:
     kind, end = output.kind, output.end
-    applied = "a sigmoid" if kind.family in ("sigmoid", "multi-label") else "a softmax"
-    has_option = kind.name.endswith(("LogitAdjustedCrossentropy", "MultiLabelSoftmaxCrossentropy"))
-    states = f"{kind.name} has from_logits=True" if not has_option else f"{kind.name} takes logits"
+    is_sigmoid = kind.family in ("sigmoid", "multi-label", "ordinal")
+    applied = "a sigmoid" if is_sigmoid else "a softmax"
+    takes_logits_only = kind.is_ours and "from_logits" not in output.loss.get_config()
+    states = f"{kind.name} takes logits"
+    if not takes_logits_only:
+        states = f"{kind.name} has from_logits=True"
     fix = "Remove the activation from the model and leave the loss as it is (exact)"
-    fix += "." if has_option or kind.family == "ctc" else ", or give the loss from_logits=False."
+    fix += (
+        "."
+        if takes_logits_only or kind.family == "ctc"
+        else ", or give the loss from_logits=False."
+    )
     if severity == "warning":
         fix = (
             "Look at the end of the model's `call`: with an activation there, remove it; without "

@@ -62,6 +62,8 @@ def non_finite_labels(output: Output, exempt: bool) -> Iterator[Finding]:
             if exempt and pair.weight is not None and len(pair.weight) == len(label):
                 weight = np.asarray(pair.weight).reshape(len(label), -1)
                 label = label[(weight != 0).any(-1)]
+            if output.kind.family == "teacher":  # It may rule a class out.
+                label = np.where(np.isneginf(_wide(label)), 0.0, _wide(label))
             arrays.append(label)
     fix = "Find out how they came about, and drop those rows."
     if output.kind.is_ours:

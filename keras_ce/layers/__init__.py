@@ -1,5 +1,6 @@
-"""Layers that compute a loss themselves."""
+"""Layers that end a model for a loss of the package, or compute a loss themselves."""
 
 from keras_ce.layers.linear_crossentropy import LinearCrossentropy
+from keras_ce.layers.ordinal_logits import OrdinalLogits
 
-__all__ = ["LinearCrossentropy"]
+__all__ = ["LinearCrossentropy", "OrdinalLogits"]

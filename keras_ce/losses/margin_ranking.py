@@ -10,16 +10,26 @@ from keras_ce._core.reduction import LossOptions, PositionLoss
 Tensor = Any
 
 
-@checks.arguments(margin=checks.number(minimum=0), ignore_label=checks.optional(checks.number()))
+@checks.arguments(
+    margin=checks.number(minimum=0),
+    weighting=checks.optional(checks.choice("ndcg")),
+    ignore_label=checks.optional(checks.number()),
+)
 def margin_ranking(
-    y_true: Any, y_pred: Any, margin: float = 0.1, ignore_label: float | None = None
+    y_true: Any,
+    y_pred: Any,
+    margin: float = 0.1,
+    weighting: str | None = None,
+    ignore_label: float | None = None,
 ) -> Tensor:
     """`MarginRanking` of each position, in units of the scores; one row gives shape ()."""
-    given = ranking.candidates(y_true, y_pred, ignore_label)
+    most = None if weighting is None else ranking.LARGEST_RELEVANCE
+    given = ranking.candidates(y_true, y_pred, ignore_label, most)
+    at = None if weighting is None else ranking.places(given.y_pred, given.is_kept)
     if given.ids is not None:
-        return given.settle(ranking.hinge_of_right(given.y_pred, given.ids, margin))
+        return given.settle(ranking.hinge_of_right(given.y_pred, given.ids, margin, at))
     return given.settle(
-        ranking.hinge_of_pairs(given.y_pred, given.relevance, given.is_kept, margin)
+        ranking.hinge_of_pairs(given.y_pred, given.relevance, given.is_kept, margin, at)
     )
 
 
@@ -40,19 +50,27 @@ class MarginRanking(PositionLoss, function=margin_ranking):
     for s_i and 1 / pairs for s_j; a pair exactly at the margin is not active. With two
     candidates it is `torch.nn.functional.margin_ranking_loss`.
 
+    With `weighting="ndcg"` the mean is weighted: a pair counts |2^r_i - 2^r_j| |1 / log2(1 + k_i) -
+    1 / log2(1 + k_j)| for relevances r and ranks k, in proportion to the change of NDCG (gains
+    2^r - 1) that swapping its candidates in the present order makes. Mistakes at the top of a
+    list so count most, and each list counts alike. Ranks are those of the scores, equal ones in
+    the order of the candidates; the weights are constants to the gradient.
+
     **Labels that are ids say which candidate is right, counted from 0: a vector of ones means
     "the second is right". For rows (right answer, wrong answer) give zeros.**
 
     Args:
         margin: a number >= 0.
+        weighting: None, or "ndcg"; relevances are then numbers from 0 to 30, and an index stands
+            for relevance 1 against 0.
         ignore_label: candidates with this relevance are left out, such as those that pad a list;
             a list of nothing else is ignored. Relevances only.
         {options}
 
     Shapes:
         `y_pred`: scores (batch, ..., n), n >= 2. `y_true`: the index of the right candidate
-        (batch, ...) or (batch, ..., 1), or relevance (batch, ..., n), any finite numbers.
-        Result: a scalar; with reduction "none" (batch, ...).
+        (batch, ...) or (batch, ..., 1), or relevance (batch, ..., n), any finite numbers
+        unless weighted. Result: a scalar; with reduction "none" (batch, ...).
 
     Raises:
         {raises}
@@ -65,13 +83,15 @@ class MarginRanking(PositionLoss, function=margin_ranking):
 
     Reference:
         Herbrich, Graepel & Obermayer 2000, "Large Margin Rank Boundaries for Ordinal
-        Regression"; the same hinge on pairs, there with a margin of 1.
+        Regression"; the same hinge on pairs, there with a margin of 1. The weights are those of
+        Burges, Ragno & Le 2006, "Learning to Rank with Nonsmooth Cost Functions" (LambdaRank).
     """
 
     def __init__(
         self,
         margin: float = 0.1,
+        weighting: str | None = None,
         ignore_label: float | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(options, margin=margin, ignore_label=ignore_label)
+        super().__init__(options, margin=margin, weighting=weighting, ignore_label=ignore_label)

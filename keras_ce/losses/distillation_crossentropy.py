@@ -1,0 +1,163 @@
+"""Cross-entropy against the softened prediction of a teacher, less the teacher's own entropy."""
+
+import math
+from typing import Any, Unpack, final
+
+import keras
+from keras import ops
+
+from keras_ce._core import checks, softmax
+from keras_ce._core.backends import backend
+from keras_ce._core.backends.passes import Passes, kept
+from keras_ce._core.labels import as_rows
+from keras_ce._core.limits import infinity_where
+from keras_ce._core.reduction import LossOptions, PositionLoss
+from keras_ce._core.teacher import taught
+
+Tensor = Any
+
+LARGE = 10.0
+"""From here on the divergence is a logarithm whose terms need no further care."""
+
+
+def differences(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """`first - second` as it is rounded, and what the rounding took away (Knuth's TwoSum)."""
+    rounded = first - second
+    of_second = rounded - first
+    return rounded, (first - (rounded - of_second)) - (second + of_second)
+
+
+def beyond_linear(values: Tensor) -> Tensor:
+    """e^x - 1 - x, to all digits; 0 at 0 and positive elsewhere."""
+    is_double = keras.backend.standardize_dtype(values.dtype) == "float64"
+    is_small = ops.abs(values) < 0.25
+    small = backend.where(is_small, values, 0.0)
+    series = 0.0
+    for order in range(12 if is_double else 7, 1, -1):
+        series = series * small + 1 / math.factorial(order)
+    return backend.where(is_small, small * small * series, ops.expm1(values) - values)
+
+
+@kept
+def _passes(temperature: float, are_finite: bool) -> Passes:
+    """KL(softmax(teacher / t) || softmax(student / t)) of each row, times t^2.
+
+    With p the teacher's probabilities and d = (student - teacher) / t less its mean under p, the
+    probabilities q of the student are in proportion to p e^d, and the divergence is
+    log(sum p e^d) = log(1 + A), with A = sum p (e^d - 1 - d): no difference of numbers that are
+    almost equal. Where d > 1, p e^d is taken from the student's own softmax, e^s for s =
+    (student - its largest) / t, to which it is in a proportion e^`level` that all classes share.
+    """
+
+    def forward(student: Tensor, teacher: Tensor) -> Any:
+        most = softmax.largest_number(student)
+        log_p = (teacher - backend.largest(teacher)) / temperature
+        parts = backend.exp(log_p)
+        total = backend.row_sum(parts)
+        p, log_p = parts / total, log_p - backend.log(total)
+
+        peak = backend.largest(student)
+        odds = backend.exp((student - peak) / temperature)
+        q_total = backend.row_sum(odds)
+
+        advantage, lost_digits = differences(student, teacher)
+        if not are_finite:
+            is_out, is_lost = teacher < -most, student < -most
+            is_hopeless = ops.any(ops.logical_and(is_lost, ops.logical_not(is_out)), -1)
+            is_hopeless = backend.column(is_hopeless)
+            advantage, lost_digits = (
+                backend.where(ops.logical_or(is_out, is_lost), 0.0, item)
+                for item in (advantage, lost_digits)
+            )
+        # A mean may be off, because a shift changes nothing; what it is off by, the next one finds.
+        d = (advantage - backend.row_sum(p * advantage)) + lost_digits
+        d = d - backend.row_sum(p * d)
+        d = (d - backend.row_sum(p * d)) / temperature
+        if not are_finite:
+            d = backend.where(is_out, 2.0, d)  # The teacher has no p that p e^d could come from.
+
+        # The class by which the shared proportion is known best.
+        best = ops.argmax(log_p - ops.abs(d), axis=-1)
+        at_best = [backend.label_entry(item, best) for item in (log_p, d, student)]
+        level = (peak - at_best[2]) / temperature + (at_best[0] + at_best[1])
+        is_far, is_large = d > 1, level > LARGE
+        near = backend.where(is_far, 0.0, d)
+        bend = beyond_linear(near)
+        far = odds * backend.exp(backend.where(is_large, LARGE, level))
+        excess = backend.row_sum(backend.where(is_far, far - p * (1 + d), p * bend))
+        excess = backend.where(is_large, 0.0, excess)
+        losses = backend.where(is_large, level + backend.log(q_total), backend.log1p(excess))
+
+        losses = temperature**2 * losses
+        is_plain = ops.logical_or(is_far, is_large)
+        if not are_finite:
+            losses = losses + infinity_where(is_hopeless, losses.dtype)
+            is_plain = ops.logical_or(is_plain, is_hopeless)
+        # q - p; near the teacher as p (e^d / (1 + A) - 1).
+        slopes = backend.where(
+            is_plain, odds / q_total - p, p * ((bend + near) - excess) / (1 + excess)
+        )
+        return backend.flat(losses), (slopes,)
+
+    def backward(upstream: Tensor, residuals: Any, *_: Tensor) -> Tensor:
+        return residuals[0] * backend.column(temperature * upstream)
+
+    return Passes(forward, backward)
+
+
+@checks.arguments(temperature=checks.number(above=0))
+def distillation_crossentropy(y_true: Any, y_pred: Any, temperature: float = 2.0) -> Tensor:
+    """`DistillationCrossentropy` of each position, in nats; one single row gives shape ()."""
+    given = taught(y_true, y_pred)
+    shape = ops.shape(given.y_pred)
+    rows = (as_rows(item, shape[-1]) for item in (given.y_pred, given.teacher))
+    passes = _passes(temperature, given.are_finite)
+    losses = backend.closed_form_of_rows(passes, *rows, varies=given.varies)
+    return given.settle(losses if len(shape) == 2 else ops.reshape(losses, shape[:-1]))
+
+
+@final
+@keras.saving.register_keras_serializable(package="keras_ce")
+class DistillationCrossentropy(PositionLoss, function=distillation_crossentropy):
+    """Divergence of a student's prediction from its teacher's, both softened, in nats.
+
+    For training a small model, the student, on what a large one or an ensemble, the teacher, has
+    predicted for the same rows: the labels are the teacher's logits. For right classes beside
+    them, give the model a second output of the same logits and that output a
+    `LabelSmoothedCrossentropy`; docs/distillation.md shows it.
+
+    With temperature t the loss of a position is
+
+        t^2 KL(p || q) = t^2 sum_c p_c log(p_c / q_c),
+        p = softmax(teacher / t),    q = softmax(student / t)
+
+    It is 0 where both predict the same. The cross-entropy of q against p is larger by p's entropy,
+    which no student can change, so the gradient is the same: t (q - p) with respect to the
+    student's logits, and none for the teacher's. The factor t^2 keeps its size about the same for
+    every t. Small losses keep their digits, where q and p nearly agree too.
+
+    Args:
+        temperature: a number > 0; larger softens more, so that the student also learns which wrong
+            classes its teacher finds less wrong.
+        {options}
+
+    Shapes:
+        `y_pred`: the student's logits (batch, ..., C), C >= 2. `y_true`: the teacher's logits, of
+        the same shape; -inf is a class that the teacher rules out. Result: a scalar; with
+        reduction "none" (batch, ...).
+
+    Raises:
+        {raises}
+
+    Example:
+        >>> loss = DistillationCrossentropy(2.0)
+        >>> float(loss([[2.0, 0.5, 6.0]], [[1.0, 0.0, 3.0]]))
+        0.64386...
+
+    Reference:
+        Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network", section 2;
+        https://arxiv.org/abs/1503.02531.
+    """
+
+    def __init__(self, temperature: float = 2.0, **options: Unpack[LossOptions]) -> None:
+        super().__init__(options, temperature=temperature)
