@@ -40,7 +40,7 @@ def test_named_options_exist():
 
     known = inspect.signature(keras_ce.layers.LinearCrossentropy).parameters
     (table,) = re.findall(r"\| option \|.*?\n\n", TEXT, re.DOTALL)
-    named = {name for name in re.findall(r"`(\w+)(?:=[^`]*)?`", table)}
+    named = set(re.findall(r"`(\w+)(?:=[^`]*)?`", table))
     assert named - {
         "sample_weight",
         "Embedding",
