@@ -16,7 +16,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from backends import default_backend_only
+from backends import default_backend_only, step_quickly
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -24,6 +24,7 @@ from recipes.answer_ranker import AnswerRanker, evaluation, index as answer_inde
 from recipes.answer_ranker.baseline import WordIndex
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.evaluation import choose_bm25, compare, score_ranking
+from recipes.answer_ranker.model import RankerModel
 
 PROJECT = pathlib.Path(__file__).parents[2]
 THINGS = ["dog", "cat", "horse", "cow", "sheep", "goat", "hen", "pig", "duck", "fish"]
@@ -171,8 +172,9 @@ def test_bm25_against_its_formula():
 
 
 @default_backend_only
-def test_triples_and_pairs_can_be_learned_from():
-    quick = {**QUICK, "epochs": 1, "candidates": 3}
+def test_triples_and_pairs_can_be_learned_from(monkeypatch):
+    step_quickly(monkeypatch, RankerModel)
+    quick = {**QUICK, "epochs": 1, "candidates": 3, "batch_size": 100}
     questions, answers, labels = TRAINING
     rows = [
         (question, right, wrong)
