@@ -158,6 +158,26 @@ def reduced(
     return mean * backend.replica_scale()
 
 
+def mean_to_add(losses: Tensor, weights: Tensor) -> Tensor:
+    """What a layer adds to the loss of its model: the mean by weights over all replicas.
+
+    Keras adds up the sums of the replicas and divides by their number.
+    """
+    divisor = backend.sum_over_replicas(ops.sum(weights))
+    divisor = ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
+    return ops.sum(losses * weights) * (backend.number_of_replicas() / divisor)
+
+
+def counted_weights(
+    sample_weight: Any, positions: list[int | None], is_counted: Tensor, dtype: Any
+) -> Tensor:
+    """The weight of each position, 0 where it does not count: for a layer with a loss."""
+    weights = aligned_weights(sample_weight, positions, dtype)
+    if weights is None:
+        return ops.cast(is_counted, dtype)
+    return ops.where(is_counted, weights, ops.zeros_like(weights))
+
+
 class Labels(keras.losses.Loss):
     """Returns its labels. What Keras does to them shows the mask of the predictions."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import keras
 import numpy as np
 from jax import numpy as jnp
 
@@ -222,6 +223,33 @@ def replica_scale() -> float:
     return 1.0
 
 
+def number_of_replicas() -> int:
+    """1, as above."""
+    return 1
+
+
+def sum_over_replicas(values: Tensor) -> Tensor:
+    """The tensor itself, which is one over all devices."""
+    return values
+
+
+def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], int]:
+    """The tensors, whole on every device of a `keras.distribution`, and where the rows begin.
+
+    Else XLA would send them around anew for each tile that needs them.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return list(tensors), 0
+    return [
+        keras.distribution.distribute_tensor(
+            values,
+            keras.distribution.TensorLayout([None] * values.ndim, distribution.device_mesh),
+        )
+        for values in tensors
+    ], 0
+
+
 # --- operations on rows of classes ---
 
 
@@ -318,3 +346,8 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
 def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
     """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
     return jax.lax.dynamic_update_slice(matrix, columns, (0, start))
+
+
+def plus_matrix_product(matrix: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """`matrix + left @ right`."""
+    return matrix + left @ right

@@ -1,9 +1,10 @@
 """The verbs on TensorFlow."""
 
+import contextlib
 import contextvars
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -241,6 +242,43 @@ def replica_scale() -> float:
     return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def number_of_replicas() -> int:
+    """How many replicas of this call see a part of the batch each."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else int(context.num_replicas_in_sync)
+
+
+def sum_over_replicas(values: Tensor) -> Tensor:
+    """The sum of a tensor over all replicas."""
+    if number_of_replicas() == 1:
+        return values
+    with _refusing_nested_functions():
+        return tf.distribute.get_replica_context().all_reduce("SUM", values)
+
+
+def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], Tensor | int]:
+    """The rows (N, ...) of each tensor on all replicas, and the place of this one's first row."""
+    if number_of_replicas() == 1:
+        return list(tensors), 0
+    context = tf.distribute.get_replica_context()
+    with _refusing_nested_functions():
+        gathered = [context.all_gather(values, axis=0) for values in tensors]
+        sizes = context.all_gather(tf.shape(tensors[0])[:1], axis=0)
+    return gathered, tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
+
+
+@contextlib.contextmanager
+def _refusing_nested_functions() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(
+            "The replicas of `tf.distribute` must exchange their rows here, which they cannot "
+            "inside a `tf.function` that each replica calls by itself. Compile the model with "
+            "`jit_compile=False`, or put the `tf.function` around `strategy.run`."
+        ) from error
+
+
 def _compiled_by_pieces(forward: Forward) -> Forward:
     """`forward`, compiled by XLA and by pieces of rows, where second derivatives see it whole."""
     whole = _by_xla(forward)
@@ -435,3 +473,8 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
 def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
     """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
     return keras.ops.slice_update(matrix, (0, start), columns)
+
+
+def plus_matrix_product(matrix: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """`matrix + left @ right`."""
+    return matrix + left @ right

@@ -161,6 +161,21 @@ def replica_scale() -> float:
     return 1.0
 
 
+def number_of_replicas() -> int:
+    """1, as above."""
+    return 1
+
+
+def sum_over_replicas(values: Tensor) -> Tensor:
+    """The tensor itself."""
+    return values
+
+
+def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], int]:
+    """The tensors themselves, and where this replica's rows begin."""
+    return list(tensors), 0
+
+
 class ClosedForm(torch.autograd.Function):
     """A value and its gradient in closed form."""
 
@@ -363,6 +378,12 @@ def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
     """`matrix` (D, C) with `columns` (D, width) from column `start` on. It may be overwritten."""
     matrix[:, start : start + columns.shape[-1]] = columns
     return matrix
+
+
+def plus_matrix_product(matrix: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """`matrix + left @ right`. `matrix` may be overwritten."""
+    add = torch.addmm if _records() else torch.Tensor.addmm_
+    return add(matrix, left, right)
 
 
 def _records() -> bool:
