@@ -2,11 +2,13 @@
 
     KERAS_BACKEND=jax python -m benchmarks.step_time
     KERAS_BACKEND=jax python -m benchmarks.step_time --ratios --sizes 64x10 2048x1000
+    KERAS_BACKEND=jax python -m benchmarks.step_time --tasks pairs --repeats 5
 
 Prints a Markdown table. A step is the value and the gradient of the mean loss of random float32
 logits, half of them confident of their label as late in a training ("generalized": of their
 softmax); or, for an output layer with its loss ("head"), of random features and a kernel that gives
-them logits of variance 1, with the gradients of both. A step is called from Python: where it is
+them logits of variance 1, with the gradients of both; or ("pairs") of questions and answers of
+length 1, the right ones at a cosine of 0.7. A step is called from Python: where it is
 short, most of its time is the call, of all candidates alike. A step shorter than 5 ms is repeated
 for that long, and its mean is one measurement. Every repeat measures all candidates of a task once,
 so that whatever else the machine does meets all; the ratio is that of ours to the peer in the same
@@ -39,6 +41,7 @@ from benchmarks.step_time_candidates import (
     BACKEND,
     HEAD_TASKS,
     LOGIT_TASKS,
+    PAIR_TASKS,
     PER_CLASS_TASKS,
     UNCHECKED,
     candidates_of,
@@ -49,8 +52,8 @@ EAGER_MODES = ("eager", "eager value")
 COMPILED_MODES = {"tensorflow": ("graph", "XLA"), "jax": ("jit",), "torch": ()}[BACKEND]
 TRAINING_MODES = COMPILED_MODES or ("eager",)
 GROUPS = {"logits": LOGIT_TASKS, "heads": HEAD_TASKS}
-TASKS = LOGIT_TASKS + PER_CLASS_TASKS + HEAD_TASKS
-TASKS_OF_RATIOS = ("ids", "rows", "sigmoid", "focal", *PER_CLASS_TASKS, *HEAD_TASKS)
+TASKS = LOGIT_TASKS + PER_CLASS_TASKS + HEAD_TASKS + PAIR_TASKS
+TASKS_OF_RATIOS = ("ids", "rows", "sigmoid", "focal", *PER_CLASS_TASKS, *HEAD_TASKS, *PAIR_TASKS)
 
 
 def steps(loss: Callable, number: int) -> dict[str, Callable]:
@@ -131,13 +134,18 @@ class Setting(NamedTuple):
         shapes = [(self.positions, self.classes)]
         if self.width is not None:
             shapes = [(self.positions, self.width), (self.width, self.classes)]
+        if task in PAIR_TASKS:
+            ids, shapes = np.arange(self.positions, dtype="int32"), 2 * [shapes[0]]
         labels = ops.convert_to_tensor(ids)
         if task in ("rows", "focal"):
             labels = ops.one_hot(labels, self.classes)
         elif task in ("sigmoid", "binary-focal"):
             labels = ops.convert_to_tensor(generator.integers(0, 2, shapes[0]).astype("float32"))
         numbers = [generator.standard_normal(shape, dtype="float32") for shape in shapes]
-        if self.width is None:
+        if task in PAIR_TASKS:  # halfway through a training
+            numbers[1] += numbers[0]
+            numbers = [item / np.linalg.norm(item, axis=1, keepdims=True) for item in numbers]
+        elif self.width is None:
             numbers[0][np.arange(0, self.positions, 2), ids[::2]] += 20
         else:
             numbers[1] /= np.sqrt(np.float32(self.width))
@@ -164,6 +172,7 @@ HEADS = [
     Setting(4_096, 32_768, width=128, tasks=HEAD_TASKS),
     Setting(2_048, 131_072, width=256, tasks=HEAD_TASKS),
 ]
+PAIRS = [Setting(16_384, 16_384, width=128, tasks=PAIR_TASKS)]
 
 
 def bytes_of(tensors: list) -> int:
@@ -291,7 +300,7 @@ def ratio_ways(setting: Setting) -> list[tuple[str, str]]:
     # The other backends' eager mode is no way to train.
     is_checked_both_ways = BACKEND == "torch" or setting.modes == EAGER_MODES
     whose = ["ours"]
-    if is_checked_both_ways and not {*PER_CLASS_TASKS, *HEAD_TASKS} & {*setting.tasks}:
+    if is_checked_both_ways and not {*PER_CLASS_TASKS, *HEAD_TASKS, *PAIR_TASKS} & {*setting.tasks}:
         whose.append(UNCHECKED)
     return [
         (mode, who)
@@ -339,7 +348,7 @@ def sizes_of(text: str) -> tuple[int, ...]:
 
 def chosen_settings(arguments: argparse.Namespace) -> list[Setting]:
     """The settings that the command line asks for."""
-    settings = LOGITS + EAGER + PER_CLASS + HEADS
+    settings = LOGITS + EAGER + PER_CLASS + HEADS + PAIRS
     if arguments.sizes:
         known = {setting.sizes(): setting for setting in settings}
         settings = []

@@ -12,13 +12,14 @@ from keras import ops
 
 import keras_ce
 from keras_ce import losses
-from keras_ce.layers import LinearCrossentropy
+from keras_ce.layers import ContrastivePairs, LinearCrossentropy
 
 BACKEND = keras.backend.backend()
 SMOOTHING = 0.1
 LOGIT_TASKS = ("ids", "smoothing", "rows", "sigmoid", "focal", "binary-focal", "generalized")
 PER_CLASS_TASKS = ("per-class", "prior")
 HEAD_TASKS = ("head",)
+PAIR_TASKS = ("pairs", "symmetric-pairs")
 UNCHECKED = "ours, unchecked"  # in eager modes only: compiled, nothing is checked anyway
 
 
@@ -27,13 +28,17 @@ class Candidate(NamedTuple):
 
     task: str
     who: str
-    loss: Callable  # of labels and logits; of labels, features and kernel where the task is a head
+    # Of labels and logits; of labels, features and kernel where the task is a head; of labels,
+    # questions and answers where it is pairs.
+    loss: Callable
 
 
 def candidates_of(task: str, classes: int, width: int | None) -> list[Candidate]:
     """Ours first, then what it is compared to."""
     if task in HEAD_TASKS:
         candidates = with_features(width, classes)
+    elif task in PAIR_TASKS:
+        candidates = with_pairs()
     elif task in PER_CLASS_TASKS:
         candidates = with_numbers_per_class(classes)
     else:
@@ -186,3 +191,36 @@ def with_features(width: int, classes: int) -> list[Candidate]:
                 )
             )
     return candidates
+
+
+def with_pairs() -> list[Candidate]:
+    """The mean in-batch loss of questions and answers, by tiles and from the whole matrix."""
+    temperature = 0.05
+    by_tiles = ContrastivePairs(temperature)
+    both_by_tiles = ContrastivePairs(temperature, symmetric=True)
+    in_batch = losses.InBatchCrossentropy(temperature)
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def similarities(questions, answers):
+        return ops.matmul(questions, ops.transpose(answers))
+
+    def both(loss):
+        return lambda y, s: (loss(y, s) + loss(y, ops.transpose(s))) / 2
+
+    def of_layer(layer):
+        return lambda y, q, a: ops.sum(layer(q, a)) / q.shape[0]
+
+    def of_matrix(loss):
+        return lambda y, q, a: loss(y, similarities(q, a))
+
+    def in_keras(y, s):
+        return sparse(y, s / temperature)
+
+    return [
+        Candidate("pairs", "ours", of_layer(by_tiles)),
+        Candidate("pairs", "matrix, InBatchCrossentropy", of_matrix(in_batch)),
+        Candidate("pairs", "matrix, Keras, sparse", of_matrix(in_keras)),
+        Candidate("symmetric-pairs", "ours", of_layer(both_by_tiles)),
+        Candidate("symmetric-pairs", "matrix, InBatchCrossentropy", of_matrix(both(in_batch))),
+        Candidate("symmetric-pairs", "matrix, Keras, sparse", of_matrix(both(in_keras))),
+    ]

@@ -23,11 +23,14 @@ from typing import Any
 from keras import ops
 
 from keras_ce._core.backends import backend
-from keras_ce._core.backends.passes import Backward, Compilation, Forward
+from keras_ce._core.backends.passes import Backward, Forward
 from keras_ce._core.softmax import largest_number
 
 Tensor = Any
 Step = Callable[[tuple[Tensor, ...], Any], tuple[tuple[Tensor, ...], Any]]
+
+ELEMENTS_OF_A_TILE = 2**22
+"""16 MB in float32. Each tile costs a pass over the gradient of the candidates: not much smaller."""
 
 
 def losses_of_pairs(
@@ -205,7 +208,7 @@ def _number_of_tiles(number: Any, width: Any) -> Any:
 
     An integer, or a tensor where a trace does not know the number of rows or of columns.
     """
-    most = Compilation.ELEMENTS_OF_A_TILE
+    most = ELEMENTS_OF_A_TILE
     if not isinstance(number, int) or not isinstance(width, int):
         size = ops.maximum(1, most // ops.maximum(1, width))  # Not N x M, which int32 may not hold.
         return ops.maximum(1, (number + size - 1) // size)

@@ -11,7 +11,6 @@ from keras import ops
 
 import keras_ce
 from keras_ce._core import pairs as core
-from keras_ce._core.backends.passes import Compilation
 from keras_ce.layers import ContrastivePairs
 from keras_ce.losses import InBatchCrossentropy, in_batch_crossentropy
 
@@ -28,7 +27,7 @@ WEIGHTS = np.array([1, 2, 0, 1, 0.5, 1, 3, 0, 1, 1, 1], "float32")
 @pytest.fixture(autouse=True)
 def tiles_of_two_rows(monkeypatch):
     """Four whole tiles and one of three rows."""
-    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_TILE", 3 * BATCH)
+    monkeypatch.setattr(core, "ELEMENTS_OF_A_TILE", 3 * BATCH)
     core._passes.cache_clear()
     yield
     core._passes.cache_clear()

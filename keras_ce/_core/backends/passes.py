@@ -54,8 +54,6 @@ class Compilation:
     """Likewise: whoever has so many classes is short of memory first."""
     ELEMENTS_OF_A_PIECE = 2**20
     """4 MB in float32: for operations that write their results one by one."""
-    ELEMENTS_OF_A_TILE = 2**22
-    """16 MB: for matrix products, which pay for tiles of few rows."""
     ELEMENTS_OF_ROWS_AT_ONCE = 2**19
     """2 MB: what a loss of rows writes stays in the processor's cache until it is read again."""
     ELEMENTS_OF_A_COMPILED_PIECE = 2**18
