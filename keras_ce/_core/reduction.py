@@ -158,14 +158,24 @@ def reduced(
     return mean * backend.replica_scale()
 
 
-def mean_to_add(losses: Tensor, weights: Tensor) -> Tensor:
-    """What a layer adds to the loss of its model: the mean by weights over all replicas.
+def share_to_add(weights: Tensor, is_invalid: Tensor | None = None) -> Tensor:
+    """The share of each position in the mean that a layer adds to the loss of its model.
 
-    Keras adds up the sums of the replicas and divides by their number.
+    The mean by weights over all replicas: Keras adds up what they add and divides by their number.
+    The share is 0 where `is_invalid`; the weight counts.
     """
     divisor = backend.sum_over_replicas(ops.sum(weights))
     divisor = ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
-    return ops.sum(losses * weights) * (backend.number_of_replicas() / divisor)
+    if is_invalid is not None:
+        weights = ops.where(is_invalid, ops.zeros_like(weights), weights)
+    return weights * (backend.number_of_replicas() / divisor)
+
+
+def nan_if_any(is_invalid: Tensor | None, total: Tensor) -> Tensor:
+    """NaN where a position is invalid, but with the gradient of all others."""
+    if is_invalid is None:
+        return total
+    return total + ops.sqrt(-ops.cast(ops.any(is_invalid), total.dtype))
 
 
 def counted_weights(

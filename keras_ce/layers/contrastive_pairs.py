@@ -6,11 +6,16 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks
+from keras_ce._core import pairs as core
 from keras_ce._core.backends import backend
 from keras_ce._core.labels import Given, Marked, either, fits, shape_of, zero_where
-from keras_ce._core.pairs import losses_of_pairs
 from keras_ce._core.ranking import row_ids
-from keras_ce._core.reduction import counted_weights, mean_to_add, require_mask_of_positions
+from keras_ce._core.reduction import (
+    counted_weights,
+    nan_if_any,
+    require_mask_of_positions,
+    share_to_add,
+)
 
 Tensor = Any
 
@@ -105,6 +110,7 @@ class ContrastivePairs(keras.layers.Layer):
         sample_weight: Tensor | None = None,
         questions_mask: Tensor | None = None,
         answers_mask: Tensor | None = None,
+        training: bool | None = None,
     ) -> Tensor:
         """See the class."""
         batch = _batch_size(questions, answers, ids)
@@ -121,34 +127,42 @@ class ContrastivePairs(keras.layers.Layer):
 
         given = Given(questions, Marked(ids, is_exempt), is_exempt)
         numbers = None if ids is None else row_ids(ids, given, "ids")
-        losses = self._losses_of_rows(questions, answers, numbers, is_exempt, answers_mask)
+        directions = [self._pairs(questions, answers, numbers, is_exempt, answers_mask)]
         if self.symmetric:
-            others = self._losses_of_rows(answers, questions, numbers, is_exempt, questions_mask)
-            losses = (losses + others) / 2
-        losses = given.settle(losses)
-        self.add_loss(mean_to_add(losses, weights))
+            directions.append(self._pairs(answers, questions, numbers, is_exempt, questions_mask))
+        if training:
+            factors = share_to_add(weights, given.is_invalid) / len(directions)
+            both = [core.total_and_losses(pairs, factors) for pairs in directions]
+            total = nan_if_any(given.is_invalid, sum(total for total, _ in both))
+            losses = given.settle(sum(losses for _, losses in both) / len(directions))
+        else:
+            losses = sum(core.losses(pairs) for pairs in directions) / len(directions)
+            losses = given.settle(losses)
+            total = ops.sum(losses * share_to_add(weights))
+        self.add_loss(total)
         return losses
 
-    def _losses_of_rows(
+    def _pairs(
         self,
         rows: Tensor,
         candidates: Tensor,
         ids: Tensor | None,
         is_exempt: Tensor | None,
         candidates_mask: Tensor | None,
-    ) -> Tensor:
-        """The losses of one direction, on this device, with the candidates of all devices."""
+    ) -> core.Pairs:
+        """One direction: the rows of this device with the candidates of all devices."""
         is_left_out = None
         if is_exempt is not None:
             is_finite = ops.all(ops.isfinite(candidates), -1)
             is_left_out = is_exempt & ops.logical_not(is_finite)
         if candidates_mask is not None:
-            is_left_out = either(is_left_out, ops.logical_not(ops.cast(candidates_mask, "bool")))
+            is_masked = ops.logical_not(ops.cast(candidates_mask, "bool"))
+            is_left_out = either(is_left_out, is_masked)
         of_candidates = [zero_where(is_left_out, candidates)]
         of_candidates += [] if ids is None else [ids]
         of_candidates += [] if is_left_out is None else [ops.cast(is_left_out, "int32")]
         (candidates, *others), start = backend.of_all_replicas(*of_candidates)
-        return losses_of_pairs(
+        return core.Pairs(
             zero_where(is_exempt, rows),
             candidates,
             start + ops.arange(ops.shape(rows)[0], dtype="int32"),

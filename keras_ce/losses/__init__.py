@@ -18,6 +18,7 @@ from keras_ce.losses.label_smoothed_crossentropy import (
     LabelSmoothedCrossentropy,
     label_smoothed_crossentropy,
 )
+from keras_ce.losses.linear_crossentropy import linear_crossentropy
 from keras_ce.losses.logit_adjusted_crossentropy import (
     LogitAdjustedCrossentropy,
     logit_adjusted_crossentropy,
@@ -53,6 +54,7 @@ __all__ = [
     "grouped_softmax_crossentropy",
     "in_batch_crossentropy",
     "label_smoothed_crossentropy",
+    "linear_crossentropy",
     "logit_adjusted_crossentropy",
     "margin_ranking",
     "multi_label_softmax_crossentropy",
