@@ -151,7 +151,8 @@ def products():
     given = [item[:48] for item in (x, y)]
     if distribution is not None:
         layout = keras.distribution.TensorLayout(["batch", None], distribution.device_mesh)
-        given = [keras.distribution.distribute_tensor(ops.convert_to_tensor(i), layout) for i in given]
+        given = map(ops.convert_to_tensor, given)
+        given = [keras.distribution.distribute_tensor(item, layout) for item in given]
     text = step.lower(*given).compile().as_text()
     found = re.findall(r"= f32\\[([0-9,]+)\\]\\S* dot\\(", text)
     loops = re.findall(r"^%?[^\\n]*body[^\\n]*{\\n(.*?)^}", text, re.M | re.S)

@@ -32,7 +32,7 @@ Tensors = tuple[Tensor, ...]
 Step = Callable[[Tensors, Any], tuple[Tensors, Any]]
 
 ELEMENTS_OF_A_TILE = 2**22
-"""16 MB in float32. Each tile costs a pass over the gradient of the candidates: not much smaller."""
+"""16 MB in float32. Smaller ones: more passes over the gradient of the candidates."""
 
 
 class Pairs(NamedTuple):

@@ -5,8 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ce._core import checks
-from keras_ce._core import pairs as core
+from keras_ce._core import checks, pairs as core
 from keras_ce._core.backends import backend
 from keras_ce._core.labels import Given, Marked, either, fits, shape_of, zero_where
 from keras_ce._core.ranking import row_ids

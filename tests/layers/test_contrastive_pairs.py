@@ -487,7 +487,8 @@ def test_one_layer_twice_in_one_model_adds_up():
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_training_finds_the_pairs():
+def test_training_finds_the_pairs(monkeypatch):
+    monkeypatch.setattr(core, "ELEMENTS_OF_A_TILE", 16 * 16)
     generator = np.random.default_rng(3)
     questions = generator.normal(size=(40, 6)).astype("float32")
     answers = questions @ generator.normal(size=(6, 6)).astype("float32")
@@ -495,7 +496,7 @@ def test_training_finds_the_pairs():
     keras.utils.set_random_seed(0)
     towers = [keras.layers.UnitNormalization()(keras.layers.Dense(4)(item)) for item in inputs]
     model = keras.Model(inputs, ContrastivePairs(0.1, symmetric=True)(*towers))
-    model.compile(keras.optimizers.Adam(0.05))
+    model.compile(keras.optimizers.Adam(0.05), **QUICK)
     losses = model.fit([questions, answers], batch_size=16, epochs=10, verbose=0).history["loss"]
     assert losses[-1] < losses[0] / 2
 
