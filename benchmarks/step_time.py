@@ -12,8 +12,8 @@ for that long, and its mean is one measurement. Every repeat measures all candid
 so that whatever else the machine does meets all; the ratio is that of ours to the peer in the same
 repeat, with its quartiles. Memory, where the logits take 256 MB or more, is how far the resident
 memory of a process of its own rises in its first step beyond the inputs and their gradient, the
-compilation included, and in its second. The limit is the time to read the inputs and write the gradient once at the
-speed of a copy on all cores.
+compilation included, and in its second. The limit is the time to read the inputs and write the
+gradient once at the speed of a copy on all cores.
 
 `--ratios` prints no more than the medians of ours / Keras, one line per size; for arguments with a
 number per class, of ours / ours without them. Below 1, ours is faster, or as fast as without.

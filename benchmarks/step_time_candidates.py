@@ -180,10 +180,12 @@ def with_features(width: int, classes: int) -> list[Candidate]:
     dense = keras.layers.Dense(classes, use_bias=False)
     candidates = [
         Candidate("head", "ours", added(head)),
-        Candidate("head", "Dense, Keras, sparse", loss_of(dense, lambda _, y, x: sparse(y, dense(x)))),
+        Candidate(
+            "head", "Dense, Keras, sparse", loss_of(dense, lambda _, y, x: sparse(y, dense(x)))
+        ),
     ]
+    plain = added(head)
     for task in ("head-50", "head-90"):
-        plain = added(head)
         candidates += [
             Candidate(task, "ours", added(ignoring)),
             Candidate(task, "ours, none ignored", lambda y, x, w: plain(ops.maximum(y, 0), x, w)),
@@ -200,7 +202,9 @@ def with_features(width: int, classes: int) -> list[Candidate]:
                     Candidate(
                         "head",
                         f"torch, linear_cross_entropy, {rows} rows",
-                        lambda y, x, w, options=options: function(x, w.T, y.long(), options=options),
+                        lambda y, x, w, options=options: function(
+                            x, w.T, y.long(), options=options
+                        ),
                     )
                 )
     return candidates
