@@ -88,7 +88,7 @@ class Logits(NamedTuple):
             self.soft_cap,
             self.trains_kernel,
         )
-        inputs = self.features, self.kernel
+        inputs: Tensors = (self.features, self.kernel)
         constants: Tensors = (self.ids,)
         if self.bias is not None:
             inputs = (*inputs, self.bias)
@@ -333,7 +333,7 @@ def _plain_statistics(kind: _Kind, given: _Given) -> Tensors:
     others = backend.where(is_label, -largest_number(capped), capped)
     peak = ops.stop_gradient(backend.largest(others))
     rest = backend.row_sum(ops.exp(others - peak))
-    found = peak, rest, at_label
+    found: Tensors = (peak, rest, at_label)
     if given.vector is not None:
         found = (*found, backend.row_sum(_products(given.vector, capped)))
     return tuple(ops.squeeze(each, -1) for each in found)
@@ -383,7 +383,7 @@ class _Tiles:
         self.narrow = keras.backend.standardize_dtype(given.features.dtype)
         self.dtype = "float64" if self.narrow == "float64" else "float32"
         self.like = ops.zeros((1,), dtype=self.dtype)
-        self._mean: Tensor | None = None
+        self._mean: Tensor = None
         self._sort()
 
     def _set_pieces(self, rows: Any) -> None:
@@ -698,7 +698,8 @@ def _best(kind: _Kind, k: int) -> Callable[..., Any]:
         found = values - (peak + ops.log(total)), ids
         return tuple(map(tiles.unsorted, found))
 
-    return backend.compiled(best)  # type: ignore[no-any-return]
+    compiled: Callable[..., Any] = backend.compiled(best)
+    return compiled
 
 
 def _least(first: Any, second: Any) -> Any:

@@ -9,7 +9,12 @@ from keras_ce._core import checks, linear
 from keras_ce._core.labels import class_ids
 from keras_ce._core.linear_crossentropy import CHECKS, Options, prepared, require_ids
 from keras_ce._core.per_class import Numbers, plain
-from keras_ce._core.reduction import aligned_weights, require_mask_of_positions
+from keras_ce._core.reduction import (
+    counted_weights,
+    nan_if_any,
+    require_mask_of_positions,
+    share_to_add,
+)
 
 Tensor = Any
 
@@ -168,7 +173,6 @@ class LinearCrossentropy(keras.layers.Layer):
             return self._logits(features)
         require_ids(labels, features, self.num_classes, "labels")
         wide = self._loss_dtype()
-        given_weights = aligned_weights(sample_weight, positions, wide)
         ids = class_ids(labels, len(positions), "labels")
         is_counted = ops.ones_like(ids, dtype="bool")
         if self.ignore_class is not None:
@@ -176,16 +180,13 @@ class LinearCrossentropy(keras.layers.Layer):
         if features_mask is not None:
             require_mask_of_positions(list(features_mask.shape), positions, "features")
             is_counted = is_counted & features_mask
-        weights = ops.ones_like(ids, dtype=wide) if given_weights is None else given_weights
-        weights = ops.where(is_counted, weights, ops.zeros_like(weights))
-        may_not_count = not (
-            self.ignore_class is None and features_mask is None and given_weights is None
-        )
+        weights = counted_weights(sample_weight, positions, is_counted, wide)
+        all_count = self.ignore_class is None and features_mask is None and sample_weight is None
         ready = prepared(
             labels,
             features,
             ids,
-            ops.equal(weights, 0) if may_not_count else None,
+            None if all_count else ops.equal(weights, 0),
             ops.cast(self.kernel, features.dtype),
             self.bias,
             self._options,
@@ -194,28 +195,32 @@ class LinearCrossentropy(keras.layers.Layer):
             class_axis=-1 if self.tied_to is None else 0,
             trains_kernel=getattr(self.kernel, "trainable", True),
         )
-        divisor = ops.sum(weights)
-        divisor = ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
-        formula = self._options.formula()
+        ready.logits = self._of_losses(ready.logits)
+        formula = self._formula()
         if training:
-            total, losses = self._trained(ready, formula, weights / divisor)
+            total, losses = self._trained(ready, formula, weights)
         else:
             losses = ready.settled(formula(linear.terms(ready.logits), *ready.rows))
-            total = ops.sum(losses * weights) / divisor
+            total = ops.sum(losses * share_to_add(weights))
         self.add_loss(total)
         return losses
 
-    def _trained(self, ready: Any, formula: Any, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the losses times `factors`, its gradient computed with it; and the losses."""
+    def _formula(self) -> linear.Formula:
+        """The loss of a position."""
+        return self._options.formula()
+
+    def _of_losses(self, logits: linear.Logits) -> linear.Logits:
+        """The logits that the formula takes, from those of features and kernel."""
+        return logits
+
+    def _trained(self, ready: Any, formula: Any, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of the losses, its gradient computed with it; and the losses."""
         is_invalid = ready.given.is_invalid
-        if is_invalid is not None:
-            factors = ops.where(is_invalid, ops.zeros_like(factors), factors)
+        factors = share_to_add(weights, is_invalid)
         total, terms = linear.total_and_terms(
             ready.logits, formula, ops.reshape(factors, (-1,)), *ready.rows
         )
-        if is_invalid is not None:  # NaN, but with the gradient of all others.
-            total = total + ops.sqrt(-ops.cast(ops.any(is_invalid), total.dtype))
-        return total, ready.settled(formula(terms, *ready.rows))
+        return nan_if_any(is_invalid, total), ready.settled(formula(terms, *ready.rows))
 
     def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k most probable classes of each position, without the matrix of logits.

@@ -96,7 +96,8 @@ def linear_crossentropy(
                 f"bias.shape={tuple(bias.shape)}."
             )
     require_ids(y_true, features, num_classes, "y_true")
-    options = Options(label_smoothing, prior, class_weight, ignore_class, logit_soft_cap, z_loss)
+    checked: Any = (label_smoothing, prior, class_weight, ignore_class, logit_soft_cap, z_loss)
+    options = Options(*checked)
     ids = class_ids(y_true, len(features.shape) - 1)
     ready = prepared(
         y_true,

@@ -7,7 +7,17 @@ import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, MODES, QUICK, array, gradient, invalid
+from backends import (
+    BACKEND,
+    COMPILED_MODES,
+    MODES,
+    QUICK,
+    QUICK_MODE,
+    QUICK_MODES,
+    array,
+    gradient,
+    invalid,
+)
 from keras import ops
 from linear_logits import (
     reference as loop,
@@ -343,7 +353,7 @@ def test_a_saved_model_gives_the_same(tmp_path):
 # --- what training differentiates: the added loss, its gradient computed with it ---
 
 
-def trained(head, features, labels, function, mode="eager", weights=None):
+def trained(head, features, labels, function, mode=QUICK_MODE, weights=None):
     """`function(losses, added)` of a call in training, and its gradients as above."""
     variables = head.trainable_variables
     parts = [np.asarray(features), *(array(each.value) for each in variables)]
@@ -383,7 +393,7 @@ def expected_of(options, upstream, features=FEATURES, ids=IDS):
     return reference(features, KERNEL, BIAS, ids, upstream=upstream, **options)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 @pytest.mark.parametrize("options", TRAINED, ids=lambda each: "-".join(each) or "-")
 def test_the_added_loss_and_its_gradient_in_training(options, mode):
     """With a scale as mixed precision has it, and weights, of which one is 0 and one learned."""
@@ -409,7 +419,7 @@ def test_both_outputs_at_once(mode):
         layer(**options),
         FEATURES,
         IDS,
-        lambda losses, added: 3 * added + ops.sum(losses * UPSTREAM),
+        lambda losses, added: 3 * added + ops.sum(losses * ops.convert_to_tensor(UPSTREAM)),
         mode,
     )
     losses, expected = expected_of(options, UPSTREAM + 3 / NUMBER)
@@ -560,7 +570,7 @@ def test_second_derivatives(training):
 # --- the best classes ---
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 @pytest.mark.parametrize("options", [{}, {"logit_soft_cap": 1.5}])
 def test_top_k(options, mode):
     head = layer(**options)

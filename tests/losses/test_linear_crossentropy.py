@@ -3,7 +3,16 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, MODES, array, gradient_of, invalid
+from backends import (
+    BACKEND,
+    COMPILED_MODES,
+    MODES,
+    QUICK_MODE,
+    QUICK_MODES,
+    array,
+    gradient_of,
+    invalid,
+)
 from keras import ops
 from linear_logits import reference, small_pieces  # noqa: F401
 
@@ -47,7 +56,7 @@ every_options = pytest.mark.parametrize("options", OPTIONS, ids=lambda each: "-"
 
 
 def values_and_slopes(
-    features, kernel, bias, ids, upstream=None, mode="eager", dtype="float32", **options
+    features, kernel, bias, ids, upstream=None, mode=QUICK_MODE, dtype="float32", **options
 ):
     """Losses and the gradients of their sum weighted by `upstream`, by all three."""
     parts = [np.asarray(item) for item in (features, kernel, bias)]
@@ -67,9 +76,14 @@ def values_and_slopes(
     return values, [part.reshape(item.shape) for part, item in zip(slopes, parts, strict=True)]
 
 
-@pytest.mark.parametrize("mode", MODES)
 @every_options
-def test_values_and_gradients(options, mode):
+def test_values_and_gradients(options):
+    # On JAX every eager call of a new function compiles all of it: the first options do.
+    for mode in MODES if options in (OPTIONS[0], OPTIONS[-1]) else QUICK_MODES:
+        check_values_and_gradients(options, mode)
+
+
+def check_values_and_gradients(options, mode):
     for class_axis in (-1, 0):
         kernel = KERNEL if class_axis else KERNEL.T
         values, slopes = values_and_slopes(
@@ -81,7 +95,7 @@ def test_values_and_gradients(options, mode):
         np.testing.assert_allclose(values, losses * UPSTREAM, rtol=1e-5, atol=1e-6)
         slopes[1] = slopes[1] if class_axis else slopes[1].T
         for slope, exact in zip(slopes, expected, strict=True):
-            np.testing.assert_allclose(slope, exact, atol=5e-6)
+            np.testing.assert_allclose(slope, exact, rtol=2e-6, atol=5e-6)
 
 
 def test_any_shape_of_positions_and_no_bias():
@@ -94,9 +108,8 @@ def test_any_shape_of_positions_and_no_bias():
     one = linear_crossentropy(int(IDS[0]), FEATURES[0], KERNEL)
     assert array(one).shape == ()
     assert float(array(one)) == pytest.approx(expected[0], rel=1e-5)
-    assert (
-        array(linear_crossentropy(np.zeros((0, 2), "int32"), FEATURES[None, :0], KERNEL)).size == 0
-    )
+    nothing = linear_crossentropy(np.zeros((2, 0), "int32"), np.zeros((2, 0, WIDTH), "f"), KERNEL)
+    assert array(nothing).shape == (2, 0)
 
 
 @pytest.mark.parametrize("smallest", [1e-9, 1e-16])

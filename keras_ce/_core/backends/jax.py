@@ -488,7 +488,7 @@ def attach(
         return None, gradients(upstream, *saved), None
 
     attached.defvjp(forward, backward)
-    return attached(jax.lax.stop_gradient(values), inputs, constants)  # type: ignore[no-any-return]
+    return attached(jax.lax.stop_gradient(values), inputs, constants)
 
 
 def with_known_gradients(
