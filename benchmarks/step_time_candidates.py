@@ -12,13 +12,15 @@ from keras import ops
 
 import keras_ce
 from keras_ce import losses
-from keras_ce.layers import LinearCrossentropy
+from keras_ce.layers import ContrastivePairs, LinearCrossentropy
 
 BACKEND = keras.backend.backend()
 SMOOTHING = 0.1
 LOGIT_TASKS = ("ids", "smoothing", "rows", "sigmoid", "focal", "binary-focal", "generalized")
 PER_CLASS_TASKS = ("per-class", "prior")
-HEAD_TASKS = ("head",)
+HEAD_TASKS = ("head", "head-50", "head-90")  # the latter: percent of the positions ignored
+PAIR_TASKS = ("pairs", "symmetric-pairs")
+IGNORED = -1
 UNCHECKED = "ours, unchecked"  # in eager modes only: compiled, nothing is checked anyway
 
 
@@ -27,13 +29,17 @@ class Candidate(NamedTuple):
 
     task: str
     who: str
-    loss: Callable  # of labels and logits; of labels, features and kernel where the task is a head
+    # Of labels and logits; of labels, features and kernel where the task is a head; of labels,
+    # questions and answers where it is pairs.
+    loss: Callable
 
 
 def candidates_of(task: str, classes: int, width: int | None) -> list[Candidate]:
     """Ours first, then what it is compared to."""
     if task in HEAD_TASKS:
         candidates = with_features(width, classes)
+    elif task in PAIR_TASKS:
+        candidates = with_pairs()
     elif task in PER_CLASS_TASKS:
         candidates = with_numbers_per_class(classes)
     else:
@@ -160,29 +166,88 @@ def with_features(width: int, classes: int) -> list[Candidate]:
         (variable,) = layer.trainable_variables
 
         def loss(labels, features, kernel):
-            with keras.StatelessScope([(variable, kernel)]):
-                return mean(labels, features)
+            with keras.StatelessScope([(variable, kernel)], collect_losses=True) as scope:
+                return mean(scope, labels, features)
 
         return loss
 
+    def added(head: keras.Layer) -> Callable:
+        """The loss that `fit` would take."""
+
+        def mean(scope, labels, features):
+            head(features, labels, training=True)
+            return scope.losses[0]
+
+        return loss_of(head, mean)
+
     head = LinearCrossentropy(classes, use_bias=False)
+    ignoring = LinearCrossentropy(classes, use_bias=False, ignore_class=IGNORED)
     dense = keras.layers.Dense(classes, use_bias=False)
     candidates = [
-        Candidate("head", "ours", loss_of(head, lambda y, x: ops.sum(head(x, y)) / y.shape[0])),
-        Candidate("head", "Dense, Keras, sparse", loss_of(dense, lambda y, x: sparse(y, dense(x)))),
+        Candidate("head", "ours", added(head)),
+        Candidate(
+            "head", "Dense, Keras, sparse", loss_of(dense, lambda _, y, x: sparse(y, dense(x)))
+        ),
     ]
+    plain = added(head)
+    for task in ("head-50", "head-90"):
+        candidates += [
+            Candidate(task, "ours", added(ignoring)),
+            Candidate(task, "ours, none ignored", lambda y, x, w: plain(ops.maximum(y, 0), x, w)),
+        ]
     if BACKEND == "torch":
         import torch
 
         function = getattr(torch.nn.functional, "linear_cross_entropy", None)
         if function is not None:  # from torch 2.13 on
             # Its own choice is a few rows at a time on a processor, and many times as slow.
-            options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=256)
-            candidates.append(
-                Candidate(
-                    "head",
-                    "torch, linear_cross_entropy",
-                    lambda y, x, w: function(x, w.T, y.long(), options=options),
+            for rows in (64, 256, 1_024):
+                options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=rows)
+                candidates.append(
+                    Candidate(
+                        "head",
+                        f"torch, linear_cross_entropy, {rows} rows",
+                        lambda y, x, w, options=options: function(
+                            x, w.T, y.long(), options=options
+                        ),
+                    )
                 )
-            )
     return candidates
+
+
+def with_pairs() -> list[Candidate]:
+    """The mean in-batch loss of questions and answers, by tiles and from the whole matrix."""
+    temperature = 0.05
+    by_tiles = ContrastivePairs(temperature)
+    both_by_tiles = ContrastivePairs(temperature, symmetric=True)
+    in_batch = losses.InBatchCrossentropy(temperature)
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def similarities(questions, answers):
+        return ops.matmul(questions, ops.transpose(answers))
+
+    def both(loss):
+        return lambda y, s: (loss(y, s) + loss(y, ops.transpose(s))) / 2
+
+    def of_layer(layer):
+        def added(labels, questions, answers):
+            with keras.StatelessScope(collect_losses=True) as scope:
+                layer(questions, answers, training=True)
+                return scope.losses[0]
+
+        return added
+
+    def of_matrix(loss):
+        return lambda y, q, a: loss(y, similarities(q, a))
+
+    def in_keras(y, s):
+        return sparse(y, s / temperature)
+
+    return [
+        Candidate("pairs", "ours", of_layer(by_tiles)),
+        Candidate("pairs", "matrix, InBatchCrossentropy", of_matrix(in_batch)),
+        Candidate("pairs", "matrix, Keras, sparse", of_matrix(in_keras)),
+        Candidate("symmetric-pairs", "ours", of_layer(both_by_tiles)),
+        Candidate("symmetric-pairs", "matrix, InBatchCrossentropy", of_matrix(both(in_batch))),
+        Candidate("symmetric-pairs", "matrix, Keras, sparse", of_matrix(both(in_keras))),
+    ]

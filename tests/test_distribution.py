@@ -1,7 +1,8 @@
-"""Two replicas give the loss and the weights of one. In a process of its own: TensorFlow fixes
-the number of devices when it starts."""
+"""Several devices give the loss and the weights of one. In a process of its own: TensorFlow and JAX
+fix the number of devices when they start."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from keras_ce.layers import LinearCrossentropy
+from keras_ce.layers import ContrastivePairs, LinearCrossentropy
 from keras_ce.losses import (
     LabelSmoothedCrossentropy, MarginRanking, WeightedSigmoidCrossentropy
 )
@@ -69,6 +70,35 @@ for strategy in strategies:
     history = model.fit([x, ids], batch_size=8, epochs=2, shuffle=False, verbose=0).history
     outcomes.append([history["loss"], [w.numpy().tolist() for w in model.weights]])
 results.append(["LinearCrossentropy", *outcomes])
+
+def two_towers(symmetric):
+    inputs = [keras.Input((4,)), keras.Input((4,)), keras.Input((), dtype="int32"), keras.Input(())]
+    towers = [keras.layers.Dense(3)(item) for item in inputs[:2]]
+    return keras.Model(inputs, ContrastivePairs(0.5, symmetric)(*towers, *inputs[2:]))
+
+for symmetric in (False, True):
+    outcomes = []
+    for strategy in strategies:
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = two_towers(symmetric)
+            model.compile(keras.optimizers.SGD(0.1))
+        # The second batch has seven rows: four on one replica, three on the other.
+        data = [item[:15] for item in (x, x[::-1], ids, weights)]
+        history = model.fit(data, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+        losses = [*history["loss"], model.evaluate(data, batch_size=8, verbose=0)]
+        outcomes.append([losses, [w.numpy().tolist() for w in model.weights]])
+    results.append(["ContrastivePairs", *outcomes])
+
+with strategies[0].scope():
+    model = two_towers(False)
+    model.compile("sgd", jit_compile=True)
+try:
+    model.predict([item[:8] for item in data], verbose=0)
+except ValueError as error:
+    assert "put the `tf.function` around `strategy.run`" in str(error), error
+else:
+    raise AssertionError("each replica saw its own rows only")
 print("RESULT" + json.dumps(results))
 """
 
@@ -80,9 +110,78 @@ def test_row_14_two_replicas_give_the_loss_and_weights_of_one():
     )
     assert result.returncode == 0, result.stderr
     outcomes = json.loads(result.stdout.partition("RESULT")[2])
-    assert len(outcomes) == 2
+    assert len(outcomes) == 4
     for name, (two_losses, two_weights), (losses, weights) in outcomes:
         np.testing.assert_allclose(two_losses, losses, rtol=1e-5, err_msg=name)
-        assert len(weights) == (2 if name == "LinearCrossentropy" else 2 * 9)
+        assert len(weights) == {"LinearCrossentropy": 2, "ContrastivePairs": 4}.get(name, 2 * 9)
         for mine, theirs in zip(two_weights, weights, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+JAX_SCRIPT = """
+import json, re
+import jax, keras
+import numpy as np
+from keras import ops
+from keras_ce._core import pairs as core
+from keras_ce.layers import ContrastivePairs
+
+generator = np.random.default_rng(0)
+x, y = generator.normal(size=(2, 96, 4)).astype("float32")
+ids = generator.integers(0, 20, 96).astype("int32")
+weights = generator.uniform(0, 2, 96).astype("float32")
+core.ELEMENTS_OF_A_TILE = 16 * 48
+
+def outcome(symmetric):
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input((4,)), keras.Input((4,)), keras.Input((), dtype="int32"), keras.Input(())]
+    towers = [keras.layers.Dense(3)(item) for item in inputs[:2]]
+    pairs = ContrastivePairs(0.5, symmetric)
+    model = keras.Model(inputs, pairs(*towers, *inputs[2:]))
+    model.compile(keras.optimizers.SGD(0.1))
+    data = [x, y, ids, weights]
+    history = model.fit(data, batch_size=48, epochs=2, shuffle=False, verbose=0).history
+    return [history["loss"], [np.asarray(w).tolist() for w in model.weights]]
+
+def products():
+    \"\"\"The matrix products of a step on each device: shapes of their results and operands.\"\"\"
+    pairs = ContrastivePairs(0.5)
+    step = jax.jit(jax.value_and_grad(lambda x, y: pairs(x, y).sum(), (0, 1)))
+    distribution = keras.distribution.distribution()
+    given = [item[:48] for item in (x, y)]
+    if distribution is not None:
+        layout = keras.distribution.TensorLayout(["batch", None], distribution.device_mesh)
+        given = map(ops.convert_to_tensor, given)
+        given = [keras.distribution.distribute_tensor(item, layout) for item in given]
+    text = step.lower(*given).compile().as_text()
+    found = re.findall(r"= f32\\[([0-9,]+)\\]\\S* dot\\(", text)
+    loops = re.findall(r"^%?[^\\n]*body[^\\n]*{\\n(.*?)^}", text, re.M | re.S)
+    return [sorted(found), len(loops), sum("all-gather" in body for body in loops)]
+
+results = []
+one = [outcome(False), outcome(True), products()]
+devices = keras.distribution.list_devices()
+assert len(devices) == 4, devices
+keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+four = [outcome(False), outcome(True), products()]
+print("RESULT" + json.dumps([one, four]))
+"""
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="keras.distribution is JAX's")
+def test_four_devices_give_the_pairs_of_one_and_share_the_work():
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    result = subprocess.run(
+        [sys.executable, "-c", JAX_SCRIPT],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XLA_FLAGS": flags},
+    )
+    assert result.returncode == 0, result.stderr
+    one, four = json.loads(result.stdout.partition("RESULT")[2])
+    for mine, theirs in zip(four[:2], one[:2], strict=True):
+        np.testing.assert_allclose(mine[0], theirs[0], rtol=1e-6)
+        for weight, expected in zip(mine[1], theirs[1], strict=True):
+            np.testing.assert_allclose(weight, expected, rtol=1e-6, atol=1e-6)
+    print(one[2], four[2])

@@ -223,20 +223,30 @@ def in_batch(y_true: Any, y_pred: Any) -> Pairs:
             f"Received: y_true.shape={tuple(labels_shape)}."
         )
     given = Pairs(zero_where(marked.is_exempt, y_pred), marked, marked.is_exempt)
-    given.ids = ops.reshape(class_ids(y_true, None), (-1,))  # The last axis may be unknown.
-    is_invalid = unless(given.is_exempt, ops.equal(given.ids, NO_ID))
+    given.ids = row_ids(y_true, given)
+    return given
+
+
+def row_ids(ids: Any, given: Given, argument: str = "y_true") -> Tensor:
+    """Any integers within int32, one for each row, as a tensor (N,), NO_ID where it is none.
+
+    Such a row is invalid, unless it is exempt.
+    """
+    # The last axis may be unknown.
+    numbers = ops.reshape(class_ids(ids, None, argument), (-1,))
+    is_invalid = unless(given.is_exempt, ops.equal(numbers, NO_ID))
     found = checks.any_true(is_invalid)
     if found:
-        position = own_position(checks.first(is_invalid), y_true)
+        position = own_position(checks.first(is_invalid), ids)
         raise InvalidValuesError(
-            "y_true",
-            own_value(y_true, position),
+            argument,
+            own_value(ids, position),
             "integers within int32",
             position,
             "Number the questions, for example by `numpy.unique(questions, return_inverse=True)`.",
         )
     given.is_invalid = is_invalid if found is None else None
-    return given
+    return numbers
 
 
 # --- what a pair weighs ---

@@ -159,6 +159,36 @@ def reduced(
     return mean * backend.replica_scale()
 
 
+def share_to_add(weights: Tensor, is_invalid: Tensor | None = None) -> Tensor:
+    """The share of each position in the mean that a layer adds to the loss of its model.
+
+    The mean by weights over all replicas: Keras adds up what they add and divides by their number.
+    The share is 0 where `is_invalid`; the weight counts.
+    """
+    divisor = backend.sum_over_replicas(ops.sum(weights))
+    divisor = ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
+    if is_invalid is not None:
+        weights = ops.where(is_invalid, ops.zeros_like(weights), weights)
+    return weights * (backend.number_of_replicas() / divisor)
+
+
+def nan_if_any(is_invalid: Tensor | None, total: Tensor) -> Tensor:
+    """NaN where a position is invalid, but with the gradient of all others."""
+    if is_invalid is None:
+        return total
+    return total + ops.sqrt(-ops.cast(ops.any(is_invalid), total.dtype))
+
+
+def counted_weights(
+    sample_weight: Any, positions: list[int | None], is_counted: Tensor, dtype: Any
+) -> Tensor:
+    """The weight of each position, 0 where it does not count: for a layer with a loss."""
+    weights = aligned_weights(sample_weight, positions, dtype)
+    if weights is None:
+        return ops.cast(is_counted, dtype)
+    return ops.where(is_counted, weights, ops.zeros_like(weights))
+
+
 class Labels(keras.losses.Loss):
     """Returns its labels. What Keras does to them shows the mask of the predictions."""
 

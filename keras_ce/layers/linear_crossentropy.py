@@ -5,19 +5,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ce._core import checks
-from keras_ce._core.labels import (
-    Given,
-    Marked,
-    are_dense,
-    class_ids,
-    look_at_ids,
-    unless,
-    zero_at,
-    zero_where,
+from keras_ce._core import checks, linear
+from keras_ce._core.labels import class_ids
+from keras_ce._core.linear_crossentropy import CHECKS, Options, prepared, require_ids
+from keras_ce._core.per_class import Numbers, plain
+from keras_ce._core.reduction import (
+    counted_weights,
+    nan_if_any,
+    require_mask_of_positions,
+    share_to_add,
 )
-from keras_ce._core.linear import losses_of_linear_logits
-from keras_ce._core.reduction import aligned_weights, require_mask_of_positions
 
 Tensor = Any
 
@@ -29,11 +26,12 @@ class LinearCrossentropy(keras.layers.Layer):
     For many classes, such as the words of a vocabulary: the logits of all positions are never
     held at once, neither for the loss nor for its gradient. Values and gradients are those of
 
-        LabelSmoothedCrossentropy(label_smoothing, from_logits=True, ignore_class=ignore_class,
+        LabelSmoothedCrossentropy(label_smoothing, from_logits=True, prior=prior,
+                                  class_weight=class_weight, ignore_class=ignore_class,
                                   reduction="mean_with_sample_weight")
 
-    on the logits of `Dense(num_classes)`, at one matrix product more and a few megabytes in place
-    of several times positions x classes numbers.
+    on the logits of `Dense(num_classes)`. In training the gradient is computed with the loss, in
+    three matrix products as `Dense` takes them; positions that do not count take no time.
 
     `head(features)` gives the logits, for inference. `head(features, labels)` gives the loss of
     each position and adds their mean by `add_loss`, so that a model whose inputs are features and
@@ -51,11 +49,20 @@ class LinearCrossentropy(keras.layers.Layer):
     Args:
         num_classes: the number of classes C, at least 2.
         label_smoothing: the share e of the label's mass that all classes get equally, 0 to 1.
+        prior: C numbers >= 0, divided by their sum: how the classes get it instead of equally.
+        class_weight: C numbers >= 0, or a dict id -> weight in which missing ids count 1. They
+            never enter the divisor of the mean.
         ignore_class: positions with this class id do not count.
         use_bias: whether the logits have a bias.
-        **options: of every Keras layer. With a mixed precision policy the logits for inference
-            come in the compute dtype; losses and gradients are added up in float32, from
-            the float32 weights.
+        logit_soft_cap: None, or the number c > 0 that no logit exceeds: c tanh(logit / c).
+        z_loss: how much of the squared log-sum-exp of the logits is added to the loss of each
+            position, >= 0. Class weights do not enter it.
+        tied_to: None, or an `Embedding` or `ReversibleEmbedding` of C vectors whose table is the
+            kernel: one weight that learns from both uses, saved and loaded as one. Its own
+            `logit_soft_cap` is not looked at.
+        **options: of every Keras layer. With a mixed precision policy the products are of the
+            compute dtype, as is what logits for inference come in; losses and gradients are added
+            up in float32.
 
     Call arguments:
         features: numbers (batch, ..., D).
@@ -88,37 +95,69 @@ class LinearCrossentropy(keras.layers.Layer):
         num_classes: int,
         *,
         label_smoothing: float = 0.0,
+        prior: Numbers | None = None,
+        class_weight: Numbers | None = None,
         ignore_class: int | None = None,
         use_bias: bool = True,
+        logit_soft_cap: float | None = None,
+        z_loss: float = 0.0,
+        tied_to: keras.layers.Embedding | None = None,
         **options: Any,
     ) -> None:
         # Cast by itself: float labels in half precision would be other labels.
         super().__init__(**{"autocast": False, **options})
         self.num_classes = checks.num_classes("num_classes", num_classes)
-        self.label_smoothing = checks.number(minimum=0, maximum=1)(
-            "label_smoothing", label_smoothing
-        )
-        self.ignore_class = checks.optional(checks.class_id)("ignore_class", ignore_class)
+        arguments = {
+            "label_smoothing": label_smoothing,
+            "prior": prior,
+            "class_weight": class_weight,
+            "ignore_class": ignore_class,
+            "logit_soft_cap": logit_soft_cap,
+            "z_loss": z_loss,
+        }
+        checked = {name: CHECKS[name](name, value) for name, value in arguments.items()}
+        for name in ("prior", "class_weight"):
+            if checked[name] is not None:
+                checked[name].array(self.num_classes)  # raises where it is of other classes
+        for name, value in checked.items():
+            setattr(self, name, plain(value))
+        self._options = Options(**checked)
         self.use_bias = checks.flag("use_bias", use_bias)
+        self.tied_to = _require_table(tied_to, self.num_classes)
         self.supports_masking = True
 
     def build(self, features_shape: Any) -> None:
-        """Make `kernel` (D, C) and `bias` (C,), as `Dense` has them."""
+        """Make `kernel` (D, C), unless it is tied, and `bias` (C,), as `Dense` has them."""
         width = features_shape[-1]
         if len(features_shape) < 2 or width is None:
             raise ValueError(
                 "`features` must have a batch axis and a known last dimension. Received: "
                 f"features.shape={tuple(features_shape)}."
             )
-        # Losses take the weights as they are; the logits, in the compute dtype.
-        self.kernel = self.add_weight(
-            name="kernel", shape=(width, self.num_classes), autocast=False
-        )
+        if self.tied_to is None:
+            self._own_kernel = self.add_weight(
+                name="kernel", shape=(width, self.num_classes), autocast=False
+            )
+        else:
+            if self.tied_to.output_dim != width:
+                raise ValueError(
+                    f"`features` must have as many numbers as a vector of `tied_to`. Received: "
+                    f"features.shape={tuple(features_shape)}, "
+                    f"tied_to.output_dim={self.tied_to.output_dim}. Bring them to that width by a "
+                    "`Dense` layer."
+                )
+            if not self.tied_to.built:
+                self.tied_to.build()
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias", shape=(self.num_classes,), initializer="zeros", autocast=False
             )
+
+    @property
+    def kernel(self) -> Any:
+        """The weight (D, C); (C, D) where it is the table of an embedding."""
+        return self._own_kernel if self.tied_to is None else self.tied_to.embeddings
 
     def call(
         self,
@@ -126,17 +165,14 @@ class LinearCrossentropy(keras.layers.Layer):
         labels: Tensor | None = None,
         sample_weight: Tensor | None = None,
         features_mask: Tensor | None = None,
+        training: bool | None = None,
     ) -> Tensor:
         """See the class."""
+        features, positions = ops.cast(features, self.compute_dtype), list(features.shape)[:-1]
         if labels is None:
-            return self._logits(ops.cast(features, self.compute_dtype))
-        features, positions = ops.cast(features, self._loss_dtype()), list(features.shape)[:-1]
-        if are_dense(labels, self._logits_spec(features), -1, "labels"):
-            raise ValueError(
-                "`labels` must be class ids. Received: dense rows of shape "
-                f"{tuple(labels.shape)}. Take `Dense` and a loss of `keras_ce.losses` for rows."
-            )
-        weights = aligned_weights(sample_weight, positions, features.dtype)
+            return self._logits(features)
+        require_ids(labels, features, self.num_classes, "labels")
+        wide = self._loss_dtype()
         ids = class_ids(labels, len(positions), "labels")
         is_counted = ops.ones_like(ids, dtype="bool")
         if self.ignore_class is not None:
@@ -144,55 +180,152 @@ class LinearCrossentropy(keras.layers.Layer):
         if features_mask is not None:
             require_mask_of_positions(list(features_mask.shape), positions, "features")
             is_counted = is_counted & features_mask
-        if weights is None:
-            weights = ops.ones_like(ids, dtype=features.dtype)
-        weights = ops.where(is_counted, weights, ops.zeros_like(weights))
-        losses = self._position_losses(features, labels, ids, ops.equal(weights, 0))
-        divisor = ops.sum(weights)
-        total = ops.sum(losses * weights)
-        self.add_loss(total / ops.where(ops.equal(divisor, 0), 1.0, divisor))
+        weights = counted_weights(sample_weight, positions, is_counted, wide)
+        all_count = self.ignore_class is None and features_mask is None and sample_weight is None
+        ready = prepared(
+            labels,
+            features,
+            ids,
+            None if all_count else ops.equal(weights, 0),
+            ops.cast(self.kernel, features.dtype),
+            self.bias,
+            self._options,
+            argument="labels",
+            num_classes=self.num_classes,
+            class_axis=-1 if self.tied_to is None else 0,
+            trains_kernel=getattr(self.kernel, "trainable", True),
+        )
+        ready.logits = self._of_losses(ready.logits)
+        formula = self._formula()
+        if training:
+            total, losses = self._trained(ready, formula, weights)
+        else:
+            losses = ready.settled(formula(linear.terms(ready.logits), *ready.rows))
+            total = ops.sum(losses * share_to_add(weights))
+        self.add_loss(total)
         return losses
 
-    def _position_losses(
-        self, features: Tensor, labels: Tensor, ids: Tensor, is_exempt: Tensor
-    ) -> Tensor:
-        is_valid = (ids >= 0) & (ids < self.num_classes)
-        given = Given(zero_where(is_exempt, features), Marked(labels, is_exempt), is_exempt)
-        is_invalid = unless(is_exempt, ops.logical_not(is_valid))
-        if not look_at_ids(labels, is_invalid, self.num_classes, "labels"):
-            given.is_invalid = is_invalid
-        bias = ops.zeros(self.num_classes) if self.bias is None else self.bias
-        losses = losses_of_linear_logits(
-            ops.reshape(given.y_pred, (-1, features.shape[-1])),
-            ops.cast(self.kernel, features.dtype),
-            ops.cast(bias, features.dtype),
-            ops.reshape(zero_at(ops.logical_not(is_valid), ids), (-1,)),
-            label_smoothing=self.label_smoothing,
+    def _formula(self) -> linear.Formula:
+        """The loss of a position."""
+        return self._options.formula()
+
+    def _of_losses(self, logits: linear.Logits) -> linear.Logits:
+        """The logits that the formula takes, from those of features and kernel."""
+        return logits
+
+    def _trained(self, ready: Any, formula: Any, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of the losses, its gradient computed with it; and the losses."""
+        is_invalid = ready.given.is_invalid
+        factors = share_to_add(weights, is_invalid)
+        total, terms = linear.total_and_terms(
+            ready.logits, formula, ops.reshape(factors, (-1,)), *ready.rows
         )
-        return given.settle(ops.reshape(losses, ops.shape(ids)))
+        return nan_if_any(is_invalid, total), ready.settled(formula(terms, *ready.rows))
+
+    def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k most probable classes of each position, without the matrix of logits.
+
+        Args:
+            features: numbers (..., D).
+            k: how many, from 1 to C.
+
+        Returns:
+            Their log-probabilities (..., k) in nats, the largest first, and their class ids
+            (..., k), int32. Of equal logits, any may come first.
+
+        Raises:
+            ValueError: `k` out of its range.
+        """
+        k = checks.integer(minimum=1)("k", k)
+        if k > self.num_classes:
+            raise checks.InvalidValuesError("k", k, f"an integer from 1 to {self.num_classes}")
+        features = ops.convert_to_tensor(features)
+        if not self.built:
+            self.build(features.shape)
+        features = ops.cast(features, self.compute_dtype)
+        rows = ops.reshape(features, (-1, features.shape[-1]))
+        values, ids = linear.top_k(
+            linear.Logits(
+                rows,
+                ops.cast(self.kernel, features.dtype),
+                ops.zeros_like(rows[:, 0], dtype="int32"),
+                None if self.bias is None else ops.convert_to_tensor(self.bias),
+                class_axis=-1 if self.tied_to is None else 0,
+                soft_cap=self.logit_soft_cap,
+            ),
+            k,
+        )
+        shape = (*ops.shape(features)[:-1], k)
+        return ops.reshape(values, shape), ops.reshape(ids, shape)
 
     def _logits(self, features: Tensor) -> Tensor:
+        kernel = ops.cast(self.kernel, features.dtype)
         # Not ops.matmul, which rounds to float32 on torch.
-        logits = features @ ops.cast(self.kernel, features.dtype)
-        return logits if self.bias is None else logits + ops.cast(self.bias, features.dtype)
+        logits = features @ (kernel if self.tied_to is None else ops.transpose(kernel))
+        if self.bias is not None:
+            logits = logits + ops.cast(self.bias, features.dtype)
+        if self.logit_soft_cap is None:
+            return logits
+        return self.logit_soft_cap * ops.tanh(logits / self.logit_soft_cap)
 
     def _loss_dtype(self) -> str:
-        return "float64" if self.variable_dtype == "float64" else "float32"
-
-    def _logits_spec(self, features: Tensor) -> keras.KerasTensor:
-        shape = (*features.shape[:-1], self.num_classes)
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return "float64" if self.compute_dtype == "float64" else "float32"
 
     def compute_output_spec(
         self, features: Any, labels: Any = None, *args: Any, **options: Any
     ) -> keras.KerasTensor:
         """Shape and dtype of logits, or of losses."""
-        spec = self._logits_spec(features)
+        positions = tuple(features.shape[:-1])
         if labels is None:
-            return spec
-        return keras.KerasTensor(spec.shape[:-1], dtype=self._loss_dtype())
+            return keras.KerasTensor((*positions, self.num_classes), dtype=self.compute_dtype)
+        return keras.KerasTensor(positions, dtype=self._loss_dtype())
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor, by name."""
-        names = ("num_classes", "label_smoothing", "ignore_class", "use_bias")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        config = {**super().get_config(), "num_classes": self.num_classes}
+        config |= {name: getattr(self, name) for name in CHECKS}
+        config |= {"use_bias": self.use_bias, "tied_to": None}
+        if self.tied_to is not None:
+            # Twice: while a model is saved, Keras marks what it meets again as one object.
+            keras.saving.serialize_keras_object(self.tied_to)
+            config["tied_to"] = keras.saving.serialize_keras_object(self.tied_to)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The layer that `get_config` described.
+
+        Raises:
+            ValueError: `tied_to` is no layer, and not the config of one that belongs to a model
+                which is being loaded: a copy would be another weight.
+        """
+        tied_to = config.get("tied_to")
+        if isinstance(tied_to, dict):
+            if "shared_object_id" not in tied_to:
+                name = tied_to["config"]["name"]
+                raise ValueError(
+                    f"A config does not hold the layer {name!r} that this head is tied to. "
+                    "Received: `from_config` or `clone_model` outside of the loading of a saved "
+                    "model. Give the layer: `from_config({**config, 'tied_to': embedding})`; in "
+                    "place of `clone_model`, save the model and load it."
+                )
+            config = {**config, "tied_to": keras.saving.deserialize_keras_object(tied_to)}
+        return super().from_config(config)
+
+
+def _require_table(tied_to: Any, num_classes: int) -> Any:
+    """An embedding whose table can be a kernel, or None."""
+    expected = f"None, or an `Embedding` or `ReversibleEmbedding` of {num_classes} vectors"
+    if tied_to is None:
+        return None
+    if not isinstance(tied_to, keras.layers.Embedding):
+        raise checks.InvalidValuesError("tied_to", tied_to, expected)
+    if tied_to.input_dim != num_classes:
+        raise checks.InvalidValuesError(
+            "tied_to", tied_to, expected, fix=f"It has {tied_to.input_dim}."
+        )
+    if not getattr(tied_to, "tie_weights", True):
+        raise checks.InvalidValuesError(
+            "tied_to", tied_to, expected, fix="With `tie_weights=False` it has a second kernel."
+        )
+    return tied_to

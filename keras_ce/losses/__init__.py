@@ -22,6 +22,7 @@ from keras_ce.losses.label_smoothed_crossentropy import (
     LabelSmoothedCrossentropy,
     label_smoothed_crossentropy,
 )
+from keras_ce.losses.linear_crossentropy import linear_crossentropy
 from keras_ce.losses.listwise_crossentropy import ListwiseCrossentropy, listwise_crossentropy
 from keras_ce.losses.logit_adjusted_crossentropy import (
     LogitAdjustedCrossentropy,
@@ -67,6 +68,7 @@ __all__ = [
     "grouped_softmax_crossentropy",
     "in_batch_crossentropy",
     "label_smoothed_crossentropy",
+    "linear_crossentropy",
     "listwise_crossentropy",
     "logit_adjusted_crossentropy",
     "margin_ranking",

@@ -3,17 +3,32 @@
 import subprocess
 import sys
 
+import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, MODES, array, gradient, invalid
+from backends import (
+    BACKEND,
+    COMPILED_MODES,
+    MODES,
+    QUICK,
+    QUICK_MODE,
+    QUICK_MODES,
+    array,
+    gradient,
+    invalid,
+)
 from keras import ops
+from linear_logits import (
+    reference as loop,
+    small_pieces,  # noqa: F401
+)
 
 import keras_ce
 from keras_ce._core import linear
-from keras_ce._core.backends.passes import Compilation
 from keras_ce.layers import LinearCrossentropy
 
+pytestmark = pytest.mark.usefixtures("small_pieces")
 NUMBER, WIDTH, CLASSES = 12, 5, 23
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.normal(size=(NUMBER, WIDTH)).astype("float32")
@@ -25,17 +40,6 @@ UPSTREAM = GENERATOR.uniform(0.5, 2, NUMBER).astype("float32")
 UPSTREAM[4] = 0
 
 
-@pytest.fixture(autouse=True)
-def pieces_of_seven_columns(monkeypatch):
-    """Three whole pieces and one of two columns."""
-    monkeypatch.setattr(linear, "NARROWEST_PIECE", 7)
-    monkeypatch.setattr(linear, "WIDTH_FOR_ANY_BATCH", 7)
-    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", 1)
-    linear._passes.cache_clear()
-    yield
-    linear._passes.cache_clear()
-
-
 def layer(kernel=KERNEL, bias=BIAS, **options):
     head = LinearCrossentropy(CLASSES, use_bias=bias is not None, **options)
     head.build((None, WIDTH))
@@ -43,15 +47,11 @@ def layer(kernel=KERNEL, bias=BIAS, **options):
     return head
 
 
-def reference(features, kernel, bias, ids, label_smoothing=0.0, upstream=UPSTREAM):
+def reference(features, kernel, bias, ids, label_smoothing=0.0, upstream=UPSTREAM, **options):
     """Losses, and the gradients of their sum weighted by `upstream`."""
-    features, kernel, bias = (item.astype("float64") for item in (features, kernel, bias))
-    logits = features @ kernel + bias
-    logits -= logits.max(-1, keepdims=True)
-    powers = np.exp(logits)
-    labels = np.eye(CLASSES)[ids] * (1 - label_smoothing) + label_smoothing / CLASSES
-    losses = -(labels * (logits - np.log(powers.sum(-1, keepdims=True)))).sum(-1)
-    slopes = (powers / powers.sum(-1, keepdims=True) - labels) * upstream[:, None]
+    losses, slopes = loop(features, kernel, bias, ids, label_smoothing=label_smoothing, **options)
+    slopes *= upstream[:, None]
+    kernel, features = kernel.astype("float64"), features.astype("float64")
     return losses, (slopes @ kernel.T, features.T @ slopes, slopes.sum(0))
 
 
@@ -224,6 +224,10 @@ def test_dense_labels_and_unknown_widths_are_errors():
         ("label_smoothing", 1.5, "from 0 to 1"),
         ("ignore_class", 2**31, "between -2**31 and 2**31"),
         ("use_bias", 1, "True or False"),
+        ("prior", [0.0] * 4, "sum is positive"),
+        ("logit_soft_cap", -1.0, "a positive number"),
+        ("z_loss", -1.0, "a non-negative number"),
+        ("tied_to", "embedding", "None, or an `Embedding`"),
     ],
 )
 def test_bad_arguments(name, value, expected):
@@ -231,14 +235,19 @@ def test_bad_arguments(name, value, expected):
         LinearCrossentropy(**{"num_classes": 4, name: value})
 
 
+def rounded(values, policy):
+    """As the compute dtype of a policy holds them."""
+    return array(ops.cast(values, policy.removeprefix("mixed_")))
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_adds_up_in_float32(policy):
+def test_mixed_precision_multiplies_in_half_and_adds_up_in_float32(policy):
     head = layer(dtype=policy)
     half = ops.cast(FEATURES, policy.removeprefix("mixed_"))
     losses = head(half, IDS)
     assert keras.backend.standardize_dtype(losses.dtype) == "float32"
     assert keras.backend.standardize_dtype(head(half).dtype) == policy.removeprefix("mixed_")
-    values, _ = reference(array(half), KERNEL, BIAS, IDS)
+    values, _ = reference(array(half), rounded(KERNEL, policy), BIAS, IDS)
     np.testing.assert_allclose(array(losses), values, rtol=1e-5)
 
 
@@ -309,18 +318,24 @@ def test_sample_weights_are_an_input_of_a_fitted_model(policy):
     trainer.compile(keras.optimizers.SGD(0.1))
     data = [FEATURES, IDS, UPSTREAM]
 
-    half = array(ops.cast(FEATURES, policy.removeprefix("mixed_"))).astype("float64")
-    share = UPSTREAM / UPSTREAM.sum()
-    losses, (_, kernel_gradient, bias_gradient) = reference(half, KERNEL, BIAS, IDS, 0.0, share)
+    half, share = rounded(FEATURES, policy), UPSTREAM / UPSTREAM.sum()
+    losses, (_, kernel_gradient, bias_gradient) = reference(
+        half, rounded(KERNEL, policy), BIAS, IDS, 0.0, share
+    )
     assert trainer.evaluate(data, verbose=0) == pytest.approx(np.sum(losses * share), rel=1e-5)
     trainer.fit(data, batch_size=NUMBER, verbose=0)
     kernel, bias = head.get_weights()
-    np.testing.assert_allclose(KERNEL - kernel, 0.1 * kernel_gradient, atol=1e-6)
-    np.testing.assert_allclose(BIAS - bias, 0.1 * bias_gradient, atol=1e-6)
+    # In half precision, the gradient of the logits is rounded for the products.
+    atol = {"float32": 1e-6, "mixed_float16": 1e-4, "mixed_bfloat16": 4e-4}[policy]
+    np.testing.assert_allclose(KERNEL - kernel, 0.1 * kernel_gradient, atol=atol)
+    np.testing.assert_allclose(BIAS - bias, 0.1 * bias_gradient, atol=atol)
 
 
 def test_a_saved_model_gives_the_same(tmp_path):
-    trainer, predictor = sequence_models(label_smoothing=0.1, ignore_class=3)
+    options = {"prior": list(range(CLASSES)), "class_weight": {2: 0.5}, "z_loss": 0.1}
+    trainer, predictor = sequence_models(
+        label_smoothing=0.1, ignore_class=3, logit_soft_cap=5.0, **options
+    )
     tokens = GENERATOR.integers(1, 11, (4, 6))
     labels = GENERATOR.integers(0, CLASSES, (4, 6))
     for model, inputs in ((trainer, [tokens, labels]), (predictor, tokens)):
@@ -332,50 +347,320 @@ def test_a_saved_model_gives_the_same(tmp_path):
     head = again.layers[-1]
     assert head.get_config()["label_smoothing"] == 0.1
     assert head.get_config()["ignore_class"] == 3
+    assert {name: head.get_config()[name] for name in options} == options
 
 
-@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow refuses, as the next test shows")
-def test_second_derivatives():
+# --- what training differentiates: the added loss, its gradient computed with it ---
+
+
+def trained(head, features, labels, function, mode=QUICK_MODE, weights=None):
+    """`function(losses, added)` of a call in training, and its gradients as above."""
+    variables = head.trainable_variables
+    parts = [np.asarray(features), *(array(each.value) for each in variables)]
+    if weights is not None:
+        parts.append(np.asarray(weights, "float32"))
+    ends = np.cumsum([part.size for part in parts])
+
+    def run(flat, labels):
+        starts = [0, *ends[:-1]]
+        tensors = [
+            ops.reshape(flat[start:end], part.shape)
+            for start, end, part in zip(starts, ends, parts, strict=True)
+        ]
+        own = tensors.pop() if weights is not None else None
+        mapping = list(zip(variables, tensors[1:], strict=True))
+        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+            losses = head(tensors[0], labels, own, training=True)
+        return function(losses, scope.losses[0])
+
+    flat = np.concatenate([part.ravel() for part in parts]).astype("float32")
+    value, slopes = gradient(run, flat, labels, mode=mode)
+    slopes = np.split(slopes, ends[:-1])
+    return value, [slope.reshape(part.shape) for slope, part in zip(slopes, parts, strict=True)]
+
+
+TRAINED = [
+    {},
+    {"label_smoothing": 0.2, "ignore_class": 7},
+    {"logit_soft_cap": 1.5},
+    {"z_loss": 0.2, "class_weight": {0: 3.0, 7: 0.0}},
+    {"label_smoothing": 0.2, "prior": list(range(CLASSES)), "logit_soft_cap": 2.0, "z_loss": 0.1},
+]
+
+
+def expected_of(options, upstream, features=FEATURES, ids=IDS):
+    """The losses, and the gradients for the upstream of each."""
+    return reference(features, KERNEL, BIAS, ids, upstream=upstream, **options)
+
+
+@pytest.mark.parametrize("mode", QUICK_MODES)
+@pytest.mark.parametrize("options", TRAINED, ids=lambda each: "-".join(each) or "-")
+def test_the_added_loss_and_its_gradient_in_training(options, mode):
+    """With a scale as mixed precision has it, and weights, of which one is 0 and one learned."""
+    added, slopes = trained(
+        layer(**options), FEATURES, IDS, lambda _, added: 1024 * added, mode, UPSTREAM
+    )
+    is_counted = options.get("ignore_class") != IDS
+    share = UPSTREAM * is_counted / (UPSTREAM * is_counted).sum()
+    losses, expected = expected_of(options, 1024 * share)
+    mean = (losses * share).sum()
+    assert added == pytest.approx(1024 * mean, rel=1e-5)
+    for slope, exact in zip(slopes[:3], expected, strict=True):
+        np.testing.assert_allclose(slope, exact, atol=5e-6 * 1024)
+    of_weights = 1024 * (losses - mean) * is_counted / (UPSTREAM * is_counted).sum()
+    of_weights[4] = slopes[3][4]  # of weight 0: it may hold anything
+    np.testing.assert_allclose(slopes[3], of_weights, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_both_outputs_at_once(mode):
+    options = {"label_smoothing": 0.1, "z_loss": 0.1}
+    value, slopes = trained(
+        layer(**options),
+        FEATURES,
+        IDS,
+        lambda losses, added: 3 * added + ops.sum(losses * ops.convert_to_tensor(UPSTREAM)),
+        mode,
+    )
+    losses, expected = expected_of(options, UPSTREAM + 3 / NUMBER)
+    assert value == pytest.approx((losses * (UPSTREAM + 3 / NUMBER)).sum(), rel=1e-5)
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 11])
+def test_any_number_of_positions(number):
+    _, slopes = trained(layer(), FEATURES[:number], IDS[:number], lambda _, added: added)
+    _, expected = expected_of({}, np.full(number, 1 / number), FEATURES[:number], IDS[:number])
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, atol=2e-6)
+
+
+@pytest.mark.parametrize("mode", COMPILED_MODES)
+def test_an_invalid_label_in_training_when_compiled(mode):
+    ids = IDS.copy()
+    ids[5] = CLASSES
+    added, slopes = trained(layer(), FEATURES, ids, lambda _, added: added, mode)
+    assert np.isnan(added)
+    upstream = np.full(NUMBER, 1 / NUMBER)
+    upstream[5] = 0
+    _, expected = expected_of({}, upstream)
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, atol=2e-6)
+
+
+def test_tiny_losses_in_training():
+    bias = np.zeros(CLASSES, "float32")
+    bias[9] = 40
+    features = np.zeros((1, WIDTH), "float32")
+    added, slopes = trained(layer(bias=bias), features, np.array([9]), lambda _, added: added)
+    others = (CLASSES - 1) * np.exp(-40.0)
+    np.testing.assert_allclose(added, others, rtol=5e-6)
+    assert slopes[2][9] == pytest.approx(-others, rel=1e-5)
+    assert slopes[2][3] == pytest.approx(np.exp(-40.0), rel=1e-5)
+
+
+def test_few_rows_against_many_classes(monkeypatch):
+    """Nothing is kept then: each piece is computed twice."""
+    monkeypatch.setattr(linear, "FEWEST_ROWS_OF_A_TILE", 4)
+    _, slopes = trained(layer(), FEATURES, IDS, lambda _, added: added)
+    _, expected = expected_of({}, np.full(NUMBER, 1 / NUMBER))
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, atol=2e-6)
+
+
+def test_a_frozen_kernel_gets_no_gradient_and_stays():
+    features, labels = keras.Input((WIDTH,)), keras.Input((), dtype="int32")
+    dense = keras.layers.Dense(WIDTH, kernel_initializer="identity")
+    head = LinearCrossentropy(CLASSES)
+    model = keras.Model([features, labels], head(dense(features), labels))
+    head.set_weights([KERNEL, BIAS])
+    head.trainable = False
+    model.compile(keras.optimizers.SGD(0.1), **QUICK)
+    model.fit([FEATURES, IDS], batch_size=NUMBER, verbose=0)
+    np.testing.assert_array_equal(head.get_weights()[0], KERNEL)
+    _, (of_features, _, _) = expected_of({}, np.full(NUMBER, 1 / NUMBER))
+    exact = np.eye(WIDTH) - 0.1 * FEATURES.T @ of_features
+    np.testing.assert_allclose(dense.get_weights()[0], exact, atol=1e-6)
+    kind = linear.Logits(FEATURES, KERNEL, IDS, trains_kernel=False).parts()[0]
+    assert kind.for_each_input(["features", "bias"]) == ("features", None, "bias")
+
+
+def test_two_heads_in_one_model():
+    features, labels = keras.Input((WIDTH,)), keras.Input((), dtype="int32")
+    heads = LinearCrossentropy(CLASSES), LinearCrossentropy(CLASSES, label_smoothing=0.3)
+    model = keras.Model([features, labels], [head(features, labels) for head in heads])
+    for head in heads:
+        head.set_weights([KERNEL, BIAS])
+    model.compile(keras.optimizers.SGD(0.1), **QUICK)
+    losses = model.fit([FEATURES, IDS], batch_size=NUMBER, verbose=0).history["loss"]
+    share = np.full(NUMBER, 1 / NUMBER)
+    results = [expected_of({"label_smoothing": each}, share) for each in (0.0, 0.3)]
+    assert losses[0] == pytest.approx(sum(losses.mean() for losses, _ in results), rel=1e-5)
+    for head, (_, expected) in zip(heads, results, strict=True):
+        np.testing.assert_allclose(head.get_weights()[0], KERNEL - 0.1 * expected[1], atol=1e-6)
+
+
+def test_the_same_head_twice():
+    head = layer()
+    halves = FEATURES[:6], FEATURES[6:]
+    kernel, bias = head.trainable_variables
+
+    def run(weights):
+        with keras.StatelessScope(
+            [(kernel, weights), (bias, bias.value)], collect_losses=True
+        ) as scope:
+            head(halves[0], IDS[:6], training=True)
+            first = scope.losses[0]
+            head(halves[1], IDS[6:], training=True)
+        return first + 2 * scope.losses[-1]
+
+    _, slope = gradient(run, KERNEL)
+    upstream = np.repeat([1 / 6, 2 / 6], 6)
+    np.testing.assert_allclose(slope, expected_of({}, upstream)[1][1], atol=3e-6)
+
+
+def squared_gradient(function):
+    """The gradient of the squared gradient of `function(features)`."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        features = tf.constant(FEATURES)
+        with tf.GradientTape() as outer:
+            outer.watch(features)
+            with tf.GradientTape() as inner:
+                inner.watch(features)
+                value = function(features)
+            total = tf.reduce_sum(inner.gradient(value, features) ** 2)
+        return array(outer.gradient(total, features))
+    if BACKEND == "jax":
+        import jax
+
+        return np.asarray(
+            jax.grad(lambda features: (jax.grad(function)(features) ** 2).sum())(FEATURES)
+        )
+    import torch
+
+    features = torch.tensor(FEATURES, requires_grad=True)
+    (slope,) = torch.autograd.grad(function(features), features, create_graph=True)
+    return array(torch.autograd.grad((slope**2).sum(), features)[0])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_second_derivatives(training):
     head = layer(label_smoothing=0.1)
 
-    def squared_gradient(features):
-        if BACKEND == "jax":
-            import jax
+    def both(features):
+        with keras.StatelessScope(collect_losses=True) as scope:
+            losses = head(features, IDS, training=training)
+        return scope.losses[0] * NUMBER + ops.sum(losses)
 
-            slopes = jax.grad(lambda features: head(features, IDS).sum())(features)
-        else:
-            import torch
-
-            losses = head(features, torch.tensor(IDS)).sum()
-            (slopes,) = torch.autograd.grad(losses, features, create_graph=True)
-        return (slopes**2).sum()
-
-    _, found = gradient(squared_gradient, FEATURES)
-    step = 1e-4
+    found = squared_gradient(both)
+    step = 1e-5
     for position in ((0, 0), (3, 2), (11, 4)):
         sides = []
         for sign in (1, -1):
             moved = FEATURES.astype("float64")
             moved[position] += sign * step
-            ones = np.ones(NUMBER)
-            slopes = reference(moved, KERNEL, BIAS, IDS, 0.1, ones)[1][0]
+            slopes = reference(moved, KERNEL, BIAS, IDS, 0.1, np.full(NUMBER, 2.0))[1][0]
             sides.append((slopes**2).sum())
-        assert found[position] == pytest.approx((sides[0] - sides[1]) / (2 * step), abs=1e-4)
+        assert found[position] == pytest.approx((sides[0] - sides[1]) / (2 * step), abs=1e-3)
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="the others differentiate twice")
-def test_second_derivatives_are_refused():
-    import tensorflow as tf
+# --- the best classes ---
 
-    features = tf.constant(FEATURES)
-    with tf.GradientTape() as outer:
-        outer.watch(features)
-        with tf.GradientTape() as inner:
-            inner.watch(features)
-            losses = layer()(features, IDS)
-        slopes = inner.gradient(losses, features)
-    with pytest.raises(NotImplementedError, match="cannot differentiate this gradient once more"):
-        outer.gradient(slopes, features)
+
+@pytest.mark.parametrize("mode", QUICK_MODES)
+@pytest.mark.parametrize("options", [{}, {"logit_soft_cap": 1.5}])
+def test_top_k(options, mode):
+    head = layer(**options)
+    for k in (1, 5, 7, CLASSES):
+        values, ids = (
+            backends.call(
+                lambda features, k=k, of=of: head.top_k(features, k)[of], FEATURES, mode=mode
+            )
+            for of in (0, 1)
+        )
+        logits = array(head(FEATURES)).astype("float64")
+        logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+        order = np.argsort(-logits, -1)[:, :k]
+        np.testing.assert_array_equal(ids, order)
+        np.testing.assert_allclose(
+            values, np.take_along_axis(logits, order, -1), rtol=1e-5, atol=1e-6
+        )
+    values, ids = head.top_k(FEATURES.reshape(2, 6, WIDTH), 3)
+    assert array(ids).shape == (2, 6, 3)
+    with invalid("k", "from 1 to 23", value=24):
+        head.top_k(FEATURES, 24)
+    with invalid("k", "an integer >= 1", value=0):
+        head.top_k(FEATURES, 0)
+
+
+# --- tied to an embedding ---
+
+
+def tied_models(embedding, **options):
+    tokens = keras.Input((4,), dtype="int32")
+    labels = keras.Input((4,), dtype="int32")
+    features = keras.layers.Dense(WIDTH, kernel_initializer="identity")(embedding(tokens))
+    head = LinearCrossentropy(CLASSES, tied_to=embedding, name="head", **options)
+    return keras.Model([tokens, labels], head(features, labels)), keras.Model(
+        tokens, head(features)
+    )
+
+
+@pytest.mark.parametrize("kind", [keras.layers.Embedding, keras.layers.ReversibleEmbedding])
+def test_a_tied_head_learns_from_both_uses(kind):
+    embedding = kind(CLASSES, WIDTH, name="table")
+    trainer, predictor = tied_models(embedding, use_bias=False)
+    embedding.set_weights([KERNEL.T])
+    assert len(trainer.trainable_weights) == 3
+    tokens, labels = IDS.reshape(3, 4), (IDS.reshape(3, 4) + 1) % CLASSES
+    features, flat = KERNEL.T[IDS], labels.ravel()
+    np.testing.assert_allclose(
+        array(predictor(tokens)), (features @ KERNEL).reshape(3, 4, CLASSES), rtol=1e-4, atol=1e-5
+    )
+    trainer.compile(keras.optimizers.SGD(0.1), **QUICK)
+    trainer.fit([tokens, labels], batch_size=3, verbose=0)
+    share = np.full(NUMBER, 1 / NUMBER)
+    _, (of_features, of_kernel, _) = reference(features, KERNEL, 0 * BIAS, flat, 0.0, share)
+    expected = of_kernel.T
+    np.add.at(expected, IDS, of_features)
+    np.testing.assert_allclose(KERNEL.T - embedding.get_weights()[0], 0.1 * expected, atol=1e-6)
+
+
+def test_a_tied_head_is_saved_and_loaded_as_one_weight(tmp_path):
+    trainer, predictor = tied_models(keras.layers.Embedding(CLASSES, WIDTH, name="table"))
+    tokens = IDS.reshape(3, 4)
+    for model, inputs in ((trainer, [tokens, tokens]), (predictor, tokens)):
+        model.save(tmp_path / "model.keras")
+        again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+        np.testing.assert_allclose(
+            again.predict(inputs, verbose=0), model.predict(inputs, verbose=0), rtol=1e-6
+        )
+        assert again.get_layer("head").tied_to is again.get_layer("table")
+        assert again.count_params() == model.count_params()
+        again.get_layer("table").set_weights([2 * KERNEL.T])
+        assert not np.allclose(again.predict(inputs, verbose=0), model.predict(inputs, verbose=0))
+
+
+def test_a_tied_head_without_its_model():
+    embedding = keras.layers.Embedding(CLASSES, WIDTH, name="table")
+    head = LinearCrossentropy(CLASSES, tied_to=embedding)
+    config = head.get_config()
+    with pytest.raises(ValueError, match="does not hold the layer 'table'.*Give the layer"):
+        LinearCrossentropy.from_config(config)
+    again = LinearCrossentropy.from_config({**config, "tied_to": embedding})
+    assert again.tied_to is embedding
+    head(FEATURES)
+    assert embedding.built
+    with pytest.raises(ValueError, match="as many numbers as a vector of `tied_to`"):
+        LinearCrossentropy(CLASSES, tied_to=embedding).build((None, WIDTH + 1))
+    with invalid("tied_to", f"of {CLASSES + 1} vectors", fix=f"It has {CLASSES}"):
+        LinearCrossentropy(CLASSES + 1, tied_to=embedding)
+    apart = keras.layers.ReversibleEmbedding(CLASSES, WIDTH, tie_weights=False)
+    with invalid("tied_to", fix="a second kernel"):
+        LinearCrossentropy(CLASSES, tied_to=apart)
 
 
 MEMORY_SCRIPT = """

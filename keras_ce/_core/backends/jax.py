@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import keras
 import numpy as np
 from jax import numpy as jnp
 
@@ -259,6 +260,33 @@ def replica_scale() -> float:
     return 1.0
 
 
+def number_of_replicas() -> int:
+    """1, as above."""
+    return 1
+
+
+def sum_over_replicas(values: Tensor) -> Tensor:
+    """The tensor itself, which is one over all devices."""
+    return values
+
+
+def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], int]:
+    """The tensors, whole on every device of a `keras.distribution`, and where the rows begin.
+
+    Else XLA would send them around anew for each tile that needs them.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return list(tensors), 0
+    return [
+        keras.distribution.distribute_tensor(
+            values,
+            keras.distribution.TensorLayout([None] * values.ndim, distribution.device_mesh),
+        )
+        for values in tensors
+    ], 0
+
+
 # --- operations on rows of classes ---
 
 
@@ -340,11 +368,6 @@ def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return (no * right - yes * wrong) / (1 + small)
 
 
-def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """`rows @ kernel + bias`."""
-    return rows @ kernel + bias
-
-
 def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
     """`exp(rows - bound)`."""
     return jnp.exp(rows - bound)
@@ -360,6 +383,178 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
     return rows - factors * values
 
 
-def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
-    """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
-    return jax.lax.dynamic_update_slice(matrix, columns, (0, start))
+# --- tiles of a linear map ---
+
+
+def part(values: Tensor, start: Any, size: Any, axis: int = 0) -> Tensor:
+    """`size` entries of one axis from `start` on."""
+    return jax.lax.dynamic_slice_in_dim(values, start, size, axis)
+
+
+def with_part(values: Tensor, start: Any, entries: Tensor, axis: int = 0) -> Tensor:
+    """`values` with `entries` from `start` on along one axis. They may be overwritten."""
+    return jax.lax.dynamic_update_slice_in_dim(values, entries, start, axis)
+
+
+def product(left: Tensor, right: Tensor, turn: str = "", out: Tensor | None = None) -> Tensor:
+    """The product of two matrices, added up in float32 or wider.
+
+    `turn` names those that are transposed first, "left" or "right"; `out` may take the result.
+    """
+    axes = (0 if turn == "left" else 1,), (1 if turn == "right" else 0,)
+    wide = jnp.promote_types(left.dtype, jnp.float32)
+    return jax.lax.dot_general(left, right, (axes, ((), ())), preferred_element_type=wide)
+
+
+def plus_product(
+    matrix: Tensor,
+    start: Any,
+    axis: int,
+    left: Tensor,
+    right: Tensor,
+    turn: str = "",
+    factor: Tensor | None = None,
+) -> Tensor:
+    """`matrix` plus `factor` times a product, from `start` on along one axis.
+
+    It may be overwritten.
+    """
+    added = product(left, right, turn)
+    added = added if factor is None else factor * added
+    return with_part(matrix, start, part(matrix, start, added.shape[axis], axis) + added, axis)
+
+
+def room(like: Tensor, number: int, rows: Any, width: int, is_kept: bool) -> Tensor | None:
+    """Where pieces (rows, width) may be written, `number` of them if they are to be kept."""
+    return jnp.zeros((number, rows, width), like.dtype) if is_kept else None
+
+
+def place(store: Tensor | None, index: Any) -> Tensor | None:
+    """Where a piece is to be written, on the backend that writes in place."""
+    return None
+
+
+def with_piece(store: Tensor, index: Any, piece: Tensor) -> Tensor:
+    """`store` with a piece (rows, width) kept at its place."""
+    return jax.lax.dynamic_update_slice_in_dim(store, piece[None], index, 0)
+
+
+def piece_of(store: Tensor, index: Any) -> Tensor:
+    """The piece kept at a place. It may be overwritten."""
+    return jax.lax.dynamic_index_in_dim(store, index, 0, keepdims=False)
+
+
+def plus(rows: Tensor, values: Tensor) -> Tensor:
+    """`rows + values`. `rows` may be overwritten."""
+    return rows + values
+
+
+def soft_capped(rows: Tensor, cap: float) -> Tensor:
+    """`cap * tanh(rows / cap)`. `rows` may be overwritten."""
+    return cap * jnp.tanh(rows / cap)
+
+
+def without(rows: Tensor, ids: Tensor, skipped: Any, value: float) -> Tensor:
+    """`rows` (N, C) with `value` at `ids[n]` of each row n, and in the first `skipped` columns.
+
+    Ids outside [0, C) stand for no entry. `rows` may be overwritten.
+    """
+    columns = jnp.arange(rows.shape[-1], dtype=ids.dtype)
+    return jnp.where((columns == ids[:, None]) | (columns < skipped), value, rows)
+
+
+def top_k(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest entries of each row in descending order, and where they stand."""
+    return jax.lax.top_k(rows, k)
+
+
+def trips(number: Any) -> Any:
+    """A number of iterations that depends on the data, as a loop takes it."""
+    return number
+
+
+def may_loop_by_values(values: Tensor) -> bool:
+    """Whether a loop's length may depend on these values."""
+    return True
+
+
+# --- derivatives of what is computed by tiles ---
+
+
+def with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`run(*nested)`, compiled, whose derivative is that of `plain`, the same in plain steps."""
+    by_xla = jax.jit(run)
+
+    @jax.custom_jvp
+    def both(*nested: Any) -> Any:
+        return (by_xla if Compilation.is_on else run)(*nested)
+
+    @both.defjvp
+    def _(nested: Any, directions: Any) -> Any:
+        return both(*nested), jax.jvp(plain, nested, directions)[1]
+
+    return both
+
+
+def without_derivative(function: Callable[..., Any], *groups: tuple[Tensor, ...]) -> Any:
+    """`function(*groups)` of groups of tensors, as a constant."""
+    return function(*(tuple(map(jax.lax.stop_gradient, group)) for group in groups))
+
+
+def gradients_of(
+    function: Callable[..., Any], inputs: tuple[Tensor, ...], upstream: Any
+) -> tuple[Any, tuple[Tensor, ...]]:
+    """`function(*inputs)` and the gradient of each input, for the upstream of each result."""
+    values, pullback = jax.vjp(function, *inputs)
+    return values, pullback(upstream)
+
+
+def attach(
+    values: tuple[Tensor, ...],
+    gradients: Callable[..., tuple[Tensor | None, ...]],
+    inputs: tuple[Tensor, ...],
+    constants: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    """Values that are a known function of `inputs`, with its gradient.
+
+    `gradients(upstream, inputs, constants)` gives that of each input, from one upstream for each
+    value; None where there is none.
+    """
+
+    @jax.custom_vjp
+    def attached(values: Any, inputs: Any, constants: Any) -> Any:
+        return values
+
+    def forward(values: Any, inputs: Any, constants: Any) -> Any:
+        # By itself, so that whoever differentiates this meets the gradient again.
+        return attached(values, inputs, constants), (inputs, constants)
+
+    def backward(saved: Any, upstream: Any) -> Any:
+        return None, gradients(upstream, *saved), None
+
+    attached.defvjp(forward, backward)
+    return attached(jax.lax.stop_gradient(values), inputs, constants)
+
+
+def with_known_gradients(
+    run: Callable[..., Any], inputs: tuple[Tensor, ...], constants: tuple[Tensor, ...]
+) -> tuple[Tensor, Any]:
+    """A value that comes with its gradients, and what else comes with it, without derivative.
+
+    `run(inputs, constants)` returns the value, the rest, and the gradient of each input or None.
+    """
+
+    @jax.custom_vjp
+    def value(inputs: Any, constants: Any) -> Any:
+        return run(inputs, constants)[:2]
+
+    def forward(inputs: Any, constants: Any) -> Any:
+        result, others, gradients = run(inputs, constants)
+        return (result, others), gradients
+
+    def backward(gradients: Any, upstream: Any) -> Any:
+        return tuple(None if each is None else upstream[0] * each for each in gradients), None
+
+    value.defvjp(forward, backward)
+    result, others = value(inputs, constants)
+    return result, jax.lax.stop_gradient(others)

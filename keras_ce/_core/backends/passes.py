@@ -58,6 +58,10 @@ class Compilation:
     """4 MB in float32: for operations that write their results one by one."""
     ELEMENTS_OF_ROWS_AT_ONCE = 2**19
     """2 MB: what a loss of rows writes stays in the processor's cache until it is read again."""
+    ELEMENTS_OF_A_TILE = 2**24
+    """64 MB in float32: the exponentials of a tile of `LinearCrossentropy` in training."""
+    MOST_ELEMENTS_OF_A_TILE = 2**26
+    """Up to here a tile may be as large as the kernel, whose gradient each tile goes through."""
     ELEMENTS_OF_A_COMPILED_PIECE = 2**18
     """1 MB in float32: XLA works on all of a piece at once, for each operation in turn."""
 

@@ -1,9 +1,10 @@
 """The verbs on TensorFlow."""
 
+import contextlib
 import contextvars
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -24,8 +25,8 @@ SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
 _NO_SECOND_DERIVATIVE = (
-    "TensorFlow cannot differentiate this gradient once more. For second derivatives, take `Dense` "
-    "and `LabelSmoothedCrossentropy`, or JAX or torch as backend."
+    "TensorFlow cannot differentiate this gradient once more. For second derivatives, take JAX or "
+    "torch as backend."
 )
 
 
@@ -250,6 +251,43 @@ def replica_scale() -> float:
     return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def number_of_replicas() -> int:
+    """How many replicas of this call see a part of the batch each."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else int(context.num_replicas_in_sync)
+
+
+def sum_over_replicas(values: Tensor) -> Tensor:
+    """The sum of a tensor over all replicas."""
+    if number_of_replicas() == 1:
+        return values
+    with _refusing_nested_functions():
+        return tf.distribute.get_replica_context().all_reduce("SUM", values)
+
+
+def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], Tensor | int]:
+    """The rows (N, ...) of each tensor on all replicas, and the place of this one's first row."""
+    if number_of_replicas() == 1:
+        return list(tensors), 0
+    context = tf.distribute.get_replica_context()
+    with _refusing_nested_functions():
+        gathered = [context.all_gather(values, axis=0) for values in tensors]
+        sizes = context.all_gather(tf.shape(tensors[0])[:1], axis=0)
+    return gathered, tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
+
+
+@contextlib.contextmanager
+def _refusing_nested_functions() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(
+            "The replicas of `tf.distribute` must exchange their rows here, which they cannot "
+            "inside a `tf.function` that each replica calls by itself. Compile the model with "
+            "`jit_compile=False`, or put the `tf.function` around `strategy.run`."
+        ) from error
+
+
 def _compiled_by_pieces(forward: Forward) -> Forward:
     """`forward`, compiled by XLA and by pieces of rows, where second derivatives see it whole."""
     whole = _by_xla(forward)
@@ -426,11 +464,6 @@ def _is_one(value: Tensor | float) -> bool:
     return isinstance(value, (int, float)) and value == 1
 
 
-def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """`rows @ kernel + bias`."""
-    return rows @ kernel + bias
-
-
 def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
     """`exp(rows - bound)`."""
     return tf.exp(rows - bound)
@@ -446,6 +479,176 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
     return rows - factors * values
 
 
-def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
-    """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
-    return keras.ops.slice_update(matrix, (0, start), columns)
+# --- tiles of a linear map ---
+
+
+def part(values: Tensor, start: Any, size: Any, axis: int = 0) -> Tensor:
+    """`size` entries of one axis from `start` on."""
+    sizes = [size if at == axis else values.shape[at] for at in range(len(values.shape))]
+    return tf.slice(values, [start if at == axis else 0 for at in range(len(sizes))], sizes)
+
+
+def with_part(values: Tensor, start: Any, entries: Tensor, axis: int = 0) -> Tensor:
+    """`values` with `entries` from `start` on along one axis. They may be overwritten."""
+    starts = [start if at == axis else 0 for at in range(len(values.shape))]
+    return keras.ops.slice_update(values, starts, entries)
+
+
+def product(left: Tensor, right: Tensor, turn: str = "", out: Tensor | None = None) -> Tensor:
+    """The product of two matrices, added up in float32 or wider.
+
+    `turn` names those that are transposed first, "left" or "right"; `out` may take the result.
+    """
+    if left.dtype in (tf.float16, tf.bfloat16):
+        left, right = tf.cast(left, tf.float32), tf.cast(right, tf.float32)
+    return tf.matmul(left, right, transpose_a=turn == "left", transpose_b=turn == "right")
+
+
+def plus_product(
+    matrix: Tensor,
+    start: Any,
+    axis: int,
+    left: Tensor,
+    right: Tensor,
+    turn: str = "",
+    factor: Tensor | None = None,
+) -> Tensor:
+    """`matrix` plus `factor` times a product, from `start` on along one axis.
+
+    It may be overwritten.
+    """
+    added = product(left, right, turn)
+    added = added if factor is None else factor * added
+    return with_part(matrix, start, part(matrix, start, added.shape[axis], axis) + added, axis)
+
+
+def room(like: Tensor, number: int, rows: Any, width: int, is_kept: bool) -> Tensor | None:
+    """Where pieces (rows, width) may be written, `number` of them if they are to be kept."""
+    return tf.zeros((number, rows, width), like.dtype) if is_kept else None
+
+
+def place(store: Tensor | None, index: Any) -> Tensor | None:
+    """Where a piece is to be written, on the backend that writes in place."""
+    return None
+
+
+def with_piece(store: Tensor, index: Any, piece: Tensor) -> Tensor:
+    """`store` with a piece (rows, width) kept at its place."""
+    return keras.ops.slice_update(store, (index, 0, 0), piece[None])
+
+
+def piece_of(store: Tensor, index: Any) -> Tensor:
+    """The piece kept at a place. It may be overwritten."""
+    return store[index]
+
+
+def plus(rows: Tensor, values: Tensor) -> Tensor:
+    """`rows + values`. `rows` may be overwritten."""
+    return rows + values
+
+
+def soft_capped(rows: Tensor, cap: float) -> Tensor:
+    """`cap * tanh(rows / cap)`. `rows` may be overwritten."""
+    return cap * tf.tanh(rows / cap)
+
+
+def without(rows: Tensor, ids: Tensor, skipped: Any, value: float) -> Tensor:
+    """`rows` (N, C) with `value` at `ids[n]` of each row n, and in the first `skipped` columns.
+
+    Ids outside [0, C) stand for no entry. `rows` may be overwritten.
+    """
+    columns = tf.range(rows.shape[-1], dtype=ids.dtype)
+    return where((columns == ids[:, None]) | (columns < skipped), value, rows)
+
+
+def top_k(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest entries of each row in descending order, and where they stand."""
+    values, places = tf.math.top_k(rows, k)
+    return values, places
+
+
+def trips(number: Any) -> Any:
+    """A number of iterations that depends on the data, as a loop takes it."""
+    return number
+
+
+def may_loop_by_values(values: Tensor) -> bool:
+    """Whether a loop's length may depend on these values."""
+    return True
+
+
+# --- derivatives of what is computed by tiles ---
+
+
+def with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`run(*nested)`, compiled, whose derivative is that of `plain`, the same in plain steps."""
+    by_xla, as_graph = _by_xla(run), tf.function(run, autograph=False)
+
+    def either(*nested: Any) -> Any:
+        return (by_xla if Compilation.is_on else as_graph)(*nested)
+
+    return _with_derivative_of(either, plain)
+
+
+def without_derivative(function: Callable[..., Any], *groups: tuple[Tensor, ...]) -> Any:
+    """`function(*groups)` of groups of tensors, as a constant."""
+    return function(*(tuple(map(tf.stop_gradient, group)) for group in groups))
+
+
+def gradients_of(
+    function: Callable[..., Any], inputs: tuple[Tensor, ...], upstream: Any
+) -> tuple[Any, tuple[Tensor, ...]]:
+    """`function(*inputs)` and the gradient of each input, for the upstream of each result."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        values = function(*inputs)
+    zero = tf.UnconnectedGradients.ZERO
+    return values, tuple(
+        tape.gradient(values, inputs, output_gradients=upstream, unconnected_gradients=zero)
+    )
+
+
+def attach(
+    values: tuple[Tensor, ...],
+    gradients: Callable[..., tuple[Tensor | None, ...]],
+    inputs: tuple[Tensor, ...],
+    constants: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    """Values that are a known function of `inputs`, with its gradient.
+
+    `gradients(upstream, inputs, constants)` gives that of each input, from one upstream for each
+    value; None where there is none.
+    """
+    first, last = len(values), len(values) + len(inputs)
+
+    @tf.custom_gradient
+    def attached(*tensors: Tensor) -> Any:
+        def derivative(*upstream: Tensor) -> list[Tensor | None]:
+            of_inputs = gradients(upstream, tensors[first:last], tensors[last:])
+            return [*first * [None], *of_inputs, *len(constants) * [None]]
+
+        return [tf.identity(value) for value in tensors[:first]], derivative
+
+    return tuple(attached(*map(tf.stop_gradient, values), *inputs, *constants))
+
+
+def with_known_gradients(
+    run: Callable[..., Any], inputs: tuple[Tensor, ...], constants: tuple[Tensor, ...]
+) -> tuple[Tensor, Any]:
+    """A value that comes with its gradients, and what else comes with it, without derivative.
+
+    `run(inputs, constants)` returns the value, the rest, and the gradient of each input or None.
+    """
+
+    @tf.custom_gradient
+    def value(*tensors: Tensor) -> Any:
+        result, others, known = run(tensors[: len(inputs)], tensors[len(inputs) :])
+
+        def derivative(upstream: Tensor, *_: Tensor) -> list[Tensor | None]:
+            scaled = [None if each is None else upstream * each for each in known]
+            return [*scaled, *len(constants) * [None]]
+
+        return [result, *others], derivative
+
+    result, *others = value(*inputs, *constants)
+    return result, tuple(map(tf.stop_gradient, others))

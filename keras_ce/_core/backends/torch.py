@@ -24,6 +24,10 @@ from keras_ce._core.backends.passes import (
 Tensor = Any
 
 
+FAR_BELOW = -1e5
+"""Its exponential is 0, and it is finite itself."""
+
+
 # --- values and derivatives ---
 
 
@@ -165,6 +169,21 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
 def replica_scale() -> float:
     """1: no replicas that Keras knows of."""
     return 1.0
+
+
+def number_of_replicas() -> int:
+    """1, as above."""
+    return 1
+
+
+def sum_over_replicas(values: Tensor) -> Tensor:
+    """The tensor itself."""
+    return values
+
+
+def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], int]:
+    """The tensors themselves, and where this replica's rows begin."""
+    return list(tensors), 0
 
 
 class ClosedForm(torch.autograd.Function):
@@ -337,19 +356,13 @@ def sigmoid_slopes(logits: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return torch.addcmul(torch.sigmoid(logits).mul_(no), (-logits).sigmoid_(), yes, value=-1)
 
 
-def affine(rows: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """`rows @ kernel + bias` in one new tensor."""
-    product = rows @ kernel
-    return product + bias if _records() else product.add_(bias)
-
-
 def exponentials_below(rows: Tensor, bound: Tensor) -> Tensor:
     """`exp(rows - bound)`. `rows` may be overwritten, as above."""
     if _records():
         return torch.exp(rows - bound)
     # Subnormal numbers, ten times as slow, are 0 under XLA and in TensorFlow as well.
     lowest = math.log(torch.finfo(rows.dtype).tiny)
-    return torch.threshold_(rows.sub_(bound), lowest, -math.inf).exp_()
+    return torch.threshold_(rows.sub_(bound), lowest, FAR_BELOW).exp_()
 
 
 def scaled(rows: Tensor, factors: Tensor) -> Tensor:
@@ -370,10 +383,249 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
     return torch.addcmul(rows, factors, values, value=-1)
 
 
-def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
-    """`matrix` (D, C) with `columns` (D, width) from column `start` on. It may be overwritten."""
-    matrix[:, start : start + columns.shape[-1]] = columns
+# --- tiles of a linear map ---
+
+
+def part(values: Tensor, start: Any, size: Any, axis: int = 0) -> Tensor:
+    """`size` entries of one axis from `start` on."""
+    return values.narrow(axis, start, size)
+
+
+def with_part(values: Tensor, start: Any, entries: Tensor, axis: int = 0) -> Tensor:
+    """`values` with `entries` from `start` on along one axis. They are overwritten."""
+    values.narrow(axis, start, entries.shape[axis]).copy_(entries)
+    return values
+
+
+def product(left: Tensor, right: Tensor, turn: str = "", out: Tensor | None = None) -> Tensor:
+    """The product of two matrices, added up in float32 or wider.
+
+    `turn` names those that are transposed first, "left" or "right"; `out` may take the result.
+    """
+    left, right = left.T if turn == "left" else left, right.T if turn == "right" else right
+    if left.dtype in (torch.float16, torch.bfloat16):
+        if left.is_cuda and _MM_TAKES_OUT_DTYPE:
+            return torch.mm(left, right, out_dtype=torch.float32)
+        left, right = left.float(), right.float()
+    return torch.mm(left, right, out=out)
+
+
+_MM_TAKES_OUT_DTYPE = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 8)
+
+
+def plus_product(
+    matrix: Tensor,
+    start: Any,
+    axis: int,
+    left: Tensor,
+    right: Tensor,
+    turn: str = "",
+    factor: Tensor | None = None,
+) -> Tensor:
+    """`matrix` plus `factor` times a product, from `start` on along one axis.
+
+    It is overwritten.
+    """
+    left, right = left.T if turn == "left" else left, right.T if turn == "right" else right
+    target = matrix.narrow(axis, start, (left.shape[0], right.shape[1])[axis])
+    if left.dtype == matrix.dtype:
+        target.addmm_(left, right)
+    else:
+        added = product(left, right)
+        target.add_(added if factor is None else added.mul_(factor))
     return matrix
+
+
+def room(like: Tensor, number: int, rows: Any, width: int, is_kept: bool) -> Tensor | None:
+    """Where pieces (rows, width) may be written, `number` of them if they are to be kept."""
+    return like.new_empty((number if is_kept else 1, rows, width))
+
+
+def place(store: Tensor | None, index: Any) -> Tensor | None:
+    """Where a piece is to be written."""
+    return None if store is None else store[index % len(store)]
+
+
+def with_piece(store: Tensor, index: Any, piece: Tensor) -> Tensor:
+    """`store` with a piece (rows, width) kept at its place, where it stands already."""
+    return store
+
+
+def piece_of(store: Tensor, index: Any) -> Tensor:
+    """The piece kept at a place. It may be overwritten."""
+    return store[index]
+
+
+def plus(rows: Tensor, values: Tensor) -> Tensor:
+    """`rows + values`. `rows` may be overwritten."""
+    return rows + values if _records() else rows.add_(values)
+
+
+def soft_capped(rows: Tensor, cap: float) -> Tensor:
+    """`cap * tanh(rows / cap)`. `rows` may be overwritten."""
+    return cap * torch.tanh(rows / cap) if _records() else rows.div_(cap).tanh_().mul_(cap)
+
+
+def without(rows: Tensor, ids: Tensor, skipped: Any, value: float) -> Tensor:
+    """`rows` (N, C) with `value` at `ids[n]` of each row n, and in the first `skipped` columns.
+
+    Ids outside [0, C) stand for no entry. `rows` may be overwritten.
+    """
+    rows = with_label_entry_of_piece(rows, ids, torch.full_like(rows[:, :1], value))
+    if skipped:
+        rows[:, :skipped] = value
+    return rows
+
+
+def top_k(rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest entries of each row in descending order, and where they stand."""
+    values, places = torch.topk(rows, k)
+    return values, places.to(torch.int32)
+
+
+def trips(number: Any) -> Any:
+    """A number of iterations that depends on the data, as a loop takes it."""
+    return int(number)
+
+
+def may_loop_by_values(values: Tensor) -> bool:
+    """Whether a loop's length may depend on these values."""
+    return not (values.is_meta or torch.compiler.is_compiling())
+
+
+# --- derivatives of what is computed by tiles ---
+
+
+def with_derivative_of(run: Any, plain: Any) -> Any:
+    """`run(*nested)`, whose derivative is that of `plain`, the same in plain steps."""
+
+    def either(*nested: Any) -> Any:
+        if torch.is_grad_enabled():  # A second derivative has to see what happens.
+            return plain(*nested)
+        try:
+            return run(*nested)
+        except RuntimeError as error:  # vmap writes nothing in place, and has no exception
+            if "vmap" not in str(error):
+                raise
+            return plain(*nested)
+
+    return either
+
+
+@torch.no_grad()
+def without_derivative(function: Any, *groups: tuple[Tensor, ...]) -> Any:
+    """`function(*groups)` of groups of tensors, as a constant."""
+    return function(*groups)
+
+
+def gradients_of(
+    function: Any, inputs: tuple[Tensor, ...], upstream: Any
+) -> tuple[Any, tuple[Tensor, ...]]:
+    """`function(*inputs)` and the gradient of each input, for the upstream of each result."""
+    is_recorded = _records()
+    with torch.enable_grad():
+        inputs = tuple(
+            each if is_recorded and each.requires_grad else each.detach().requires_grad_()
+            for each in inputs
+        )
+        values = function(*inputs)
+        slopes = torch.autograd.grad(
+            values, inputs, upstream, create_graph=is_recorded, allow_unused=True
+        )
+    slopes = tuple(
+        torch.zeros_like(each) if slope is None else slope
+        for each, slope in zip(inputs, slopes, strict=True)
+    )
+    if not is_recorded:
+        is_one = isinstance(values, torch.Tensor)
+        values = values.detach() if is_one else tuple(each.detach() for each in values)
+    return values, slopes
+
+
+def attach(
+    values: tuple[Tensor, ...],
+    gradients: Any,
+    inputs: tuple[Tensor, ...],
+    constants: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    """Values that are a known function of `inputs`, with its gradient.
+
+    `gradients(upstream, inputs, constants)` gives that of each input, from one upstream for each
+    value; None where there is none.
+    """
+    values = tuple(each.detach() for each in values)
+    sizes = len(values), len(inputs)
+    attached: tuple[Tensor, ...] = Attached.apply(gradients, sizes, *values, *inputs, *constants)
+    return attached
+
+
+class Attached(torch.autograd.Function):
+    """See `attach`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradients: Any, sizes: tuple[int, int], *tensors: Tensor) -> Any:
+        """The values."""
+        return tuple(each.clone() for each in tensors[: sizes[0]])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep what the gradient needs."""
+        ctx.gradients, ctx.sizes, *tensors = inputs
+        ctx.save_for_backward(*tensors[ctx.sizes[0] :])
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        """The gradient of the inputs."""
+        number_of_values, number = ctx.sizes
+        saved = ctx.saved_tensors  # Once: checkpointing gives them once.
+        slopes = ctx.gradients(upstream, saved[:number], saved[number:])
+        return (
+            *(2 + number_of_values) * [None],
+            *slopes,
+            *(len(saved) - number) * [None],
+        )
+
+
+def with_known_gradients(
+    run: Any, inputs: tuple[Tensor, ...], constants: tuple[Tensor, ...]
+) -> tuple[Tensor, Any]:
+    """A value that comes with its gradients, and what else comes with it, without derivative.
+
+    `run(inputs, constants)` returns the value, the rest, and the gradient of each input or None.
+    """
+    value, *others = WithKnownGradients.apply(run, len(inputs), *inputs, *constants)
+    return value, tuple(others)
+
+
+class WithKnownGradients(torch.autograd.Function):
+    """See `with_known_gradients`."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Any, number: int, *tensors: Tensor) -> Any:
+        """The value and what comes with it."""
+        value, others, gradients = run(tensors[:number], tensors[number:])
+        ctx.run, ctx.number, ctx.gradients = run, number, gradients
+        ctx.mark_non_differentiable(*others)
+        ctx.save_for_backward(*tensors)
+        return value, *others
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, *_: Tensor) -> Any:
+        """The gradients, for the upstream of the value."""
+        tensors = ctx.saved_tensors
+        # Handed out once: they are as large as the inputs, and whoever gets them may write there.
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None or torch.is_grad_enabled():
+            _, _, gradients = ctx.run(tensors[: ctx.number], tensors[ctx.number :])
+        if torch.is_grad_enabled():
+            scaled = [None if each is None else upstream * each for each in gradients]
+        else:
+            # To find out that it is 1 is a wait for other devices, and less than a pass here.
+            is_one = upstream.device.type == "cpu" and bool(upstream == 1)
+            scaled = [each if each is None or is_one else each.mul_(upstream) for each in gradients]
+        return None, None, *scaled, *(len(tensors) - ctx.number) * [None]
 
 
 def _records() -> bool:
