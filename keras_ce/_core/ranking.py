@@ -12,17 +12,15 @@ from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Compilation
 from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
-    NO_ID,
     Given,
     are_dense,
     class_ids,
     either,
     first_entry,
-    fits,
     float_tensor,
+    ids_of_rows,
     own_position,
     own_value,
-    shape_of,
     tensor,
     unless,
     unmarked,
@@ -136,26 +134,12 @@ def in_batch(y_true: Any, y_pred: Any) -> Pairs:
             "`y_pred` must hold similarities of shape (batch, batch). Received: "
             f"y_pred.shape={tuple(shape)}."
         )
-    labels_shape, batch = shape_of("y_true", y_true), shape[0]
-    if not fits(labels_shape, [batch]) and not fits(labels_shape, [batch, 1]):
-        raise ValueError(
-            f"`y_true` must hold one id per row of `y_pred`, of shape {(batch,)} or {(batch, 1)}. "
-            f"Received: y_true.shape={tuple(labels_shape)}."
-        )
     given = Pairs(zero_where(marked.is_exempt, y_pred), marked, marked.is_exempt)
-    given.ids = ops.reshape(class_ids(y_true, None), (-1,))  # The last axis may be unknown.
-    is_invalid = unless(given.is_exempt, ops.equal(given.ids, NO_ID))
-    found = checks.any_true(is_invalid)
-    if found:
-        position = own_position(checks.first(is_invalid), y_true)
-        raise InvalidValuesError(
-            "y_true",
-            own_value(y_true, position),
-            "integers within int32",
-            position,
-            "Number the questions, for example by `numpy.unique(questions, return_inverse=True)`.",
-        )
-    given.is_invalid = is_invalid if found is None else None
+    given.ids = ids_of_rows(
+        y_true,
+        given,
+        "Number the questions, for example by `numpy.unique(questions, return_inverse=True)`.",
+    )
     return given
 
 

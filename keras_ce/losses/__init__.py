@@ -28,7 +28,9 @@ from keras_ce.losses.multi_label_softmax_crossentropy import (
     multi_label_softmax_crossentropy,
 )
 from keras_ce.losses.poly1_crossentropy import Poly1Crossentropy, poly1_crossentropy
+from keras_ce.losses.supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from keras_ce.losses.symmetric_crossentropy import SymmetricCrossentropy, symmetric_crossentropy
+from keras_ce.losses.triplet_margin import TripletMargin, triplet_margin
 from keras_ce.losses.weighted_sigmoid_crossentropy import (
     WeightedSigmoidCrossentropy,
     weighted_sigmoid_crossentropy,
@@ -45,7 +47,9 @@ __all__ = [
     "MarginRanking",
     "MultiLabelSoftmaxCrossentropy",
     "Poly1Crossentropy",
+    "SupervisedContrastive",
     "SymmetricCrossentropy",
+    "TripletMargin",
     "WeightedSigmoidCrossentropy",
     "asymmetric_sigmoid_crossentropy",
     "focal_crossentropy",
@@ -57,6 +61,8 @@ __all__ = [
     "margin_ranking",
     "multi_label_softmax_crossentropy",
     "poly1_crossentropy",
+    "supervised_contrastive",
     "symmetric_crossentropy",
+    "triplet_margin",
     "weighted_sigmoid_crossentropy",
 ]

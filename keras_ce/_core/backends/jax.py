@@ -318,3 +318,46 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
 def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
     """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
     return jax.lax.dynamic_update_slice(matrix, columns, (0, start))
+
+
+# --- rows compared with each other ---
+
+
+def product(rows: Tensor, columns: Tensor) -> Tensor:
+    """`rows @ columns`, with no digits left out for speed."""
+    return jnp.matmul(rows, columns, precision="highest")
+
+
+def rows_at(rows: Tensor, numbers: Tensor) -> Tensor:
+    """The rows (N, D) with the numbers (N,), of rows (B, D)."""
+    return rows.take(numbers, axis=0, mode="clip")
+
+
+def first_true(flags: Tensor) -> Tensor:
+    """The column (N,) of the first true entry of each row of flags (N, C); 0 without one."""
+    return jnp.argmax(flags, axis=-1).astype("int32") if flags.shape[-1] else flags.sum(-1)
+
+
+def number_of_steps(numbers: Tensor) -> Tensor:
+    """The largest of numbers (N,), as a loop takes it."""
+    return numbers.max(initial=0)
+
+
+def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
+    """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
+    return by_pieces(rows, is_squared)
+
+
+def distances_gradient(
+    weights: Tensor,
+    values: Tensor,
+    rows: Tensor,
+    is_squared: bool,
+    by_pieces: Callable[..., Tensor],
+) -> Tensor:
+    """The sum over j of w_ij times the derivative of `distances` by row i: (B, D).
+
+    `values` are these distances, the weights (B, B) are symmetric. It is `by_pieces` of the other
+    arguments.
+    """
+    return by_pieces(weights, values, rows, is_squared)

@@ -435,3 +435,49 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
 def with_columns(matrix: Tensor, start: Any, columns: Tensor) -> Tensor:
     """`matrix` (D, C) with `columns` (D, width) from column `start` on."""
     return keras.ops.slice_update(matrix, (0, start), columns)
+
+
+# --- rows compared with each other ---
+
+
+def product(rows: Tensor, columns: Tensor) -> Tensor:
+    """`rows @ columns`."""
+    return rows @ columns
+
+
+def rows_at(rows: Tensor, numbers: Tensor) -> Tensor:
+    """The rows (N, D) with the numbers (N,), of rows (B, D)."""
+    return tf.gather(rows, numbers)
+
+
+def first_true(flags: Tensor) -> Tensor:
+    """The column (N,) of the first true entry of each row of flags (N, C); 0 without one."""
+    # Not argmax, which refuses rows without entries.
+    size = tf.shape(flags)[-1]
+    column = tf.reduce_min(tf.where(flags, tf.range(size), size), -1)
+    return tf.where(column < size, column, 0)
+
+
+def number_of_steps(numbers: Tensor) -> Tensor:
+    """The largest of numbers (N,), as a loop takes it."""
+    return tf.maximum(tf.reduce_max(numbers), 0)
+
+
+def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
+    """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
+    return by_pieces(rows, is_squared)
+
+
+def distances_gradient(
+    weights: Tensor,
+    values: Tensor,
+    rows: Tensor,
+    is_squared: bool,
+    by_pieces: Callable[..., Tensor],
+) -> Tensor:
+    """The sum over j of w_ij times the derivative of `distances` by row i: (B, D).
+
+    `values` are these distances, the weights (B, B) are symmetric. It is `by_pieces` of the other
+    arguments.
+    """
+    return by_pieces(weights, values, rows, is_squared)
