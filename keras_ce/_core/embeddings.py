@@ -7,18 +7,20 @@ each anchor's positives go by one after another, and each sees a row (B,) of neg
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from keras_ce._core import softmax
 from keras_ce._core.backends import backend
-from keras_ce._core.backends.passes import Backward, Forward
+from keras_ce._core.backends.passes import Backward, Forward, once
 from keras_ce._core.labels import (
     NO_ID,
+    Exclusive,
     Given,
+    Marked,
     either,
     float_tensor,
     ids_of_rows,
@@ -42,28 +44,29 @@ class Embeddings(Given):
         y_pred: embeddings (B, D), zeros where a row is left out.
         ids: ids (B,), int32.
         is_candidate: None, or which rows (B,) may be a positive or a negative of others.
-        is_positive: which rows (columns) have each row's id, itself left out: (B, B).
-        is_negative: which rows have another id: (B, B).
     """
 
     ids: Tensor = None
     is_candidate: Tensor | None = None
-    is_positive: Tensor = None
-    is_negative: Tensor = None
 
-    def settle(self, losses: Tensor) -> Tensor:
-        """See the base class. A candidate that is not finite makes NaN of all rows."""
-        is_broken = ops.logical_not(ops.all(ops.isfinite(self.y_pred)))
-        is_broken = ops.broadcast_to(is_broken, ops.shape(losses))
-        return super().settle(nan_where(is_broken, losses))
+    def losses(self, formula: Callable[..., tuple[Tensor, Tensor]]) -> Tensor:
+        """The settled losses (B,) of a formula.
 
-    def ignore_unless(self, has_others: Tensor) -> None:
-        """Leave out rows that have none to be compared with; what is invalid stays."""
-        is_ignored = ops.logical_not(has_others)
+        Args:
+            formula: takes rows (B, D), ids (B,) and, where some are left out, which are
+                candidates (B,); returns losses (B,), and which rows (B,) have those that they are
+                compared with: the others are ignored.
+        """
+        candidates = () if self.is_candidate is None else (self.is_candidate,)
+        losses, has_others = formula(self.y_pred, self.ids, *candidates)
+        self.is_ignored = ops.logical_not(has_others)
         if self.is_invalid is not None:
-            is_ignored = ops.logical_and(is_ignored, ops.logical_not(self.is_invalid))
-        self.is_ignored = is_ignored
-        self.is_exempt = either(self.is_exempt, is_ignored)
+            self.is_ignored = self.is_ignored & ops.logical_not(self.is_invalid)
+        self.is_exempt = either(self.is_exempt, self.is_ignored)
+        # A comparison hides what is not a number.
+        is_broken = ops.logical_not(ops.all(ops.isfinite(self.y_pred)))
+        losses = nan_where(ops.broadcast_to(is_broken, ops.shape(losses)), losses)
+        return self.settle(losses)
 
 
 def embeddings(y_true: Any, y_pred: Any) -> Embeddings:
@@ -76,14 +79,14 @@ def embeddings(y_true: Any, y_pred: Any) -> Embeddings:
             f"Received: y_pred.shape={tuple(y_pred.shape)}."
         )
     given = Embeddings(y_pred, marked, marked.is_exempt)
-    ids = given.ids = ids_of_rows(
+    given.ids = ids_of_rows(
         y_true,
         given,
         "Number the labels, for example by `numpy.unique(labels, return_inverse=True)`, or give "
         "the row `sample_weight` 0.",
     )
     if given.is_exempt is not None or given.is_invalid is not None:
-        is_candidate = ops.not_equal(ids, NO_ID)
+        is_candidate = ops.not_equal(given.ids, NO_ID)
         if given.is_exempt is not None:
             is_finite = ops.all(ops.isfinite(y_pred), -1)
             is_candidate = is_candidate & (is_finite | ops.logical_not(given.is_exempt))
@@ -91,14 +94,25 @@ def embeddings(y_true: Any, y_pred: Any) -> Embeddings:
             is_candidate = is_candidate & ops.logical_not(marked.is_masked)
         given.is_candidate = is_candidate
         given.y_pred = zero_where(ops.logical_not(is_candidate), y_pred)
-    rows = _numbers(ids)
-    is_same = ops.equal(ids[:, None], ids[None, :])
-    given.is_negative = ops.logical_not(is_same)
-    given.is_positive = ops.logical_and(is_same, ops.not_equal(rows[:, None], rows[None, :]))
-    if given.is_candidate is not None:
-        given.is_negative = given.is_negative & given.is_candidate[None, :]
-        given.is_positive = given.is_positive & given.is_candidate[None, :]
     return given
+
+
+class Relations:
+    """Which rows have the same id.
+
+    Attributes:
+        is_positive: which candidates (columns) have each row's id, itself left out: (B, B).
+        is_negative: which candidates have another id: (B, B).
+    """
+
+    def __init__(self, ids: Tensor, *is_candidate: Tensor) -> None:
+        rows = _numbers(ids)
+        is_same = ops.equal(ids[:, None], ids[None, :])
+        self.is_negative = ops.logical_not(is_same)
+        self.is_positive = is_same & ops.not_equal(rows[:, None], rows[None, :])
+        for each in is_candidate:
+            self.is_negative = self.is_negative & each[None, :]
+            self.is_positive = self.is_positive & each[None, :]
 
 
 def _numbers(ids: Tensor) -> Tensor:
@@ -106,7 +120,7 @@ def _numbers(ids: Tensor) -> Tensor:
     return ops.arange(ops.shape(ids)[0], dtype="int32")
 
 
-# --- cosines and distances ---
+# --- cosines ---
 
 
 def unit_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,18 +129,36 @@ def unit_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
     The gradient of a zero row is 0.
     """
     size = ops.stop_gradient(backend.largest(ops.abs(rows)))
-    tiny = float(np.finfo("float32").tiny)
-    is_zero = size < tiny  # of smaller numbers some backends make 0
+    is_zero = size < float(np.finfo("float32").tiny)  # of smaller numbers some backends make 0
     # Divided by its largest entry first, so that no square is too large or too small.
     rows = backend.where(is_zero, 0.0, rows) / backend.where(is_zero, 1.0, size)
     squares = backend.row_sum(rows * rows)
     return rows / ops.sqrt(backend.where(is_zero, 1.0, squares)), is_zero
 
 
-def cosines(rows: Tensor) -> Tensor:
-    """The cosines (B, B) of rows (B, D) with each other, 0 for zero rows."""
-    rows, _ = unit_rows(rows)
-    return backend.product(rows, ops.transpose(rows))
+@once
+def contrast(temperature: float) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The formula of `SupervisedContrastive`, see `Embeddings.losses`."""
+
+    def formula(rows: Tensor, ids: Tensor, *is_candidate: Tensor) -> tuple[Tensor, Tensor]:
+        relations = Relations(ids, *is_candidate)
+        units, _ = unit_rows(rows)
+        cosines = backend.product(units, ops.transpose(units))
+        is_kept = relations.is_positive | relations.is_negative
+        cosines = backend.where(is_kept, cosines, -2.0)  # below every cosine
+        # What a row has in common goes first, so that the division keeps its digits.
+        logits = (cosines - ops.stop_gradient(backend.largest(cosines))) / temperature
+        logits = backend.where(is_kept, logits, -largest_number(logits) / 2)
+        positives = ops.cast(relations.is_positive, logits.dtype)
+        number = backend.row_sum(positives)
+        labels = positives / backend.where(number > 0, number, 1.0)
+        given = Exclusive(logits, Marked(labels, None), rows=labels)
+        return softmax.crossentropy(given), backend.flat(number) > 0
+
+    return backend.in_one(formula)  # type: ignore[no-any-return]
+
+
+# --- distances ---
 
 
 class Metric:
@@ -144,10 +176,11 @@ class Metric:
             self.rows = rows * scale
             self.factor = 1 / (scale * scale) if self.is_squared else 1 / scale
 
-    def matrix(self) -> Tensor:
+    def matrix(self, is_constant: bool = False) -> Tensor:
         """The distances (B, B) of all rows."""
         forward, backward = _distances(self.is_squared)
-        values = backend.closed_form(forward, backward, self.rows, self.factor)
+        rows = ops.stop_gradient(self.rows) if is_constant else self.rows
+        values = backend.closed_form(forward, backward, rows, self.factor)
         if self.is_zero is None:
             return values
         return backend.where(self.is_zero | ops.transpose(self.is_zero), 1.0, values)
@@ -163,7 +196,7 @@ class Metric:
         values = squares * self.factor
         if self.is_zero is None:
             return values
-        is_zero = self.is_zero[:, 0]
+        is_zero = backend.flat(self.is_zero)
         is_one = backend.of_classes(is_zero, first) | backend.of_classes(is_zero, second)
         return backend.where(is_one, 1.0, values)
 
@@ -176,9 +209,9 @@ def _scale(rows: Tensor) -> Tensor:
     return ops.where(largest < 2.0**-40, one * 2.0**80, scale)[0, 0]
 
 
-@functools.cache
+@once
 def _distances(is_squared: bool) -> tuple[Forward, Backward]:
-    """Both passes of `factor` times the distances (B, B) of rows (B, D), compiled once."""
+    """Both passes of `factor` times the distances (B, B) of rows (B, D)."""
 
     def forward(rows: Tensor, factor: Tensor) -> Any:
         values = backend.distances(rows, is_squared, _distances_by_pieces)
@@ -211,9 +244,7 @@ def _distances_by_pieces(rows: Tensor, is_squared: bool) -> Tensor:
     return squares if is_squared else ops.sqrt(squares)
 
 
-def _gradient_by_pieces(
-    weights: Tensor, values: Tensor, rows: Tensor, is_squared: bool
-) -> Tensor:
+def _gradient_by_pieces(weights: Tensor, values: Tensor, rows: Tensor, is_squared: bool) -> Tensor:
     """The sum over j of w_ij (row_i - row_j) / d_ij, 0 where d_ij is; twice that without d_ij."""
     if is_squared:
         weights = 2 * weights
@@ -250,33 +281,60 @@ def _over_pieces(
 # --- triplets ---
 
 
-class Places:
-    """Where the rows of one id are: `order` lists the rows by their ids.
+@once
+def triplets(margin: float, mining: str, distance: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The formula of `TripletMargin`, see `Embeddings.losses`."""
 
-    Attributes:
-        order: numbers of rows (B,): those with row i's id stand from `first[i]` on.
-        first: (B,).
-        number: how many they are, row i among them: (B,); 0 where no row has another id.
+    def formula(rows: Tensor, ids: Tensor, *is_candidate: Tensor) -> tuple[Tensor, Tensor]:
+        relations = Relations(ids, *is_candidate)
+        positives = ops.sum(ops.cast(relations.is_positive, rows.dtype), -1)
+        negatives = ops.sum(ops.cast(relations.is_negative, rows.dtype), -1)
+        has_both = (positives > 0) & (negatives > 0)
+        metric = Metric(rows, distance)
+        if mining == "hard":
+            return _hinge_of_hardest(relations, metric, margin), has_both
+        places = places_of(ids, has_both, *is_candidate)
+        forward, backward = _hinge(margin, mining == "all")
+        totals = backend.closed_form(
+            forward, backward, metric.matrix(), relations.is_negative, *places, by_rows=True
+        )
+        number = positives * negatives if mining == "all" else positives
+        return totals / backend.where(has_both, number, 1.0), has_both
+
+    return backend.in_one(formula)  # type: ignore[no-any-return]
+
+
+def _hinge_of_hardest(relations: Relations, metric: Metric, margin: float) -> Tensor:
+    """max(0, d_ip - d_in + margin) of the farthest positive and the nearest negative: (B,)."""
+    distances = metric.matrix(is_constant=True)
+    of_positives = backend.where(relations.is_positive, distances, -1.0)
+    of_negatives = backend.where(relations.is_negative, distances, largest_number(distances))
+    positive = backend.first_true(ops.equal(of_positives, backend.largest(of_positives)))
+    negative = backend.first_true(ops.equal(of_negatives, backend.smallest(of_negatives)))
+    # Anew, from two rows each: the gradient of the matrix would be one of all pairs.
+    rows = ops.arange(ops.shape(distances)[0], dtype="int32")
+    difference = metric.between(rows, positive) - metric.between(rows, negative)
+    return ops.relu(difference + margin)
+
+
+def places_of(ids: Tensor, has_both: Tensor, *is_candidate: Tensor) -> tuple[Tensor, ...]:
+    """Where the candidates of one id are.
+
+    Returns:
+        The numbers of the rows (B,) in the order of their ids; where in it those with row i's id
+        begin (B,); how many they are, row i among them (B,), and 0 where the row is ignored.
     """
-
-    def __init__(self, given: Embeddings, number_of_negatives: Tensor) -> None:
-        ids = given.ids
-        is_same = ops.equal(ids[:, None], ids[None, :])
-        is_before = ids[None, :] < ids[:, None]
-        if given.is_candidate is not None:
-            is_same = is_same & given.is_candidate[None, :]
-            is_before = is_before & given.is_candidate[None, :]
-        self.first = _count(is_before)
-        if given.is_candidate is None:
-            self.order = ops.argsort(ids)
-        else:  # what is no candidate comes last
-            rows = _numbers(ids)
-            place = self.first + _count(is_same & (rows[None, :] < rows[:, None]))
-            self.order = ops.argsort(
-                ops.where(given.is_candidate, place, rows + ops.shape(ids)[0])
-            )
-        number = _count(is_same)
-        self.number = ops.where(number_of_negatives > 0, number, ops.zeros_like(number))
+    is_same = ops.equal(ids[:, None], ids[None, :])
+    is_before = ids[None, :] < ids[:, None]
+    for each in is_candidate:
+        is_same, is_before = is_same & each[None, :], is_before & each[None, :]
+    first, number = _count(is_before), _count(is_same)
+    place = ids
+    for each in is_candidate:  # what is none comes last
+        rows = _numbers(ids)
+        place = first + _count(is_same & (rows[None, :] < rows[:, None]))
+        place = ops.where(each, place, rows + ops.shape(ids)[0])
+    return ops.argsort(place), first, ops.where(has_both, number, ops.zeros_like(number))
 
 
 def _count(flags: Tensor) -> Tensor:
@@ -284,131 +342,86 @@ def _count(flags: Tensor) -> Tensor:
     return ops.sum(ops.cast(flags, "int32"), -1)
 
 
-def hinge_of_triplets(
-    given: Embeddings, distances: Tensor, margin: float, mining: str
-) -> Tensor:
-    """The mean over positives and mined negatives of max(0, d_ip - d_in + margin): (B,).
-
-    Args:
-        given: the rows.
-        distances: (B, B).
-        margin: a number > 0.
-        mining: "all" or "semi-hard".
-    """
-    positives = ops.sum(ops.cast(given.is_positive, distances.dtype), -1)
-    negatives = ops.sum(ops.cast(given.is_negative, distances.dtype), -1)
-    places = Places(given, negatives)
-    divisor = positives * negatives if mining == "all" else positives
-    divisor = backend.where(divisor > 0, divisor, 1.0)
-    forward, backward = _hinge(margin, mining == "all")
-    totals = backend.closed_form(
-        forward,
-        backward,
-        distances,
-        given.is_negative,
-        places.order,
-        places.first,
-        places.number,
-        by_rows=True,
-    )
-    return totals / divisor
-
-
-@functools.cache
+@once
 def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
-    """Both passes of the sum over positives and negatives of the hinge, compiled once."""
+    """Both passes of the sum (B,) of the hinge over positives, and over negatives or a mined one.
+
+    The passes take distances (B, B), which of them are to negatives (B, B), and `places_of`.
+    """
 
     def over_positives(
-        step: Callable[[Tensor, Tensor, Tensor, Tensor], Any],
-        carry: Any,
+        step: Callable[..., Tensor],
+        carry: Tensor,
         distances: Tensor,
-        is_negative: Tensor,
         order: Tensor,
         first: Tensor,
         number: Tensor,
-    ) -> Any:
+    ) -> Tensor:
         """`carry = step(carry, column, is_pair, distance)` for each anchor's next positive."""
         rows = _numbers(order)
-        last = ops.shape(order)[0] - 1
 
-        def of_rank(rank: Any, carry: Any) -> Any:
-            place = first + rank
-            column = backend.of_classes(order, ops.where(place > last, last, place))
-            is_pair = ops.logical_and(rank < number, ops.not_equal(column, rows))[:, None]
+        def of_rank(rank: Any, carry: Tensor) -> Tensor:
+            is_there = rank < number
+            column = backend.of_classes(order, ops.where(is_there, first + rank, rows))
+            is_pair = backend.column(is_there & ops.not_equal(column, rows))
             return step(carry, column, is_pair, backend.label_entry(distances, column))
 
         return ops.fori_loop(0, backend.number_of_steps(number), of_rank, carry)
 
+    def mined(of_negatives: Tensor, farthest: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest of the distances to negatives above one, if any; else the farthest."""
+        none = largest_number(distance)
+        beyond = backend.where(of_negatives > distance, of_negatives, none)
+        nearest = backend.smallest(beyond)
+        is_beyond = nearest < none
+        return ops.where(is_beyond, nearest, farthest), is_beyond
+
+    def prepared(distances: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
+        """The distances to negatives, the largest number elsewhere; the largest of each row."""
+        of_negatives = backend.where(is_negative, distances, largest_number(distances))
+        if is_all:
+            return of_negatives, distances
+        return of_negatives, backend.largest(backend.where(is_negative, distances, -1.0))
+
     def forward(distances: Tensor, is_negative: Tensor, *places: Tensor) -> Any:
-        beyond_all = largest_number(distances)
-        to_negatives = backend.where(is_negative, distances, beyond_all)
-        if not is_all:
-            farthest = backend.largest(backend.where(is_negative, distances, -1.0))
+        of_negatives, farthest = prepared(distances, is_negative)
 
         def step(total: Tensor, column: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
             if is_all:
-                hinge = backend.row_sum(ops.relu((distance - to_negatives) + margin))
+                hinge = backend.row_sum(ops.relu((distance - of_negatives) + margin))
             else:
-                nearest = _nearest_beyond(to_negatives, distance, beyond_all)
-                negative = ops.where(nearest < beyond_all, nearest, farthest)
+                negative, _ = mined(of_negatives, farthest, distance)
                 hinge = ops.relu((distance - negative) + margin)
             return total + backend.where(is_pair, hinge, 0.0)
 
-        total = over_positives(step, distances[:, :1] * 0, distances, is_negative, *places)
+        total = over_positives(step, ops.zeros_like(distances[:, :1]), distances, *places)
         return backend.flat(total), ()
 
     def backward(
         upstream: Tensor, residuals: Any, distances: Tensor, is_negative: Tensor, *places: Tensor
     ) -> Tensor:
-        # What follows is constant between its steps.
-        distances = ops.stop_gradient(distances)
-        beyond_all = largest_number(distances)
-        to_negatives = backend.where(is_negative, distances, beyond_all)
+        distances = ops.stop_gradient(distances)  # Between its steps what follows is constant.
+        of_negatives, farthest = prepared(distances, is_negative)
         if not is_all:
-            farthest = backend.largest(backend.where(is_negative, distances, -1.0))
-            is_farthest = is_negative & ops.equal(distances, farthest)
-            farthest_column = backend.first_true(is_farthest)
+            last = backend.first_true(is_negative & ops.equal(distances, farthest))
 
         def step(slopes: Tensor, column: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
             if is_all:
-                is_active = ((distance - to_negatives) + margin > 0) & is_pair
+                is_active = ((distance - of_negatives) + margin > 0) & is_pair
                 active = ops.cast(is_active, slopes.dtype)
-                slopes = slopes - active
-                number = backend.row_sum(active)
+                slopes, number = slopes - active, backend.row_sum(active)
             else:
-                nearest = _nearest_beyond(to_negatives, distance, beyond_all)
-                is_beyond = nearest < beyond_all
-                negative = ops.where(is_beyond, nearest, farthest)
+                negative, is_beyond = mined(of_negatives, farthest, distance)
                 is_active = ((distance - negative) + margin > 0) & is_pair
                 number = ops.cast(is_active, slopes.dtype)
-                chosen = backend.first_true(ops.equal(to_negatives, nearest))
-                chosen = ops.where(backend.flat(is_beyond), chosen, farthest_column)
+                chosen = backend.first_true(ops.equal(of_negatives, negative))
+                chosen = ops.where(backend.flat(is_beyond), chosen, last)
                 pushed = backend.label_entry(slopes, chosen) - number
                 slopes = backend.with_label_entry(slopes, chosen, pushed)
             pulled = backend.label_entry(slopes, column) + number
             return backend.with_label_entry(slopes, column, pulled)
 
-        zeros = ops.zeros_like(distances)
-        slopes = over_positives(step, zeros, distances, is_negative, *places)
+        slopes = over_positives(step, ops.zeros_like(distances), distances, *places)
         return backend.column(upstream) * slopes
 
     return backend.compiled(forward), backend.compiled(backward)
-
-
-def _nearest_beyond(to_negatives: Tensor, distance: Tensor, beyond_all: float) -> Tensor:
-    """The smallest of each row's distances that are larger than its `distance`."""
-    return backend.smallest(backend.where(to_negatives > distance, to_negatives, beyond_all))
-
-
-def hinge_of_hardest(given: Embeddings, metric: Metric, margin: float) -> Tensor:
-    """max(0, d_ip - d_in + margin) of the farthest positive and the nearest negative: (B,)."""
-    distances = ops.stop_gradient(metric.matrix())
-    farthest = backend.largest(backend.where(given.is_positive, distances, -1.0))
-    nearest = backend.smallest(
-        backend.where(given.is_negative, distances, largest_number(distances))
-    )
-    rows = _numbers(given.ids)
-    positive = backend.first_true(given.is_positive & ops.equal(distances, farthest))
-    negative = backend.first_true(given.is_negative & ops.equal(distances, nearest))
-    difference = metric.between(rows, positive) - metric.between(rows, negative)
-    return ops.relu(difference + margin)

@@ -217,6 +217,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+in_one = compiled
+"""The same for what an eager call would compile operation by operation, with its derivative."""
+
+
 def replica_scale() -> float:
     """1: an array is one over all devices."""
     return 1.0

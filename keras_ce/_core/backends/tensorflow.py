@@ -236,6 +236,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return _with_derivative_of(run, plain)
 
 
+def in_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself: eager calls run operation by operation."""
+    return function
+
+
 def replica_scale() -> float:
     """1 / the number of replicas under `tf.distribute`, as Keras scales its own losses."""
     return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
