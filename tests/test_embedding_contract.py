@@ -204,7 +204,11 @@ class TestWeights:
         """Rows that have nothing to be compared with leave the divisor, weights of 0 do not."""
         loss = backends.quick(case.make(reduction=reduction))
         weights = np.array([0.5, 2.0, 3.0, 0.0, 1.0, 1.0, 0.25, 0.0], "float32")
-        for given, full in [(None, np.ones(BATCH)), (weights, weights), (weights[:, None], weights)]:
+        for given, full in [
+            (None, np.ones(BATCH)),
+            (weights, weights),
+            (weights[:, None], weights),
+        ]:
             value = backends.array(loss(case.ids, case.y_pred, given))
             assert value.shape == ()
             expected = reduced(case.values, full, ~IS_IGNORED, reduction)

@@ -155,7 +155,8 @@ def contrast(temperature: float) -> Callable[..., tuple[Tensor, Tensor]]:
         given = Exclusive(logits, Marked(labels, None), rows=labels)
         return softmax.crossentropy(given), backend.flat(number) > 0
 
-    return backend.in_one(formula)  # type: ignore[no-any-return]
+    compiled: Callable[..., tuple[Tensor, Tensor]] = backend.in_one(formula)
+    return compiled
 
 
 # --- distances ---
@@ -269,11 +270,12 @@ def _over_pieces(
     known: int | None, number: Any, step: Callable[[Any, int, Tensor], Tensor], carry: Tensor
 ) -> Tensor:
     """`carry = step(start, size, carry)` over `number` things, a few at once."""
-    size = 1 if known is None else AT_ONCE  # a trace that does not know the number has no rest
-    pieces, rest = (number, 0) if known is None else divmod(known, size)
-    if known is None or pieces:
+    if known is None:  # one by one: a trace that does not know the number knows no rest
+        return ops.fori_loop(0, number, lambda start, carry: step(start, 1, carry), carry)
+    pieces, rest = divmod(known, AT_ONCE)
+    if pieces:
         carry = ops.fori_loop(
-            0, pieces, lambda piece, carry: step(piece * size, size, carry), carry
+            0, pieces, lambda piece, carry: step(piece * AT_ONCE, AT_ONCE, carry), carry
         )
     return step(known - rest, rest, carry) if rest else carry
 
@@ -301,7 +303,8 @@ def triplets(margin: float, mining: str, distance: str) -> Callable[..., tuple[T
         number = positives * negatives if mining == "all" else positives
         return totals / backend.where(has_both, number, 1.0), has_both
 
-    return backend.in_one(formula)  # type: ignore[no-any-return]
+    compiled: Callable[..., tuple[Tensor, Tensor]] = backend.in_one(formula)
+    return compiled
 
 
 def _hinge_of_hardest(relations: Relations, metric: Metric, margin: float) -> Tensor:

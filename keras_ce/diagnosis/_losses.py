@@ -21,8 +21,8 @@ class LossKind:
 
     Attributes:
         name: as a user would write it.
-        family: `"softmax"`, `"sigmoid"`, `"grouped"`, `"ranking"`, `"in-batch"`, `"ctc"`,
-            `"overlap"` (Dice and Tversky), `"regression"` or `"other"`.
+        family: `"softmax"`, `"sigmoid"`, `"grouped"`, `"ranking"`, `"in-batch"`, `"embedding"`,
+            `"ctc"`, `"overlap"` (Dice and Tversky), `"regression"` or `"other"`.
         labels: for softmax losses `"ids"`, `"rows"` or `"either"`, else an empty text.
         from_logits: whether it takes logits; None where the question has no meaning.
         axis: the class axis.
@@ -103,6 +103,8 @@ _OF_OURS = {
     "MarginRanking": "ranking",
     "InBatchCrossentropy": "in-batch",
     "MultiLabelSoftmaxCrossentropy": "multi-label",
+    "SupervisedContrastive": "embedding",
+    "TripletMargin": "embedding",
 }
 _MADE_FOR_IMBALANCE = (
     "AsymmetricSigmoidCrossentropy",
@@ -228,7 +230,8 @@ def _kind_of_ours(loss: Any, name: str) -> LossKind:
     family = _OF_OURS.get(name, "softmax")
     if not hasattr(keras_ce.losses, name):
         return LossKind(name, is_ours=True, is_custom=True)
-    from_logits = None if family in ("ranking", "in-batch") else config.get("from_logits", True)
+    has_logits = family not in ("ranking", "in-batch", "embedding")
+    from_logits = config.get("from_logits", True) if has_logits else None
     has_weights = config.get("class_weight") is not None or config.get("pos_weight", 1.0) != 1.0
     ignore = config.get("ignore_class")
     return LossKind(
