@@ -179,6 +179,38 @@ def in_batch() -> Any:
     )
 
 
+for mining in ("all", "semi-hard", "hard"):
+    add(
+        f"TripletMargin, {mining}",
+        lambda mining=mining: arguments(
+            network("functional", layers.Dense(4), layers.UnitNormalization()),
+            ours.TripletMargin(mining=mining),
+            ids(5),
+        ),
+    )
+
+
+@healthy
+def contrastive() -> Any:
+    """SupervisedContrastive with a label of its own for some rows."""
+    labels = ids(4)
+    labels[::9] = 100 + np.arange(len(labels[::9]))
+    return arguments(
+        network("sequential", layers.Dense(4)), ours.SupervisedContrastive(), labels[:, None]
+    )
+
+
+@healthy
+def small_embeddings() -> Any:
+    """Embeddings far from 0 and closer together than the margin, as at a start."""
+    bias = keras.initializers.Constant(3.0)
+    return arguments(
+        network("subclassed", layers.Dense(4, bias_initializer=bias)),
+        ours.TripletMargin(5.0, "all"),
+        ids(3),
+    )
+
+
 @healthy
 def ours_on_probabilities() -> Any:
     """Our loss on a softmax, with class weights for labels out of balance."""

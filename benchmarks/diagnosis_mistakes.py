@@ -602,6 +602,72 @@ mistake(
     lambda: ours.InBatchCrossentropy(),
 )
 
+# --- embeddings ---
+
+
+class InBatches(keras.utils.PyDataset):
+    """Batches of eight rows, each of them of another label."""
+
+    def __len__(self) -> int:
+        return ROWS // 8
+
+    def __getitem__(self, index: int) -> Any:
+        """One batch."""
+        return features()[index * 8 : index * 8 + 8], np.arange(8)
+
+
+mistake(
+    "embeddings that have collapsed",
+    "collapse",
+    model("sequential", dense(4, kernel_initializer="zeros", bias_initializer="ones")),
+    three,
+    lambda: ours.TripletMargin(),
+)
+mistake(
+    "embeddings that all point one way",
+    "collapse",
+    model("functional", dense(4, kernel_initializer=keras.initializers.RandomUniform(-1e-4, 1e-4))),
+    three,
+    lambda: ours.TripletMargin(0.5, "hard", "squared"),
+)
+mistake(
+    "directions that hardly differ",
+    "collapse",
+    model("subclassed", dense(4, bias_initializer=keras.initializers.Constant(900.0))),
+    three,
+    lambda: ours.SupervisedContrastive(),
+)
+mistake(
+    "a label for each row",
+    "without-positives",
+    model("sequential", dense(4)),
+    lambda: np.arange(ROWS),
+    lambda: ours.SupervisedContrastive(),
+)
+mistake(
+    "batches of a row of each label",
+    "without-positives",
+    model("functional", dense(4)),
+    lambda: None,
+    lambda: ours.TripletMargin(),
+    x=InBatches,
+)
+mistake(
+    "labels too many for a batch",
+    "without-positives",
+    model("sequential", dense(4)),
+    lambda: np.arange(512) // 2,
+    lambda: ours.SupervisedContrastive(),
+    x=lambda: np.tile(features(), (8, 1)) + np.arange(512)[:, None] / 512,
+)
+mistake(
+    "one label for all embeddings",
+    "constant-labels",
+    model("sequential", dense(4)),
+    lambda: np.ones(ROWS, int),
+    lambda: ours.TripletMargin(),
+)
+
 # --- numbers ---
 
 

@@ -484,4 +484,63 @@ for _case in CASES:
     if "ignore_label" in _case.arguments:
         _case.y_true[..., 0] = 1.0
 
+
+@dataclasses.dataclass(eq=False)
+class EmbeddingCase:
+    """A loss that compares the rows of a batch: embeddings (B, D) and an id of each row.
+
+    Rows 2 and 7 have an id of their own.
+    """
+
+    name: str
+    loss: str
+    arguments: dict[str, Any]
+
+    ids = np.array([7, -3, 40, 7, -3, 7, -3, 2**31 - 1], "int32")
+    y_pred = logits(8, 3, scale=1.0)
+
+    reference = Case.reference
+    function_name = Case.function_name
+    make = Case.make
+    function = Case.function
+
+    def losses_and_slopes(
+        self, ids=None, y_pred=None, candidates=None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The loss of each row, NaN where it is ignored, and the gradient of each."""
+        ids, y_pred = self.ids if ids is None else ids, self.y_pred if y_pred is None else y_pred
+        return _of_embeddings(
+            self.name, tuple(map(int, ids)), y_pred.shape, y_pred.tobytes(), candidates
+        )
+
+    @property
+    def values(self) -> np.ndarray:
+        """The loss of each row, 0 where it is ignored."""
+        return np.nan_to_num(self.losses_and_slopes()[0])
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """The gradient of their sum."""
+        return self.losses_and_slopes()[1].sum(0)
+
+
+@functools.cache
+def _of_embeddings(name, ids, shape, rows, candidates):
+    case = next(case for case in EMBEDDING_CASES if case.name == name)
+    rows = np.frombuffer(rows, "float32").reshape(shape)
+    found = references.of_embeddings(case.reference, ids, rows, candidates, **case.arguments)
+    return np.array(found[0]), np.array(found[1])
+
+
+EMBEDDING_CASES = [
+    EmbeddingCase("contrastive", "SupervisedContrastive", {"temperature": 0.3}),
+    EmbeddingCase("triplets", "TripletMargin", {"margin": 0.7}),
+    EmbeddingCase(
+        "triplets-all", "TripletMargin", {"margin": 0.4, "mining": "all", "distance": "squared"}
+    ),
+    EmbeddingCase(
+        "triplets-hard", "TripletMargin", {"margin": 0.3, "mining": "hard", "distance": "cosine"}
+    ),
+]
+
 assert keras.backend.floatx() == "float32"

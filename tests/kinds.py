@@ -7,9 +7,12 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND, MODES
-from cases import CASES
+from cases import CASES, EMBEDDING_CASES
 
 import keras_ce
+
+NOT_BY_POSITION = {"InBatchCrossentropy", *(case.loss for case in EMBEDDING_CASES)}
+"""Losses that compare the rows of a batch: their promises are in files of their own."""
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 

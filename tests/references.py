@@ -214,6 +214,91 @@ def in_batch_crossentropy(ids, index, row, temperature=0.05):
     return nats(softmax(kept)[right])
 
 
+def length(row):
+    return sum(item * item for item in row).sqrt()
+
+
+def cosine(a, b):
+    lengths = length(a) * length(b)
+    return sum(x * y for x, y in zip(a, b, strict=True)) / lengths if lengths else Decimal(0)
+
+
+def distance_of(a, b, kind):
+    if kind == "cosine":
+        return 1 - cosine(a, b)
+    difference = length([x - y for x, y in zip(a, b, strict=True)])
+    return difference * difference if kind == "squared" else difference
+
+
+def others_of(ids, index, candidates):
+    """The positives and the negatives of a row: the candidates with its id, and the others."""
+    others = [other for other in candidates if other != index]
+    positives = [other for other in others if ids[other] == ids[index]]
+    return positives, [other for other in others if ids[other] != ids[index]]
+
+
+def supervised_contrastive(ids, index, rows, candidates, temperature=0.1):
+    """Row `index`; None where the row has no positive."""
+    positives, negatives = others_of(ids, index, candidates)
+    if not positives:
+        return None
+    powers = {
+        other: exp(cosine(rows[index], rows[other]) / exact(temperature))
+        for other in positives + negatives
+    }
+    terms = [-ln(powers[positive] / sum(powers.values())) for positive in positives]
+    return sum(terms) / len(terms)
+
+
+def triplet_margin(
+    ids, index, rows, candidates, margin=0.2, mining="semi-hard", distance="euclidean"
+):
+    """Row `index`; None where the row lacks a positive or a negative."""
+    positives, negatives = others_of(ids, index, candidates)
+    if not positives or not negatives:
+        return None
+    to = {n: distance_of(rows[index], rows[n], distance) for n in positives + negatives}
+    if mining == "hard":
+        positives = [max(positives, key=to.get)]
+    hinges = []
+    for positive in positives:
+        beyond = [n for n in negatives if to[n] > to[positive]]
+        mined = {
+            "all": negatives,
+            "semi-hard": [min(beyond, key=to.get) if beyond else max(negatives, key=to.get)],
+            "hard": [min(negatives, key=to.get)],
+        }[mining]
+        lacking = [max(Decimal(0), to[positive] - to[n] + exact(margin)) for n in mined]
+        hinges.append(sum(lacking) / len(lacking))
+    return sum(hinges) / len(hinges)
+
+
+def of_embeddings(loss, ids, rows, candidates=None, **arguments):
+    """The loss of each row (B,) with NaN where the row is ignored, and of each the gradient.
+
+    The gradients are (B, B, D): of each row's loss with respect to all embeddings.
+    """
+    with decimal.localcontext(prec=DIGITS):
+        rows = [[exact(item) for item in row] for row in rows]
+        candidates = list(range(len(rows))) if candidates is None else candidates
+        values, slopes = [], []
+        for index in range(len(rows)):
+            value = loss(ids, index, rows, candidates, **arguments)
+            values.append(float("nan") if value is None else float(value))
+            slopes.append([[0.0] * len(row) for row in rows])
+            for i, row in enumerate(rows):
+                if value is None or (i != index and i not in candidates):
+                    continue
+                for k, entry in enumerate(row):
+                    ends = []
+                    for sign in (1, -1):
+                        row[k] = entry + sign * STEP
+                        ends.append(loss(ids, index, rows, candidates, **arguments))
+                    row[k] = entry
+                    slopes[-1][i][k] = float((ends[0] - ends[1]) / (2 * STEP))
+        return values, slopes
+
+
 def value(loss, label, row, **arguments):
     """The loss of one position as a float."""
     with decimal.localcontext(prec=DIGITS):

@@ -104,6 +104,49 @@ def in_batch(similarities, ids, temperature=0.05):
     return ops.log(ops.sum(remain * ops.exp(z - peak), -1)) - ops.diagonal(z - peak)
 
 
+def unit(x):
+    return x / ops.sqrt(ops.sum(x * x, -1, keepdims=True))
+
+
+def supervised_contrastive(x, ids, temperature=0.1):
+    z = ops.matmul(unit(x), ops.transpose(unit(x))) / temperature
+    others = 1 - ops.eye(len(ids), dtype=z.dtype)
+    positives = ops.cast(ops.equal(ids[:, None], ids[None, :]), z.dtype) * others
+    number = ops.sum(positives, -1)
+    total = ops.log(ops.sum(others * ops.exp(z), -1))
+    return ops.sum(positives * (total[:, None] - z), -1) / ops.where(number > 0, number, 1.0)
+
+
+def triplet_margin(x, ids, margin=0.2, mining="semi-hard", distance="euclidean"):
+    """All triplets (B, B, B), and which of them are mined."""
+    x = unit(x) if distance == "cosine" else x
+    squares = ops.sum((x[:, None] - x[None, :]) ** 2, -1)
+    if distance == "euclidean":
+        d = ops.sqrt(squares + ops.eye(len(ids), dtype=x.dtype))
+    else:
+        d = squares if distance == "squared" else squares / 2
+    is_same = ops.equal(ids[:, None], ids[None, :])
+    is_positive = ops.logical_and(is_same, ops.eye(len(ids)) == 0)
+    is_triplet = is_positive[:, :, None] & ops.logical_not(is_same)[:, None, :]
+    to, beyond = ops.stop_gradient(d), 1e6
+    if mining == "hard":
+        farthest = ops.max(ops.where(is_positive, to, -1.0), -1)
+        nearest = ops.min(ops.where(is_same, beyond, to), -1)
+        is_triplet = is_triplet & ops.equal(to, farthest[:, None])[:, :, None]
+        is_triplet = is_triplet & ops.equal(to, nearest[:, None])[:, None, :]
+    if mining == "semi-hard":
+        to_negatives = ops.where(is_same, beyond, to)[:, None, :]
+        to_farther = ops.where(to_negatives > to[:, :, None], to_negatives, beyond)
+        nearest = ops.min(to_farther, -1)
+        farthest = ops.max(ops.where(is_same, -1.0, to), -1)[:, None]
+        mined = ops.where(nearest < beyond, nearest, farthest)
+        is_triplet = is_triplet & ops.equal(to_negatives, mined[:, :, None])
+    is_triplet = ops.cast(is_triplet, d.dtype)
+    hinges = ops.relu(d[:, :, None] - d[:, None, :] + margin)
+    number = ops.sum(is_triplet, (1, 2))
+    return ops.sum(is_triplet * hinges, (1, 2)) / ops.where(number > 0, number, 1.0)
+
+
 def without_ignored(y, ignore_label):
     """1 for labels that count and 0 for others, and the labels with a 0 for those others."""
     if ignore_label is None:
@@ -226,6 +269,13 @@ def question_ids(generator):
     return np.array([7, 3, 7, -2, 3, 0])
 
 
+def row_labels(generator):
+    return np.array([7, 3, 7, -2, 3, 7])
+
+
+SCORES_OF = {question_ids: similarities, row_labels: logits}
+"""Labels that are ids of rows, and what belongs to them."""
+
 CASES = [
     ("LabelSmoothedCrossentropy", label_smoothed, rows, {}),
     ("LabelSmoothedCrossentropy", label_smoothed, one_hot, {"label_smoothing": 0.2}),
@@ -264,6 +314,17 @@ CASES = [
     ("ListwiseCrossentropy", listwise, grades, {}),
     ("ListwiseCrossentropy", listwise, padded_grades, {"temperature": 2.5, "ignore_label": -1.0}),
     ("OrdinalCrossentropy", ordinal, ordered_ids, {}),
+    ("SupervisedContrastive", supervised_contrastive, row_labels, {}),
+    ("SupervisedContrastive", supervised_contrastive, row_labels, {"temperature": 0.5}),
+    *(
+        ("TripletMargin", triplet_margin, row_labels, {"margin": margin, **given})
+        for margin, given in [
+            (1.5, {}),
+            (2.5, {"mining": "all"}),
+            (1.0, {"mining": "hard", "distance": "squared"}),
+            (0.5, {"mining": "all", "distance": "cosine"}),
+        ]
+    ),
     ("WeightedSigmoidCrossentropy", weighted_sigmoid, rows, {}),
     (
         "WeightedSigmoidCrossentropy",
@@ -315,9 +376,9 @@ def options(loss: str) -> set[str]:
 def inputs(labels, dtype):
     """Labels and scores that `dtype` holds exactly, and the same in float64."""
     generator = np.random.default_rng(11)
-    scores = (similarities if labels is question_ids else logits)(generator).astype(dtype)
+    scores = SCORES_OF.get(labels, logits)(generator).astype(dtype)
     y = labels(generator)
-    are_ids = labels in (question_ids, ordered_ids)
+    are_ids = labels is ordered_ids or labels in SCORES_OF
     y = y.astype("int32" if are_ids else dtype)
     exact = y if are_ids else y.astype("float64")
     return y, scores, exact, scores.astype("float64")

@@ -480,7 +480,9 @@ NUMBERS = {
     "MarginRanking": ["margin", "ignore_label"],
     "MultiLabelSoftmaxCrossentropy": ["ignore_label"],
     "Poly1Crossentropy": ["epsilon"],
+    "SupervisedContrastive": ["temperature"],
     "SymmetricCrossentropy": ["alpha", "beta"],
+    "TripletMargin": ["margin"],
     "WeightedSigmoidCrossentropy": ["pos_weight", "label_smoothing", "ignore_label"],
 }
 NEEDED = {
@@ -507,7 +509,7 @@ def refused(name, argument, value):
 
 def test_every_argument_is_in_these_tables():
     others = {"from_logits", "ignore_class", "axis", "class_weight", "prior", "class_prior"}
-    others |= {"group_sizes", "options"}
+    others |= {"group_sizes", "options", "mining", "distance"}
     for name in filter(lambda name: name[0].isupper(), keras_ce.losses.__all__):
         parameters = inspect.signature(getattr(keras_ce.losses, name)).parameters
         assert set(parameters) - others == set(NUMBERS[name])

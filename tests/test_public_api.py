@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import pytest
 from backends import default_backend_only
-from cases import CASES
+from cases import CASES, EMBEDDING_CASES
 
 import keras_ce
 import keras_ce.information
@@ -99,7 +99,7 @@ class TestEveryLoss:
     def test_shows_its_arguments(self, name):
         """As a user would write them."""
         loss = getattr(keras_ce.losses, name)
-        examples = [case.arguments for case in CASES if case.loss == name]
+        examples = [case.arguments for case in CASES + EMBEDDING_CASES if case.loss == name]
         for arguments in examples or [{"temperature": 0.2}]:
             for reduction in ("sum_over_batch_size", "none"):
                 shown = repr(loss(**arguments, reduction=reduction))

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from backends import QUICK
-from cases import LOGITS_ONLY
-from kinds import function_of
+from cases import EMBEDDING_CASES, LOGITS_ONLY
+from kinds import NOT_BY_POSITION, function_of
 
 import keras_ce
 
@@ -24,13 +24,15 @@ ROWS = [*SIGMOID, "DistillationCrossentropy", "ListwiseCrossentropy"]
 
 def labels_for(name):
     ids = np.array([4, 0, 1, 3, 2], "int32")
+    if name in {case.loss for case in EMBEDDING_CASES}:
+        ids //= 2
     return np.eye(CLASSES, dtype="float32")[ids] if name in ROWS else ids
 
 
 def compiled_model(name, **options):
     keras.utils.set_random_seed(3)
     layers = [keras.layers.Dense(CLASSES)]
-    if name not in (*LOGITS_ONLY, "InBatchCrossentropy"):
+    if name not in (*LOGITS_ONLY, *NOT_BY_POSITION):
         layers.append(keras.layers.Activation("sigmoid" if name in SIGMOID else "softmax"))
     model = keras.Sequential([keras.Input((4,)), *layers])
     model.compile("sgd", function_of(name), **{**QUICK, **options})

@@ -12,7 +12,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import CASES, CLASSES, TIME
+from cases import CASES, CLASSES, EMBEDDING_CASES, TIME
 
 import keras_ce
 import recipes
@@ -31,6 +31,10 @@ def losses():
         model = keras.Sequential([keras.Input((TIME, CLASSES)), keras.layers.Dense(CLASSES)])
         model.compile("sgd", loss=case.make(dtype="float32", name=f"my_{name}"))
         yield name, model, [case.y_pred], case.y_true
+    for case in EMBEDDING_CASES[::3]:
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+        model.compile("sgd", loss=case.make(dtype="float32", name=f"my_{case.loss}"))
+        yield case.loss, model, [case.y_pred], case.ids
 
 
 def metrics():

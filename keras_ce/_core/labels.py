@@ -151,13 +151,18 @@ class Marked:
     Attributes:
         labels: as the user gave them.
         is_exempt: None, or which positions are masked or have weight 0.
+        is_masked: None, or which of them are masked: rows that are compared with others tell the
+            two apart.
         is_ignored: None, or which positions the labels ask to ignore; known once the losses are
             settled.
     """
 
-    def __init__(self, labels: Any, is_exempt: Tensor | None) -> None:
+    def __init__(
+        self, labels: Any, is_exempt: Tensor | None, is_masked: Tensor | None = None
+    ) -> None:
         self.labels = labels
         self.is_exempt = is_exempt
+        self.is_masked = is_masked
         self.is_ignored: Tensor | None = None
 
 
@@ -350,6 +355,26 @@ def class_ids(y_true: Any, rank: int | None, argument: str = "y_true") -> Tensor
             ids = ops.cast(y_true, "int32")
     is_trailing = rank is not None and len(ids.shape) == rank + 1
     return ops.squeeze(ids, -1) if is_trailing else ids
+
+
+def ids_of_rows(y_true: Any, given: "Given", fix: str, argument: str = "y_true") -> Tensor:
+    """One id (B,) of each row of `y_pred` (B, ...), any int32; NO_ID where it is invalid."""
+    labels_shape, batch = shape_of(argument, y_true), given.y_pred.shape[0]
+    if not fits(labels_shape, [batch]) and not fits(labels_shape, [batch, 1]):
+        raise ValueError(
+            f"`{argument}` must hold one id per row of `y_pred`, of shape {(batch,)} or {(batch, 1)}. "
+            f"Received: {argument}.shape={tuple(labels_shape)}."
+        )
+    ids = ops.reshape(class_ids(y_true, None, argument), (-1,))  # The last axis may be unknown.
+    is_invalid = unless(given.is_exempt, ops.equal(ids, NO_ID))
+    found = checks.any_true(is_invalid)
+    if found:
+        position = own_position(checks.first(is_invalid), y_true)
+        raise InvalidValuesError(
+            argument, own_value(y_true, position), "integers within int32", position, fix
+        )
+    given.is_invalid = is_invalid if found is None else None
+    return ids
 
 
 # --- what is invalid raises, where anybody looks ---

@@ -13,7 +13,6 @@ from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Compilation
 from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
-    NO_ID,
     Given,
     are_dense,
     class_ids,
@@ -21,6 +20,7 @@ from keras_ce._core.labels import (
     first_entry,
     fits,
     float_tensor,
+    ids_of_rows,
     own_position,
     own_value,
     shape_of,
@@ -206,6 +206,11 @@ class Pairs(Given):
     ids: Tensor = None
 
 
+NUMBER_THE_QUESTIONS = (
+    "Number the questions, for example by `numpy.unique(questions, return_inverse=True)`."
+)
+
+
 def in_batch(y_true: Any, y_pred: Any) -> Pairs:
     """The record of an in-batch loss."""
     y_true, marked = unmarked(y_true)
@@ -216,37 +221,13 @@ def in_batch(y_true: Any, y_pred: Any) -> Pairs:
             "`y_pred` must hold similarities of shape (batch, batch). Received: "
             f"y_pred.shape={tuple(shape)}."
         )
-    labels_shape, batch = shape_of("y_true", y_true), shape[0]
-    if not fits(labels_shape, [batch]) and not fits(labels_shape, [batch, 1]):
-        raise ValueError(
-            f"`y_true` must hold one id per row of `y_pred`, of shape {(batch,)} or {(batch, 1)}. "
-            f"Received: y_true.shape={tuple(labels_shape)}."
-        )
     given = Pairs(zero_where(marked.is_exempt, y_pred), marked, marked.is_exempt)
-    given.ids = row_ids(y_true, given)
+    given.ids = ids_of_rows(
+        y_true,
+        given,
+        NUMBER_THE_QUESTIONS,
+    )
     return given
-
-
-def row_ids(ids: Any, given: Given, argument: str = "y_true") -> Tensor:
-    """Any integers within int32, one for each row, as a tensor (N,), NO_ID where it is none.
-
-    Such a row is invalid, unless it is exempt.
-    """
-    # The last axis may be unknown.
-    numbers = ops.reshape(class_ids(ids, None, argument), (-1,))
-    is_invalid = unless(given.is_exempt, ops.equal(numbers, NO_ID))
-    found = checks.any_true(is_invalid)
-    if found:
-        position = own_position(checks.first(is_invalid), ids)
-        raise InvalidValuesError(
-            argument,
-            own_value(ids, position),
-            "integers within int32",
-            position,
-            "Number the questions, for example by `numpy.unique(questions, return_inverse=True)`.",
-        )
-    given.is_invalid = is_invalid if found is None else None
-    return numbers
 
 
 # --- what a pair weighs ---

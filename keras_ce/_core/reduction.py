@@ -91,12 +91,13 @@ class PositionLoss(keras.losses.Loss, abc.ABC):
 
             is_counted = keras_mask(mask_of, positions)
             weights = aligned_weights(sample_weight, positions, y_pred.dtype)
-            is_exempt = None if is_counted is None else ops.logical_not(is_counted)
+            is_masked = None if is_counted is None else ops.logical_not(is_counted)
+            is_exempt = is_masked
             if weights is not None:
                 shape = list(ops.shape(y_pred))
                 del shape[self.class_axis]
                 is_exempt = either(is_exempt, ops.broadcast_to(ops.equal(weights, 0), shape))
-            marked = Marked(y_true, is_exempt)
+            marked = Marked(y_true, is_exempt, is_masked)
             losses = self.call(marked, y_pred)
             if marked.is_ignored is not None:
                 is_kept = ops.logical_not(marked.is_ignored)

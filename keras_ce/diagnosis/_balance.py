@@ -35,6 +35,8 @@ def constant_labels(output: Output, labels: Labels) -> Iterator[Finding]:
     if output.kind.family == "in-batch":
         message += " Rows with one id do not compete, so the loss is 0."
         fix = "Give each question an id of its own, such as np.arange(number of rows)."
+    if output.kind.family == "embedding":
+        message += " No row has a negative, and nothing holds the embeddings apart."
     yield Finding("constant-labels", "error", message, fix, output.name)
 
 

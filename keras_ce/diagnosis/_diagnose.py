@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_ce.diagnosis import (
     _balance,
+    _embeddings,
     _label_kinds,
     _label_rows,
     _model_output,
@@ -22,7 +23,7 @@ from keras_ce.diagnosis._outputs import Output, collect, measure_ends, unclear_o
 from keras_ce.diagnosis._random_state import kept_random_state
 from keras_ce.diagnosis._report import Finding, Report
 from keras_ce.diagnosis._run import ModelError, rows_at_once, run
-from keras_ce.diagnosis._sample import Batch, InputError, read_batches
+from keras_ce.diagnosis._sample import Batch, InputError, is_stream, read_batches
 from keras_ce.diagnosis._user_code import UserCodeError, call_user_code, described
 
 # What `get_config` and Keras raise for what cannot be saved, which is no mistake.
@@ -89,7 +90,7 @@ def diagnose(
         is_finite = not findings
         collected = _tried(findings, "the outputs", "", _collected, model, batches, loss, findings)
         outputs, output_rows = collected or ([], 0)
-        context = _Context(model, batches, loss, len(outputs), is_finite)
+        context = _Context(model, batches, loss, len(outputs), is_finite, is_stream(x))
         for index, output in enumerate(outputs):
             findings += _findings_of(output, context, index)
     return Report(findings, sum(batch.rows for batch in batches), output_rows)
@@ -117,12 +118,19 @@ class _Context:
     """What the checks of an output need to know beyond it."""
 
     def __init__(
-        self, model: Any, batches: list[Batch], loss: Any, outputs: int, is_finite: bool
+        self,
+        model: Any,
+        batches: list[Batch],
+        loss: Any,
+        outputs: int,
+        is_finite: bool,
+        is_stream: bool,
     ) -> None:
         self.model = model
         self.inputs = [keras.tree.flatten(batch.x) for batch in batches]
         self.ignored_losses = _structure.ignored_losses(loss, outputs)
         self.is_finite = is_finite
+        self.is_stream = is_stream
         self.number_of_outputs = outputs
 
     def inputs_differ(self) -> bool:
@@ -179,7 +187,9 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
     findings += _checked(name, _model_output.activation_findings, output)
     findings += _checked(name, _accuracy_on_logits, output, context, index)
     findings += _checked(name, _numerics.non_finite_labels, output, output.kind.is_ours)
-    if not any(finding.code == "wrong-activation" for finding in findings):
+    if output.kind.family == "embedding":
+        findings += _checked(name, _embeddings.collapse, output, context.inputs_differ())
+    elif not any(finding.code == "wrong-activation" for finding in findings):
         findings += _checked(name, _model_output.constant_output, output, context.inputs_differ())
     found_in_labels = []
     labels = labels_of(output)
@@ -190,6 +200,10 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
             found_in_labels += _checked(name, _balance.constant_labels, output, labels)
             found_in_labels += _checked(
                 name, _balance.imbalance, output, labels, context.is_reconstruction(output)
+            )
+        if output.kind.family == "embedding" and not found_in_labels:
+            found_in_labels += _checked(
+                name, _embeddings.without_positives, output, context.is_stream
             )
     findings += found_in_labels
     if any(finding.severity == "error" for finding in findings):

@@ -9,6 +9,7 @@ from keras_ce.diagnosis._evaluation import Pair
 from keras_ce.diagnosis._outputs import Output
 
 Array = Any
+_OF_IDS = ("softmax", "in-batch", "embedding", "ranking", "ordinal")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +70,7 @@ def _form(output: Output, shape: tuple[int, ...]) -> str:
     is_ids = len(given) == len(positions) or (len(given) == len(positions) + 1 and given[-1] == 1)
     if kind.axis not in (-1, len(predicted)):
         is_rows, is_ids = given == predicted, given in (positions, [*positions, 1])
-    exclusive = ("softmax", "in-batch", "ranking", "ordinal")
-    if kind.family in exclusive and predicted[-1] == 1 and is_ids:
+    if kind.family in _OF_IDS and predicted[-1] == 1 and is_ids:
         return "ids"
     if is_rows:
         return "rows"

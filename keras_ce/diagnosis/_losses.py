@@ -23,8 +23,8 @@ class LossKind:
     Attributes:
         name: as a user would write it.
         family: `"softmax"`, `"sigmoid"`, `"multi-label"`, `"grouped"`, `"ordinal"`, `"teacher"`
-            (labels that are logits), `"ranking"`, `"listwise"`, `"in-batch"`, `"ctc"`, `"overlap"`
-            (Dice and Tversky), `"regression"` or `"other"`.
+            (labels that are logits), `"ranking"`, `"listwise"`, `"in-batch"`, `"embedding"`,
+            `"ctc"`, `"overlap"` (Dice and Tversky), `"regression"` or `"other"`.
         labels: for softmax losses `"ids"`, `"rows"` or `"either"`, else an empty text.
         from_logits: whether it takes logits; None where the question has no meaning.
         axis: the class axis.
@@ -110,6 +110,8 @@ _OF_OURS = {
     "MarginRanking": "ranking",
     "InBatchCrossentropy": "in-batch",
     "MultiLabelSoftmaxCrossentropy": "multi-label",
+    "SupervisedContrastive": "embedding",
+    "TripletMargin": "embedding",
 }
 _MADE_FOR_IMBALANCE = (
     "AsymmetricSigmoidCrossentropy",
@@ -235,7 +237,8 @@ def _kind_of_ours(loss: Any, name: str) -> LossKind:
     family = _OF_OURS.get(name, "softmax")
     if not hasattr(keras_ce.losses, name):
         return LossKind(name, is_ours=True, is_custom=True)
-    from_logits = None if family in ("ranking", "in-batch") else config.get("from_logits", True)
+    has_logits = family not in ("ranking", "in-batch", "embedding")
+    from_logits = config.get("from_logits", True) if has_logits else None
     if family == "listwise" and config["temperature"] < 1:
         from_logits = None  # scores from 0 to 1, such as a sigmoid's, are spread by it
     has_weights = config.get("class_weight") is not None or config.get("pos_weight", 1.0) != 1.0

@@ -45,7 +45,7 @@ def read_batches(
     Raises:
         ValueError: the data cannot be read, is empty, or its parts differ in their number of rows.
     """
-    if not _is_stream(x):
+    if not is_stream(x):
         weights = _arrays("sample_weight", sample_weight)
         return _split(_arrays("x", x), _arrays("y", y), weights, rows_at_once)
     for name, value in (("y", y), ("sample_weight", sample_weight)):
@@ -72,7 +72,8 @@ def read_batches(
     return batches
 
 
-def _is_stream(x: Any) -> bool:
+def is_stream(x: Any) -> bool:
+    """Whether inputs come in batches of their own."""
     if isinstance(x, (keras.utils.PyDataset, Iterator)) or hasattr(x, "element_spec"):
         return True
     is_array = hasattr(x, "shape") or hasattr(x, "__array__") or hasattr(x, "to_numpy")

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_ce._core import checks, pairs as core
 from keras_ce._core.backends import backend
-from keras_ce._core.labels import Given, Marked, either, fits, shape_of, zero_where
-from keras_ce._core.ranking import row_ids
+from keras_ce._core.labels import Given, Marked, either, fits, ids_of_rows, shape_of, zero_where
+from keras_ce._core.ranking import NUMBER_THE_QUESTIONS
 from keras_ce._core.reduction import (
     counted_weights,
     nan_if_any,
@@ -125,7 +125,7 @@ class ContrastivePairs(keras.layers.Layer):
         is_exempt = None if all_count else ops.equal(weights, 0)
 
         given = Given(questions, Marked(ids, is_exempt), is_exempt)
-        numbers = None if ids is None else row_ids(ids, given, "ids")
+        numbers = None if ids is None else ids_of_rows(ids, given, NUMBER_THE_QUESTIONS, "ids")
         directions = [self._pairs(questions, answers, numbers, is_exempt, answers_mask)]
         if self.symmetric:
             directions.append(self._pairs(answers, questions, numbers, is_exempt, questions_mask))

@@ -39,7 +39,9 @@ from keras_ce.losses.ordinal_crossentropy import (
     ordinal_probabilities,
 )
 from keras_ce.losses.poly1_crossentropy import Poly1Crossentropy, poly1_crossentropy
+from keras_ce.losses.supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from keras_ce.losses.symmetric_crossentropy import SymmetricCrossentropy, symmetric_crossentropy
+from keras_ce.losses.triplet_margin import TripletMargin, triplet_margin
 from keras_ce.losses.weighted_sigmoid_crossentropy import (
     WeightedSigmoidCrossentropy,
     weighted_sigmoid_crossentropy,
@@ -59,7 +61,9 @@ __all__ = [
     "MultiLabelSoftmaxCrossentropy",
     "OrdinalCrossentropy",
     "Poly1Crossentropy",
+    "SupervisedContrastive",
     "SymmetricCrossentropy",
+    "TripletMargin",
     "WeightedSigmoidCrossentropy",
     "asymmetric_sigmoid_crossentropy",
     "distillation_crossentropy",
@@ -76,6 +80,8 @@ __all__ = [
     "ordinal_crossentropy",
     "ordinal_probabilities",
     "poly1_crossentropy",
+    "supervised_contrastive",
     "symmetric_crossentropy",
+    "triplet_margin",
     "weighted_sigmoid_crossentropy",
 ]

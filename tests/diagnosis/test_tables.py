@@ -11,6 +11,7 @@ from benchmarks.diagnosis_mistakes import MISTAKES
 CODES = {
     "accuracy-on-logits",
     "broadcast",
+    "collapse",
     "constant-labels",
     "constant-output",
     "dead-gradient",
@@ -28,6 +29,7 @@ CODES = {
     "non-finite",
     "not-a-distribution",
     "weights-along-time",
+    "without-positives",
     "wrong-activation",
 }
 

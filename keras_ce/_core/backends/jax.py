@@ -255,6 +255,10 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+in_one = compiled
+"""The same for what an eager call would compile operation by operation, with its derivative."""
+
+
 def replica_scale() -> float:
     """1: an array is one over all devices."""
     return 1.0
@@ -558,3 +562,46 @@ def with_known_gradients(
     value.defvjp(forward, backward)
     result, others = value(inputs, constants)
     return result, jax.lax.stop_gradient(others)
+
+
+# --- rows compared with each other ---
+
+
+def full_product(rows: Tensor, columns: Tensor) -> Tensor:
+    """`rows @ columns`, with no digits left out for speed."""
+    return jnp.matmul(rows, columns, precision="highest")
+
+
+def rows_at(rows: Tensor, numbers: Tensor) -> Tensor:
+    """The rows (N, D) with the numbers (N,), of rows (B, D)."""
+    return rows.take(numbers, axis=0, mode="clip")
+
+
+def first_true(flags: Tensor) -> Tensor:
+    """The column (N,) of the first true entry of each row of flags (N, C); 0 without one."""
+    return jnp.argmax(flags, axis=-1).astype("int32") if flags.shape[-1] else flags.sum(-1)
+
+
+def number_of_steps(numbers: Tensor) -> Tensor:
+    """The largest of numbers (N,), as a loop takes it."""
+    return numbers.max(initial=0)
+
+
+def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
+    """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
+    return by_pieces(rows, is_squared)
+
+
+def distances_gradient(
+    weights: Tensor,
+    values: Tensor,
+    rows: Tensor,
+    is_squared: bool,
+    by_pieces: Callable[..., Tensor],
+) -> Tensor:
+    """The sum over j of w_ij times the derivative of `distances` by row i: (B, D).
+
+    `values` are these distances, the weights (B, B) are symmetric. It is `by_pieces` of the other
+    arguments.
+    """
+    return by_pieces(weights, values, rows, is_squared)

@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 
 Tensor = Any
+Result = TypeVar("Result")
 Forward = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 Backward = Callable[..., Tensor | tuple[Tensor, ...]]
 
@@ -27,16 +28,18 @@ class Passes(NamedTuple):
     """Whether later calls get the same two functions: a graph of them is worth its while."""
 
 
-def kept(make: Callable[..., Passes]) -> Callable[..., Passes]:
-    """`make(...)` once for the same arguments, which must be hashable; see `Passes.are_kept`."""
+def once(make: Callable[..., Result]) -> Callable[..., Result]:
+    """`make(...)` once for the same arguments, which must be hashable: what it makes is traced."""
     if keras.backend.backend() == "torch":  # which traces nothing; its compiler distrusts caches
         return make
+    return functools.lru_cache(maxsize=256)(make)
 
-    @functools.lru_cache(maxsize=256)
-    def passes(*arguments: Any) -> Passes:
-        return make(*arguments)._replace(are_kept=True)
 
-    return passes
+def kept(make: Callable[..., Passes]) -> Callable[..., Passes]:
+    """The same for passes, which know of it; see `Passes.are_kept`."""
+    if keras.backend.backend() == "torch":
+        return make
+    return once(lambda *arguments: make(*arguments)._replace(are_kept=True))
 
 
 class Compilation:

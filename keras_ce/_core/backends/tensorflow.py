@@ -246,6 +246,11 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.autograph.experimental.do_not_convert(function)
 
 
+def in_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself: eager calls run operation by operation."""
+    return function
+
+
 def replica_scale() -> float:
     """1 / the number of replicas under `tf.distribute`, as Keras scales its own losses."""
     return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
@@ -652,3 +657,49 @@ def with_known_gradients(
 
     result, *others = value(*inputs, *constants)
     return result, tuple(map(tf.stop_gradient, others))
+
+
+# --- rows compared with each other ---
+
+
+def full_product(rows: Tensor, columns: Tensor) -> Tensor:
+    """`rows @ columns`."""
+    return rows @ columns
+
+
+def rows_at(rows: Tensor, numbers: Tensor) -> Tensor:
+    """The rows (N, D) with the numbers (N,), of rows (B, D)."""
+    return tf.gather(rows, numbers)
+
+
+def first_true(flags: Tensor) -> Tensor:
+    """The column (N,) of the first true entry of each row of flags (N, C); 0 without one."""
+    # Not argmax, which refuses rows without entries.
+    size = tf.shape(flags)[-1]
+    column = tf.reduce_min(tf.where(flags, tf.range(size), size), -1)
+    return tf.where(column < size, column, 0)
+
+
+def number_of_steps(numbers: Tensor) -> Tensor:
+    """The largest of numbers (N,), as a loop takes it."""
+    return tf.maximum(tf.reduce_max(numbers), 0)
+
+
+def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
+    """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
+    return by_pieces(rows, is_squared)
+
+
+def distances_gradient(
+    weights: Tensor,
+    values: Tensor,
+    rows: Tensor,
+    is_squared: bool,
+    by_pieces: Callable[..., Tensor],
+) -> Tensor:
+    """The sum over j of w_ij times the derivative of `distances` by row i: (B, D).
+
+    `values` are these distances, the weights (B, B) are symmetric. It is `by_pieces` of the other
+    arguments.
+    """
+    return by_pieces(weights, values, rows, is_squared)

@@ -163,6 +163,10 @@ def compiled(function: Any) -> Any:
 
 def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as it is, also where a graph is made of it."""
+
+
+def in_one(function: Any) -> Any:
+    """The function itself: eager calls run operation by operation."""
     return function
 
 
@@ -626,6 +630,61 @@ class WithKnownGradients(torch.autograd.Function):
             is_one = upstream.device.type == "cpu" and bool(upstream == 1)
             scaled = [each if each is None or is_one else each.mul_(upstream) for each in gradients]
         return None, None, *scaled, *(len(tensors) - ctx.number) * [None]
+
+
+# --- rows compared with each other ---
+
+
+def full_product(rows: Tensor, columns: Tensor) -> Tensor:
+    """`rows @ columns`."""
+    return rows @ columns
+
+
+def rows_at(rows: Tensor, numbers: Tensor) -> Tensor:
+    """The rows (N, D) with the numbers (N,), of rows (B, D)."""
+    return rows.index_select(0, numbers)
+
+
+def first_true(flags: Tensor) -> Tensor:
+    """The column (N,) of the first true entry of each row of flags (N, C); 0 without one."""
+    return flags.to(torch.uint8).argmax(-1) if flags.shape[-1] else flags.sum(-1)
+
+
+def number_of_steps(numbers: Tensor) -> int:
+    """The largest of numbers (N,), or N where none can be read, as a loop takes it."""
+    if not len(numbers):
+        return 0
+    if not numbers.is_meta and not torch.compiler.is_compiling():
+        # vmap has no exception of its own.
+        with contextlib.suppress(RuntimeError):
+            return int(numbers.max())
+    return len(numbers)
+
+
+def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
+    """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
+    values = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    return values * values if is_squared else values
+
+
+def distances_gradient(
+    weights: Tensor,
+    values: Tensor,
+    rows: Tensor,
+    is_squared: bool,
+    by_pieces: Callable[..., Tensor],
+) -> Tensor:
+    """The sum over j of w_ij times the derivative of `distances` by row i: (B, D).
+
+    `values` are these distances, the weights (B, B) are symmetric. It is `by_pieces` of the other
+    arguments.
+    """
+    if _records():  # what follows has no derivative
+        return by_pieces(weights, values, rows, is_squared)
+    if is_squared:
+        values = values.sqrt()
+        weights = weights * values * 2
+    return torch.ops.aten._cdist_backward(weights, rows, rows, 2.0, values)
 
 
 def _records() -> bool:
