@@ -362,7 +362,8 @@ def ids_of_rows(y_true: Any, given: "Given", fix: str, argument: str = "y_true")
     labels_shape, batch = shape_of(argument, y_true), given.y_pred.shape[0]
     if not fits(labels_shape, [batch]) and not fits(labels_shape, [batch, 1]):
         raise ValueError(
-            f"`{argument}` must hold one id per row of `y_pred`, of shape {(batch,)} or {(batch, 1)}. "
+            f"`{argument}` must hold one id per row of `y_pred`, of shape {(batch,)} or "
+            f"{(batch, 1)}. "
             f"Received: {argument}.shape={tuple(labels_shape)}."
         )
     ids = ops.reshape(class_ids(y_true, None, argument), (-1,))  # The last axis may be unknown.
