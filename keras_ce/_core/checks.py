@@ -198,8 +198,8 @@ def arguments(**checks: Check) -> Callable[[Function], Function]:
                     named[name] = check(name, named[name])
             return function(y_true, y_pred, *given, **named)
 
-        checked.checks = checks  # type: ignore[attr-defined]
-        checked.unchecked = function  # type: ignore[attr-defined]
+        checked.checks = checks
+        checked.unchecked = function
         registered: Function = keras.saving.register_keras_serializable(package="keras_ce")(checked)
         return registered
 

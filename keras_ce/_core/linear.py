@@ -551,7 +551,8 @@ class _Tiles:
         """What `weighted` takes of all classes, once for all tiles."""
         if self.kind.has_vector and not self.kind.sums_weighted():
             kernel = ops.cast(self.given.kernel, self.dtype)
-            vector = self.given.vector[:, None]
+            vector: Any = self.given.vector
+            vector = vector[:, None]
             self._mean = backend.product(kernel, vector, "" if self.kind.class_axis else "left")
 
     def _weighted(self, rows: _Rows) -> Tensor:

@@ -175,12 +175,12 @@ def _passes(kind: _Kind) -> _Passes:
 
     def gradients(upstream: Tensors, inputs: Tensors, constants: Tensors) -> Tensors:
         rows, candidates = inputs
-        *constants, peak, rest, total = constants
-        of_rows, of_columns = kind.split(tuple(constants))
+        *labels, peak, rest, total = constants
+        of_rows, of_columns = kind.split(tuple(labels))
         columns = ops.transpose(candidates)
 
-        def step(of_tile: Tensors, of_candidates: Tensor) -> Any:
-            *of_tile, peak, rest, slope = of_tile
+        def step(entries: Tensors, of_candidates: Tensor) -> Any:
+            *of_tile, peak, rest, slope = entries
             tile, _ = kind.similarities(tuple(of_tile), columns, of_columns)
             parts = backend.exponentials_below(tile, peak[:, None])
             return add_gradients(of_tile, parts, rest, slope, candidates, of_candidates)
@@ -199,8 +199,8 @@ def _passes(kind: _Kind) -> _Passes:
         of_rows, of_columns = kind.split(constants)
         columns = ops.transpose(candidates)
 
-        def step(of_tile: Tensors, of_candidates: Tensor) -> Any:
-            *of_tile, factors = of_tile
+        def step(entries: Tensors, of_candidates: Tensor) -> Any:
+            *of_tile, factors = entries
             found, parts = kind.statistics(tuple(of_tile), columns, of_columns)
             _, _, rest, total = (each[:, 0] for each in found)
             (of_rows,), of_candidates = add_gradients(
@@ -215,9 +215,9 @@ def _passes(kind: _Kind) -> _Passes:
             ops.shape(candidates)[0],
             ops.zeros_like(columns),
         )
-        found = tuple(ops.squeeze(each, -1) for each in found)
+        numbers = tuple(ops.squeeze(each, -1) for each in found)
         slopes = of_rows_found / kind.temperature, ops.transpose(of_candidates)
-        return ops.sum(factors * found[0]), found, (found[0], *slopes)
+        return ops.sum(factors * numbers[0]), numbers, (numbers[0], *slopes)
 
     def add_gradients(
         of_tile: Any,
@@ -249,7 +249,7 @@ def _passes(kind: _Kind) -> _Passes:
         def of(*inputs: Tensor) -> Tensor:
             return plain_statistics(inputs, constants[:-3])[0]
 
-        return backend.gradients_of(of, tuple(inputs), upstream[0])[1]  # type: ignore[no-any-return]
+        return backend.gradients_of(of, tuple(inputs), upstream[0])[1]
 
     def plain_total(inputs: Tensors, constants: Tensors) -> Any:
         def of(factors: Tensor, *inputs: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """An output layer of cosines with a margin, without the matrix of logits."""
 
+import inspect
 import math
 from typing import Any
 
@@ -113,7 +114,9 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         ignore_class: int | None = None,
         **options: Any,
     ) -> None:
-        of_a_head = sorted(options.keys() & LinearCrossentropy.__init__.__kwdefaults__.keys())
+        of_a_head = sorted(
+            options.keys() & inspect.signature(LinearCrossentropy).parameters.keys() - {"options"}
+        )
         if of_a_head:
             raise TypeError(
                 "`AngularMarginCrossentropy` takes `margin`, `scale`, `kind`, `ignore_class` and "

@@ -163,6 +163,7 @@ def compiled(function: Any) -> Any:
 
 def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as it is, also where a graph is made of it."""
+    return function
 
 
 def in_one(function: Any) -> Any:
