@@ -86,16 +86,17 @@ def weighted_sigmoid_crossentropy(
     return total / max(count, 1)
 
 
-def margin_ranking(label, row, margin=0.1, weighting=None):
-    relevance = label_row(label, len(row))
-    order = sorted(range(len(row)), key=lambda place: (-row[place], place))
+def margin_ranking(label, row, margin=0.1, weighting=None, ranked_by=None):
+    relevance, ranked_by = label_row(label, len(row)), ranked_by or row
+    order = sorted(range(len(row)), key=lambda place: (-ranked_by[place], place))
     discounts = [1 / ln(Decimal(2 + order.index(place))) for place in range(len(row))]
     total, mass = Decimal(0), Decimal(0)
     for i, j in itertools.permutations(range(len(row)), 2):
         if relevance[i] > relevance[j]:
             weight = Decimal(1)
             if weighting == "ndcg":
-                weight = (2 ** relevance[i] - 2 ** relevance[j]) * abs(discounts[i] - discounts[j])
+                gains = [power(Decimal(2), relevance[place]) for place in (i, j)]
+                weight = (gains[0] - gains[1]) * abs(discounts[i] - discounts[j])
             total += weight * max(Decimal(0), exact(margin) - (row[i] - row[j]))
             mass += weight
     return total / mass if mass else total
@@ -313,6 +314,8 @@ def slope(loss, label, row, **arguments):
 
 def _slope(loss, label, row, **arguments):
     row = [exact(item) for item in row]
+    if arguments.get("weighting"):
+        arguments["ranked_by"] = row  # The weights are constants to the gradient.
     gradient = []
     for index in range(len(row)):
         step = STEP * (abs(row[index]) if abs(row[index]) > Decimal("1e-33") else 1)

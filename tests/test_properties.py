@@ -61,8 +61,11 @@ def test_softmax_losses_ignore_a_common_shift(case, table, scale, shift, seed):
     assert np.all(values[0] >= 0)
 
 
+# By rank, equal scores count in the order of the candidates.
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if case.loss == "MarginRanking"], ids=lambda case: case.name
+    "case",
+    [case for case in CASES if case.loss == "MarginRanking" and "weighting" not in case.arguments],
+    ids=lambda case: case.name,
 )
 @drawn
 @given(table=tables, order=st.permutations(range(CLASSES)), seed=st.integers(0, 99))

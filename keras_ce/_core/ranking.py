@@ -143,6 +143,9 @@ def graded(y_true: Any, y_pred: Any, ignore_label: float | None) -> Candidates:
     if found is None:
         given.is_invalid = is_invalid
         relevance = zero_where(is_invalid, relevance)
+    if expected[-1] is None:  # One candidate is no error that can be raised now.
+        is_one = ops.broadcast_to(ops.shape(y_pred)[-1] < 2, ops.shape(y_pred)[:-1])
+        given.is_invalid = either(given.is_invalid, unless(given.is_exempt, is_one))
     given.relevance = relevance
     given.y_pred = zero_where(given.is_exempt, y_pred)
     return given

@@ -11,6 +11,7 @@ from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
     Given,
     as_dtype,
+    either,
     first_entry,
     fits,
     float_tensor,
@@ -73,6 +74,9 @@ def taught(y_true: Any, y_pred: Any) -> Taught:
             given.teacher = zero_where(is_invalid, teacher)
     elif checks.all_within(given.y_pred, -most, most):
         given.are_finite = True
+    if expected[-1] is None:  # One class is no error that can be raised now.
+        is_one = ops.broadcast_to(ops.shape(y_pred)[-1] < 2, ops.shape(y_pred)[:-1])
+        given.is_invalid = either(given.is_invalid, unless(marked.is_exempt, is_one))
     return given
 
 

@@ -152,7 +152,7 @@ class DistillationCrossentropy(PositionLoss, function=distillation_crossentropy)
     Example:
         >>> loss = DistillationCrossentropy(2.0)
         >>> float(loss([[2.0, 0.5, 6.0]], [[1.0, 0.0, 3.0]]))
-        0.64386...
+        0.41272...
 
     Reference:
         Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network", section 2;

@@ -66,7 +66,7 @@ def ordinal_probabilities(logits: Any) -> Tensor:
     Example:
         >>> probabilities = ordinal_probabilities([[2.0, -1.0]])
         >>> keras.ops.convert_to_numpy(probabilities).round(4).tolist()
-        [[0.1192..., 0.6118..., 0.2689...]]
+        [[0.119..., 0.611..., 0.268...]]
     """
     logits = float_tensor("logits", logits)
     if not len(logits.shape) or logits.shape[-1] == 0:
@@ -122,7 +122,7 @@ class OrdinalCrossentropy(PositionLoss, function=ordinal_crossentropy):
     Example:
         >>> loss = OrdinalCrossentropy()
         >>> float(loss([2, 0], [[2.0, 0.5, -1.0], [0.1, -1.0, -3.0]]))
-        0.98489...
+        1.01025...
 
     Reference:
         Cao, Mirjalili & Raschka 2020, "Rank consistent ordinal regression for neural networks
