@@ -109,7 +109,7 @@ def unit(x):
 
 
 def supervised_contrastive(x, ids, temperature=0.1):
-    z = ops.matmul(unit(x), ops.transpose(unit(x))) / temperature
+    z = unit(x) @ ops.transpose(unit(x)) / temperature
     others = 1 - ops.eye(len(ids), dtype=z.dtype)
     positives = ops.cast(ops.equal(ids[:, None], ids[None, :]), z.dtype) * others
     number = ops.sum(positives, -1)

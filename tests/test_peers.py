@@ -9,6 +9,7 @@ import pytest
 
 from keras_ce.losses import (
     LabelSmoothedCrossentropy,
+    SupervisedContrastive,
     WeightedSigmoidCrossentropy,
     asymmetric_sigmoid_crossentropy,
     distillation_crossentropy,
@@ -16,6 +17,8 @@ from keras_ce.losses import (
     listwise_crossentropy,
     margin_ranking,
     poly1_crossentropy,
+    supervised_contrastive,
+    triplet_margin,
     weighted_sigmoid_crossentropy,
 )
 
@@ -41,6 +44,16 @@ def optax():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what other packages say while they load is not ours
         return pytest.importorskip("optax", reason="the extra `peers` is not installed")
+
+
+@pytest.fixture(scope="module")
+def metric_learning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reason = "the extra `peers` is not installed"
+        package = pytest.importorskip("pytorch_metric_learning", reason=reason)
+        from pytorch_metric_learning import distances, losses, miners, reducers  # noqa: F401
+    return package
 
 
 def torch_run(loss, y_pred, *others):
@@ -367,3 +380,90 @@ class TestOptax:
 
         ours = run(poly1_crossentropy, MODERATE, rows, 2.0, from_logits=True)
         agree(ours, optax_run(loss, MODERATE, rows), atol=1e-5)
+
+
+# --- pytorch-metric-learning, on torch ---
+
+LABELS = np.array([3, 1, 3, 5, 1, 1, 3, 5, 9, 2, 2, 1])
+EMBEDDINGS = _generator.normal(size=(12, 16)).astype("float32")
+
+
+def ours_of_embeddings(function, **arguments):
+    return backends.gradient(
+        lambda y_pred, y_true: function(y_true, y_pred, **arguments), EMBEDDINGS, LABELS
+    )
+
+
+def peer_of_embeddings(metric_learning, loss, miner=None):
+    """The losses of anchors (B,), 0 where there is none, and the gradient of their sum.
+
+    The peer reduces in ways of its own; without reducer it gives elements, or triplets.
+    """
+    import torch
+
+    labels = torch.tensor(LABELS)
+
+    def losses(embeddings):
+        mined = miner(embeddings, labels) if miner else None
+        (found,) = loss(embeddings, labels, mined).values()
+        if found["reduction_type"] == "element":
+            return found["losses"]
+        anchors = found["indices"][0]
+        number = torch.bincount(anchors, minlength=len(labels)).clamp(min=1)
+        total = torch.zeros(len(labels), dtype=embeddings.dtype)
+        return total.index_add(0, anchors, found["losses"]) / number
+
+    return torch_run(losses, EMBEDDINGS)
+
+
+def assert_same_embeddings(found, expected):
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-5 * np.abs(expected[1]).max())
+    assert np.count_nonzero(expected[0]) >= 6
+
+
+def test_contrast_of_metric_learning(metric_learning):
+    loss = metric_learning.losses.SupConLoss(
+        temperature=0.2, reducer=metric_learning.reducers.DoNothingReducer()
+    )
+    expected = peer_of_embeddings(metric_learning, loss)
+    assert_same_embeddings(ours_of_embeddings(supervised_contrastive, temperature=0.2), expected)
+
+
+def test_the_mean_of_contrast_of_metric_learning(metric_learning):
+    """Its default leaves out rows of loss 0: here those that have no positive, as we do."""
+    import torch
+
+    expected = metric_learning.losses.SupConLoss(0.2)(
+        torch.tensor(EMBEDDINGS), torch.tensor(LABELS)
+    )
+    value = SupervisedContrastive(0.2)(LABELS, EMBEDDINGS)
+    np.testing.assert_allclose(float(value), float(expected), rtol=1e-5)
+
+
+def test_a_batch_of_one_label_has_a_contrast_here_and_none_there(metric_learning):
+    import torch
+
+    labels = torch.zeros(12, dtype=torch.int64)
+    assert float(metric_learning.losses.SupConLoss(0.2)(torch.tensor(EMBEDDINGS), labels)) == 0
+    assert float(SupervisedContrastive(0.2)(np.zeros(12), EMBEDDINGS)) > np.log(11)
+
+
+@pytest.mark.parametrize("mining", ["all", "hard"])
+@pytest.mark.parametrize("distance", ["euclidean", "squared", "cosine"])
+def test_triplets_of_metric_learning(metric_learning, mining, distance):
+    """Its semi-hard miner takes all triplets inside the margin instead of one negative each."""
+    measure = {
+        "euclidean": lambda: metric_learning.distances.LpDistance(normalize_embeddings=False),
+        "squared": lambda: metric_learning.distances.LpDistance(
+            normalize_embeddings=False, power=2
+        ),
+        "cosine": metric_learning.distances.CosineSimilarity,
+    }[distance]()
+    loss = metric_learning.losses.TripletMarginLoss(
+        1.5, distance=measure, reducer=metric_learning.reducers.DoNothingReducer()
+    )
+    miner = metric_learning.miners.BatchHardMiner(distance=measure) if mining == "hard" else None
+    expected = peer_of_embeddings(metric_learning, loss, miner)
+    found = ours_of_embeddings(triplet_margin, margin=1.5, mining=mining, distance=distance)
+    assert_same_embeddings(found, expected)

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND, array
-from cases import CASES, CLASSES
+from cases import CASES, CLASSES, EMBEDDING_CASES
 from kinds import SOFTMAX, function_of, one_per, only_jax, only_tensorflow, only_torch
 
 import keras_ce
 from keras_ce import information
-from keras_ce._core import linear
+from keras_ce._core import embeddings, linear
 from keras_ce.layers import LinearCrossentropy
 from keras_ce.losses import (
     InBatchCrossentropy,
@@ -28,6 +28,9 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 each_input = one_per("loss", "has_ids", "takes_logits")
 FEATURES = GENERATOR.normal(size=(6, 4)).astype("float32")
 IDS = np.array([4, 0, 1, 3, 2, 2], "int32")
+
+
+OF_EMBEDDINGS = [case.make() for case in EMBEDDING_CASES]
 
 
 def head(**options):
@@ -320,11 +323,18 @@ class TestCheckNumerics:
         runs = [
             (lambda y_pred: InBatchCrossentropy(0.05)([0, 1, 0, 2, 3, 2], y_pred), similarities),
             (lambda y_pred: MarginRanking(1.0, ignore_label=-1)(relevance, y_pred), scores),
+            *((functools.partial(loss, [0, 1, 0, 2, 3, 2]), FEATURES) for loss in OF_EMBEDDINGS),
         ]
-        with check_numerics():
-            for run, given in runs:
-                for graph in (False, True):
-                    tensorflow_gradient(run, given, graph=graph)
+        for passes in embeddings.KEPT:
+            passes.cache_clear()
+        try:
+            with check_numerics():
+                for run, given in runs:
+                    for graph in (False, True):
+                        tensorflow_gradient(run, given, graph=graph)
+        finally:
+            for passes in embeddings.KEPT:
+                passes.cache_clear()
 
     @pytest.mark.parametrize("name", MEASURES)
     def test_information(self, name):
@@ -454,6 +464,9 @@ class TestHuntersOfJax:
             loss = InBatchCrossentropy(0.05)
             run = functools.partial(loss, np.array([0, 1, 0, 2, 3, 2]))
             jax.jit(jax_program(run))(FEATURES @ FEATURES.T)
+            for loss in OF_EMBEDDINGS:
+                run = functools.partial(loss, np.array([0, 1, 0, 2, 3, 2]))
+                jax.jit(jax_program(run))(FEATURES)
             jax.jit(jax_program(lambda rows: layer(rows, IDS)))(FEATURES)
             for measure in MEASURES.values():
                 jax.jit(jax_program(measure))(P)
@@ -500,6 +513,8 @@ class TestHuntersOfTorch:
         self.run(
             functools.partial(InBatchCrossentropy(0.05), [0, 1, 0, 2, 3, 2]), FEATURES @ FEATURES.T
         )
+        for loss in OF_EMBEDDINGS:
+            self.run(functools.partial(loss, [0, 1, 0, 2, 3, 2]), FEATURES)
         relevance = np.array([[0, 1, 2, -1, -1, 0]] * 3, "float32")
         self.run(
             functools.partial(MarginRanking(1.0, ignore_label=-1), relevance),

@@ -57,6 +57,8 @@ class Embeddings(Given):
                 candidates (B,); returns losses (B,), and which rows (B,) have those that they are
                 compared with: the others are ignored.
         """
+        if self.y_pred.shape[0] == 0:
+            return self.settle(ops.sum(self.y_pred, -1))
         candidates = () if self.is_candidate is None else (self.is_candidate,)
         losses, has_others = formula(self.y_pred, self.ids, *candidates)
         self.is_ignored = ops.logical_not(has_others)
@@ -180,8 +182,10 @@ class Metric:
     def matrix(self, is_constant: bool = False) -> Tensor:
         """The distances (B, B) of all rows."""
         forward, backward = _distances(self.is_squared)
-        rows = ops.stop_gradient(self.rows) if is_constant else self.rows
-        values = backend.closed_form(forward, backward, rows, self.factor)
+        if is_constant:
+            values, _ = forward(ops.stop_gradient(self.rows), self.factor)
+        else:
+            values = backend.closed_form(forward, backward, self.rows, self.factor)
         if self.is_zero is None:
             return values
         return backend.where(self.is_zero | ops.transpose(self.is_zero), 1.0, values)
@@ -428,3 +432,7 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
         return backend.column(upstream) * slopes
 
     return backend.compiled(forward), backend.compiled(backward)
+
+
+KEPT = (contrast, triplets, _distances, _hinge)
+"""What is made once: on TensorFlow and JAX it holds what was traced."""
