@@ -171,8 +171,9 @@ def with_features(width: int, classes: int) -> list[Candidate]:
 
         return loss
 
-    def added(head: keras.Layer) -> Callable:
+    def added(ignore_class: int | None = None) -> Callable:
         """The loss that `fit` would take."""
+        head = LinearCrossentropy(classes, use_bias=False, ignore_class=ignore_class)
 
         def mean(scope, labels, features):
             head(features, labels, training=True)
@@ -180,19 +181,17 @@ def with_features(width: int, classes: int) -> list[Candidate]:
 
         return loss_of(head, mean)
 
-    head = LinearCrossentropy(classes, use_bias=False)
-    ignoring = LinearCrossentropy(classes, use_bias=False, ignore_class=IGNORED)
     dense = keras.layers.Dense(classes, use_bias=False)
     candidates = [
-        Candidate("head", "ours", added(head)),
+        Candidate("head", "ours", added()),
         Candidate(
             "head", "Dense, Keras, sparse", loss_of(dense, lambda _, y, x: sparse(y, dense(x)))
         ),
     ]
-    plain = added(head)
+    plain = added()
     for task in ("head-50", "head-90"):
         candidates += [
-            Candidate(task, "ours", added(ignoring)),
+            Candidate(task, "ours", added(IGNORED)),
             Candidate(task, "ours, none ignored", lambda y, x, w: plain(ops.maximum(y, 0), x, w)),
         ]
     if BACKEND == "torch":
