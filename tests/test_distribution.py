@@ -144,7 +144,8 @@ def outcome(symmetric):
     return [history["loss"], [np.asarray(w).tolist() for w in model.weights]]
 
 def products():
-    \"\"\"The matrix products of a step on each device: shapes of their results and operands.\"\"\"
+    # The numbers in the results of a step's matrix products on each device, how many loops there
+    # are, and how many of them send the answers around.
     pairs = ContrastivePairs(0.5)
     step = jax.jit(jax.value_and_grad(lambda x, y: pairs(x, y).sum(), (0, 1)))
     distribution = keras.distribution.distribution()
@@ -155,8 +156,10 @@ def products():
         given = [keras.distribution.distribute_tensor(item, layout) for item in given]
     text = step.lower(*given).compile().as_text()
     found = re.findall(r"= f32\\[([0-9,]+)\\]\\S* dot\\(", text)
-    loops = re.findall(r"^%?[^\\n]*body[^\\n]*{\\n(.*?)^}", text, re.M | re.S)
-    return [sorted(found), len(loops), sum("all-gather" in body for body in loops)]
+    sizes = [np.prod([int(size) for size in shape.split(",")]) for shape in found]
+    computations = dict(re.findall(r"^%?(\\S+) [^\\n]*{\\n(.*?)^}", text, re.M | re.S))
+    bodies = [computations[name] for name in re.findall(r"body=%?([^,\\s]+)", text)]
+    return [float(sum(sizes)), len(bodies), sum("all-gather" in body for body in bodies)]
 
 results = []
 one = [outcome(False), outcome(True), products()]
@@ -184,4 +187,7 @@ def test_four_devices_give_the_pairs_of_one_and_share_the_work():
         np.testing.assert_allclose(mine[0], theirs[0], rtol=1e-6)
         for weight, expected in zip(mine[1], theirs[1], strict=True):
             np.testing.assert_allclose(weight, expected, rtol=1e-6, atol=1e-6)
-    print(one[2], four[2])
+    (numbers, _, _), (numbers_of_each, loops, gathering) = one[2], four[2]
+    assert numbers_of_each <= 0.4 * numbers  # The gradient of the answers is whole on each.
+    assert loops >= 2
+    assert gathering == 0

@@ -24,12 +24,13 @@ UPSTREAM[4] = 0
 WEIGHTS = np.array([1, 2, 0, 1, 0.5, 1, 3, 0, 1, 1, 1], "float32")
 
 
-@pytest.fixture(autouse=True)
-def tiles_of_two_rows(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def tiles_of_two_rows():
     """Four whole tiles and one of three rows."""
-    monkeypatch.setattr(core, "ELEMENTS_OF_A_TILE", 3 * BATCH)
     core._passes.cache_clear()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "ELEMENTS_OF_A_TILE", 3 * BATCH)
+        yield
     core._passes.cache_clear()
 
 
@@ -95,8 +96,11 @@ def assert_close(found, expected, upstream=UPSTREAM):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("ids", [None, IDS], ids=["unique", "repeated"])
-@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize(
+    ("symmetric", "ids"),
+    [(False, None), (False, IDS), (True, IDS)],
+    ids=["unique", "repeated", "symmetric"],
+)
 def test_losses_and_gradients_with_a_factor_for_each_row(symmetric, ids, mode):
     pairs = ContrastivePairs(TEMPERATURE, symmetric)
     found = of_both(lambda *both: pairs(*both, ids), mode)
@@ -123,7 +127,7 @@ def test_equals_the_loss_of_the_catalogue(ids):
         assert float(array(pairs.losses[0])) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7, 8, 9, 12, 13])
+@pytest.mark.parametrize("number", [1, 2, 6, 7, 12])
 def test_every_number_of_rows(number):
     questions, answers, upstream = (
         np.concatenate([item, item[::-1]])[:number] for item in (QUESTIONS, ANSWERS, UPSTREAM)
@@ -164,7 +168,6 @@ def test_similarities_hundreds_apart():
     assert_close(found, expected)
 
 
-@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow refuses, as for the head")
 def test_second_derivatives():
     pairs = ContrastivePairs(TEMPERATURE)
 
@@ -173,6 +176,13 @@ def test_second_derivatives():
             import jax
 
             slopes = jax.grad(lambda questions: pairs(questions, ANSWERS).sum())(questions)
+        elif BACKEND == "tensorflow":
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                tape.watch(questions)
+                losses = pairs(questions, ANSWERS)
+            slopes = tape.gradient(losses, questions)
         else:
             import torch
 
@@ -248,10 +258,9 @@ def test_an_invalid_id_is_nan_without_gradient_when_compiled(mode):
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("mode", MODES)
-def test_a_row_of_weight_0_leaves_the_loss_and_its_vectors_stay_candidates(mode, symmetric):
+def test_a_row_of_weight_0_leaves_the_loss_and_its_vectors_stay_candidates(symmetric):
     pairs = ContrastivePairs(TEMPERATURE, symmetric)
-    found = of_both(lambda *both: pairs(*both, IDS, WEIGHTS), mode)
+    found = of_both(lambda *both: pairs(*both, IDS, WEIGHTS))
     upstream = UPSTREAM * (WEIGHTS > 0)
     assert_close(found, reference(ids=IDS, symmetric=symmetric, upstream=upstream), upstream)
     pairs(QUESTIONS, ANSWERS, IDS, WEIGHTS)
@@ -259,8 +268,7 @@ def test_a_row_of_weight_0_leaves_the_loss_and_its_vectors_stay_candidates(mode,
     assert float(array(pairs.losses[0])) == pytest.approx(mean, rel=1e-5)
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_a_row_of_weight_0_may_hold_anything(symmetric):
+def test_a_row_of_weight_0_may_hold_anything():
     questions, answers = QUESTIONS.copy(), ANSWERS.copy()
     questions[2], answers[2], questions[7] = np.nan, np.inf, 1e30
     pairs = ContrastivePairs(TEMPERATURE)

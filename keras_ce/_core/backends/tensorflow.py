@@ -489,7 +489,8 @@ def minus_product(rows: Tensor, factors: Tensor, values: Tensor | float) -> Tens
 
 def part(values: Tensor, start: Any, size: Any, axis: int = 0) -> Tensor:
     """`size` entries of one axis from `start` on."""
-    sizes = [size if at == axis else values.shape[at] for at in range(len(values.shape))]
+    sizes = [-1 if other is None else other for other in values.shape]  # -1 is all there is.
+    sizes[axis] = size
     return tf.slice(values, [start if at == axis else 0 for at in range(len(sizes))], sizes)
 
 
