@@ -45,7 +45,12 @@ def metrics():
     of_logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     ids = GENERATOR.integers(0, 2, (64, 3))
     flat = np.concatenate([np.eye(size)[ids[:, g]] for g, size in enumerate(sizes)], -1)
-    for metric, loss, labels in ((letters, "mse", flat), (calibration, of_logits, ids[:, 0])):
+    f1 = keras_ce.metrics.F1Score("weighted", from_logits=True, ignore_class=1, name="f1")
+    kappa = keras_ce.metrics.CohenKappa("linear", num_classes=10, name="kappa")
+    for metric, loss, labels in (
+        (letters, "mse", flat),
+        *((each, of_logits, ids[:, 0]) for each in (calibration, f1, kappa)),
+    ):
         model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(10)])
         model.compile(loss=loss, metrics=[metric])
         yield metric.name, model, [GENERATOR.normal(size=(64, 10)).astype("float32")], labels

@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks
+from keras_ce._core.backends import backend
 from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
     Marked,
@@ -294,6 +295,16 @@ class Confusion(SumsInPairs, abc.ABC):
         classes = [ops.reshape(each, (-1, y_pred.shape[-1])) for each in entries]
         is_nan = ops.any(ops.isnan(given.y_pred), axis=-1)
         return classes, is_exempt, unless(is_exempt, either(given.is_invalid, is_nan))
+
+
+def quotient(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """`numerator / denominator`, 0 where the denominator is 0.
+
+    Not `ops.divide_no_nan`, which makes float32 of float64 on torch.
+    """
+    is_zero = ops.equal(denominator, 0)
+    divided = numerator / backend.where(is_zero, 1.0, denominator)
+    return backend.where(is_zero, 0.0, divided)
 
 
 def _where(is_counted: Tensor | None, weights: Tensor) -> Tensor:

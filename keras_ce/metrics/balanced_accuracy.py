@@ -5,7 +5,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_ce.metrics._confusion import Confusion, Pair
+from keras_ce.metrics._confusion import Confusion, Pair, quotient
 
 Tensor = Any
 
@@ -68,4 +68,4 @@ class BalancedAccuracy(Confusion):
     def _score(self, total: Pair, *counts: Pair) -> Tensor:
         labels, hits = (each.value() for each in counts)
         has_labels = ops.cast(ops.not_equal(labels, 0), labels.dtype)  # NaN included
-        return ops.divide_no_nan(ops.sum(ops.divide_no_nan(hits, labels)), ops.sum(has_labels))
+        return quotient(ops.sum(quotient(hits, labels)), ops.sum(has_labels))

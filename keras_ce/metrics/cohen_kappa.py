@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks
-from keras_ce.metrics._confusion import Confusion, Pair
+from keras_ce.metrics._confusion import Confusion, Pair, quotient
 
 Tensor = Any
 
@@ -84,7 +84,7 @@ class CohenKappa(Confusion):
         labels, predictions, distances = counts
 
         def share(count: Tensor) -> Tensor:
-            return ops.divide_no_nan(count, total.value())
+            return quotient(count, total.value())
 
         far, true, predicted = (share(each.value()) for each in (distances, labels, predictions))
         # No part of the sums below is negative: none of them takes digits from another.
@@ -105,7 +105,7 @@ class CohenKappa(Confusion):
             ]
             expected = variances[0] + variances[1] + (means[0] - means[1]) ** 2
         is_defined = ops.not_equal(expected, 0)
-        kappa = 1.0 - ops.divide_no_nan(observed, expected)
+        kappa = 1.0 - quotient(observed, expected)
         return ops.where(is_defined, kappa, ops.zeros_like(kappa))
 
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks
-from keras_ce.metrics._confusion import Confusion, Pair
+from keras_ce.metrics._confusion import Confusion, Pair, quotient
 
 Tensor = Any
 
@@ -105,11 +105,11 @@ class F1Score(Confusion):
         labels, predictions, hits = (each.value() for each in counts)
         if self.average == "micro":
             labels, predictions, hits = map(ops.sum, (labels, predictions, hits))
-        scores = ops.divide_no_nan(2.0 * hits, labels + predictions)
+        scores = quotient(2.0 * hits, labels + predictions)
         if self.average == "macro":
             return ops.mean(scores)
         if self.average == "weighted":
-            return ops.divide_no_nan(ops.sum(labels * scores), ops.sum(labels))
+            return quotient(ops.sum(labels * scores), ops.sum(labels))
         return scores
 
     def _shape_of_score(self, size: int) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_ce.metrics._confusion import Confusion, Pair
+from keras_ce.metrics._confusion import Confusion, Pair, quotient
 
 Tensor = Any
 
@@ -77,4 +77,4 @@ class HammingLoss(Confusion):
 
     def _score(self, total: Pair, *counts: Pair) -> Tensor:
         entries, errors = (ops.sum(each.value()) for each in counts)
-        return ops.divide_no_nan(errors, entries)
+        return quotient(errors, entries)

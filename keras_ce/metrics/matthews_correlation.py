@@ -5,7 +5,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from keras_ce.metrics._confusion import Confusion, Pair
+from keras_ce.metrics._confusion import Confusion, Pair, quotient
 
 Tensor = Any
 
@@ -78,7 +78,7 @@ class MatthewsCorrelation(Confusion):
 
         # Shares: a product of two of them is far from the limits of the dtype.
         def share(count: Tensor) -> Tensor:
-            return ops.divide_no_nan(count, total.value())
+            return quotient(count, total.value())
 
         missed, false = share(labels.less(hits)), share(predictions.less(hits))
         others = share(total.less(labels))
@@ -86,4 +86,4 @@ class MatthewsCorrelation(Confusion):
         variances = [
             ops.sum(share(each.value()) * share(total.less(each))) for each in (labels, predictions)
         ]
-        return ops.divide_no_nan(covariance, ops.sqrt(variances[0]) * ops.sqrt(variances[1]))
+        return quotient(covariance, ops.sqrt(variances[0]) * ops.sqrt(variances[1]))

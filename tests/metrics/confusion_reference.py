@@ -100,7 +100,7 @@ METRICS = {
 }
 
 
-def make(name, **options):
+def make(name, /, **options):
     metric, own, _ = METRICS[name]
     return metric(**own, **options)
 

@@ -99,18 +99,13 @@ class TestExclusive:
 
 @each_average
 class TestSeveralLabels:
-    @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
-    @pytest.mark.parametrize("from_logits", [False, True])
-    @pytest.mark.parametrize("are_weighted", [False, True])
-    def test_value(self, average, threshold, from_logits, are_weighted):
+    def test_value(self, average):
         labels, p = entries()
-        weights = np.random.default_rng(1).random(50).astype("float32") if are_weighted else None
-        exact = reference(labels, p > threshold, average, weights)
-        close(exact, of_sklearn(labels, p > threshold, average, weights))
-        scores = logits_of(p) if from_logits else p
-        options = {"average": average, "threshold": threshold, "from_logits": from_logits}
-        close(quickly(labels, scores, weights, **options), exact)
-        close(quickly(0.8 * labels.astype("float32") + 0.1, scores, weights, **options), exact)
+        weights = np.random.default_rng(1).random(50).astype("float32")
+        for of_rows in (None, weights):
+            exact = reference(labels, p > 0.3, average, of_rows)
+            close(exact, of_sklearn(labels, p > 0.3, average, of_rows))
+            close(quickly(labels, p, of_rows, average=average, threshold=0.3), exact)
 
     def test_rank_three(self, average):
         labels, p = entries((6, 5))
@@ -122,8 +117,7 @@ class TestSeveralLabels:
         exact = reference(flat[0], flat[1] > 0.5, average, of_rows)
         close(quickly(labels, p, weights[:, 0], average=average, threshold=0.5), exact)
 
-    @pytest.mark.parametrize("threshold", [0.3, 0.5])
-    @pytest.mark.parametrize("label", [-1, "nan"])
+    @pytest.mark.parametrize(("threshold", "label"), [(0.3, -1), (0.5, "nan")])
     def test_ignored_entries_do_not_count(self, average, threshold, label):
         labels, p = entries()
         is_kept = np.random.default_rng(1).random(labels.shape) < 0.7
@@ -153,6 +147,16 @@ class TestSeveralLabels:
         close(quickly(labels[:, None], p[:, None], average=average, threshold=0.5).item(), exact)
 
 
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_thresholds_of_soft_labels(threshold, from_logits):
+    labels, p = entries()
+    exact = reference(labels, p > threshold, None)
+    soft = 0.8 * labels.astype("float32") + 0.1
+    options = {"average": None, "threshold": threshold, "from_logits": from_logits}
+    close(quickly(soft, logits_of(p) if from_logits else p, **options), exact)
+
+
 def test_the_threshold_itself_is_no():
     for p, options in (([[0.5, 0.75]], {}), ([[0.0, 1.0]], {"from_logits": True})):
         metric = F1Score("micro", threshold=0.5, **options)
@@ -171,19 +175,23 @@ def test_truth_values_are_entries():
 
 class TestInvalid:
     @pytest.mark.parametrize("label", [-1.0, 2.0, math.nan])
-    @pytest.mark.parametrize("mode", backends.MODES)
-    def test_a_label(self, label, mode):
+    def test_a_label(self, label):
         labels, p = entries((3,))
         labels = labels.astype("float32")
         labels[1, 2] = label
-        if mode == "eager":
-            with backends.invalid("y_true", "from 0 to 1", position=(1, 2), value=label):
-                F1Score(threshold=0.5).update_state(labels, p)
+        with backends.invalid("y_true", "from 0 to 1", position=(1, 2), value=label):
+            F1Score(threshold=0.5).update_state(labels, p)
+
+    @pytest.mark.parametrize("mode", backends.MODES)
+    def test_compiled_or_unchecked_they_are_nan(self, mode):
+        labels, p = entries((3,))
+        labels = labels.astype("float32")
+        labels[1, 2] = -1.0
         weights = ops.convert_to_tensor(np.array([1, 0, 1], "float32"))
+        labels, p = (ops.convert_to_tensor(each) for each in (labels, p))
         with keras_ce.value_checks(mode != "eager"):
             for weight, is_nan in ((None, True), (weights, False)):
                 metric = F1Score(threshold=0.5, num_classes=CLASSES)
-                labels, p = (ops.convert_to_tensor(each) for each in (labels, p))
                 step(metric, mode)(labels, p, weight)
                 assert np.isnan(value(metric)) == is_nan
 

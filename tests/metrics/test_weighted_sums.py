@@ -129,6 +129,27 @@ class TestSums:
         terms = backends.call(lambda values: ops.stack(exact_sums(values)), ones)
         assert terms.astype("float64").sum() == ones.size
 
+    def test_a_bin_that_no_float32_could_count(self):
+        ones = np.ones(2**24 + 3, "float32")
+        terms = backends.call(
+            lambda values, bins: ops.stack(exact_sums(values, bins, 2, are_ones=True)),
+            ones,
+            np.zeros(ones.size, "int32"),
+        )
+        np.testing.assert_array_equal(terms.astype("float64").sum(axis=0), [ones.size, 0])
+
+    @pytest.mark.parametrize("number", [0, 5, 9999])
+    def test_of_columns(self, number):
+        generator = np.random.default_rng(3)
+        values = generator.random((number, 3)).astype("float32")
+        for numbers, are_ones in ((values, False), (np.round(values), True)):
+            terms = backends.call(
+                lambda values, are_ones=are_ones: ops.stack(exact_sums(values, are_ones=are_ones)),
+                numbers,
+            )
+            exact = [math.fsum(column) for column in numbers.T.tolist()]
+            np.testing.assert_allclose(terms.astype("float64").sum(axis=0), exact, rtol=1e-10)
+
 
 class TestEmptyBatches:
     @each_metric
