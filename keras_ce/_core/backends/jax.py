@@ -557,7 +557,10 @@ def with_known_gradients(
         return (result, others), gradients
 
     def backward(gradients: Any, upstream: Any) -> Any:
-        return tuple(None if each is None else upstream[0] * each for each in gradients), None
+        scaled = (
+            each if each is None else upstream[0].astype(each.dtype) * each for each in gradients
+        )
+        return tuple(scaled), None
 
     value.defvjp(forward, backward)
     result, others = value(inputs, constants)

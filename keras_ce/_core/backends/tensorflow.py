@@ -525,7 +525,9 @@ def plus_product(
     """
     added = product(left, right, turn)
     added = added if factor is None else factor * added
-    return with_part(matrix, start, part(matrix, start, added.shape[axis], axis) + added, axis)
+    size = added.shape[axis]
+    size = tf.shape(added)[axis] if size is None else size
+    return with_part(matrix, start, part(matrix, start, size, axis) + added, axis)
 
 
 def room(like: Tensor, number: int, rows: Any, width: int, is_kept: bool) -> Tensor | None:
@@ -651,7 +653,9 @@ def with_known_gradients(
         result, others, known = run(tensors[: len(inputs)], tensors[len(inputs) :])
 
         def derivative(upstream: Tensor, *_: Tensor) -> list[Tensor | None]:
-            scaled = [None if each is None else upstream * each for each in known]
+            scaled = [
+                None if each is None else tf.cast(upstream, each.dtype) * each for each in known
+            ]
             return [*scaled, *len(constants) * [None]]
 
         return [result, *others], derivative
