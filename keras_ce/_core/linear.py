@@ -440,6 +440,8 @@ class _Tiles:
 
     def with_rows(self, values: Any, new: Any, tile: Any) -> Any:
         """Nested tensors with the rows of a tile put in."""
+        if isinstance(self.num_tiles, int) and self.num_tiles == 1:
+            return new
         if isinstance(values, tuple):
             pairs = zip(values, new, strict=True)
             return tuple(self.with_rows(each, part, tile) for each, part in pairs)

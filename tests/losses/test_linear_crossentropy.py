@@ -8,7 +8,6 @@ from backends import (
     COMPILED_MODES,
     MODES,
     QUICK_MODE,
-    QUICK_MODES,
     array,
     gradient_of,
     invalid,
@@ -76,26 +75,29 @@ def values_and_slopes(
     return values, [part.reshape(item.shape) for part, item in zip(slopes, parts, strict=True)]
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("class_axis", [-1, 0])
+def test_all_options_at_once(class_axis, mode):
+    check_values_and_gradients(OPTIONS[-1], class_axis, mode)
+
+
 @every_options
 def test_values_and_gradients(options):
-    # On JAX every eager call of a new function compiles all of it: the first options do.
-    for mode in MODES if options in (OPTIONS[0], OPTIONS[-1]) else QUICK_MODES:
-        check_values_and_gradients(options, mode)
+    check_values_and_gradients(options, -(OPTIONS.index(options) % 2), QUICK_MODE)
 
 
-def check_values_and_gradients(options, mode):
-    for class_axis in (-1, 0):
-        kernel = KERNEL if class_axis else KERNEL.T
-        values, slopes = values_and_slopes(
-            FEATURES, kernel, BIAS, IDS, UPSTREAM, mode, class_axis=class_axis, **options
-        )
-        losses, of_logits = reference(FEATURES, KERNEL, BIAS, IDS, **options)
-        of_logits *= UPSTREAM[:, None]
-        expected = of_logits @ KERNEL.T, FEATURES.T @ of_logits, of_logits.sum(0)
-        np.testing.assert_allclose(values, losses * UPSTREAM, rtol=1e-5, atol=1e-6)
-        slopes[1] = slopes[1] if class_axis else slopes[1].T
-        for slope, exact in zip(slopes, expected, strict=True):
-            np.testing.assert_allclose(slope, exact, rtol=2e-6, atol=5e-6)
+def check_values_and_gradients(options, class_axis, mode):
+    kernel = KERNEL if class_axis else KERNEL.T
+    values, slopes = values_and_slopes(
+        FEATURES, kernel, BIAS, IDS, UPSTREAM, mode, class_axis=class_axis, **options
+    )
+    losses, of_logits = reference(FEATURES, KERNEL, BIAS, IDS, **options)
+    of_logits *= UPSTREAM[:, None]
+    expected = of_logits @ KERNEL.T, FEATURES.T @ of_logits, of_logits.sum(0)
+    np.testing.assert_allclose(values, losses * UPSTREAM, rtol=1e-5, atol=1e-6)
+    slopes[1] = slopes[1] if class_axis else slopes[1].T
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, rtol=2e-6, atol=5e-6)
 
 
 def test_any_shape_of_positions_and_no_bias():
@@ -276,7 +278,9 @@ def test_many_positions_when_compiled(number, monkeypatch):
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
         of_logits = (p - np.eye(7)[ids]) * is_counted[:, None]
         np.testing.assert_allclose(slopes[0], of_logits @ kernel.T, atol=1e-5)
-        np.testing.assert_allclose(slopes[1], features.T @ of_logits, atol=0.05)
+        exact = features.T @ of_logits
+        # Sums of so many products, which a matrix product adds up one by one.
+        np.testing.assert_allclose(slopes[1], exact, atol=5e-5 * np.abs(exact).max())
 
 
 def second_derivatives(function):
@@ -310,7 +314,8 @@ def second_derivatives(function):
 def test_second_derivatives(options):
     found = second_derivatives(
         lambda features: ops.sum(
-            linear_crossentropy(IDS, features, KERNEL, BIAS, **options) * UPSTREAM
+            linear_crossentropy(IDS, features, KERNEL, BIAS, **options)
+            * ops.convert_to_tensor(UPSTREAM)
         )
     )
     step = 1e-5
