@@ -230,6 +230,7 @@ class _Passes(NamedTuple):
 @functools.cache
 def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
     """The passes, compiled once and not anew for each call."""
+    of_terms: Any = formula  # `total`, which calls it, is not called without one.
 
     def statistics(inputs: Tensors, constants: Tensors) -> Tensors:
         tiles = _Tiles(kind, kind.given(inputs, constants), keeps=False)
@@ -263,7 +264,6 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
         return tiles.gradients(results)
 
     def total(inputs: Tensors, constants: Tensors) -> Any:
-        assert formula is not None
         factors, *own_inputs = inputs
         given = kind.given(tuple(own_inputs), constants)
         tiles = _Tiles(kind, given, keeps=True)
@@ -276,7 +276,7 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
             new, store, peaks = tiles.statistics(rows, store)
             own_rows = tiles.parts_of(tuple(others), tile)
             own_losses, slopes = backend.gradients_of(
-                lambda *each: formula(Terms(*each), *own_rows),
+                lambda *each: of_terms(Terms(*each), *own_rows),
                 _known(_terms_of(new)),
                 tiles.parts_of((factors,), tile)[0],
             )
@@ -305,9 +305,8 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
 
     def plain_total(inputs: Tensors, constants: Tensors) -> Any:
         def of(factors: Tensor, *own_inputs: Tensor) -> Tensor:
-            assert formula is not None
             others = kind.given(own_inputs, constants).others
-            return ops.sum(factors * formula(Terms(*plain_terms(own_inputs, constants)), *others))
+            return ops.sum(factors * of_terms(Terms(*plain_terms(own_inputs, constants)), *others))
 
         one = ops.ones_like(ops.sum(inputs[0]))
         value, (losses, *slopes) = backend.gradients_of(of, tuple(inputs), one)
