@@ -488,13 +488,13 @@ class _Tiles:
         return logits if self.kind.soft_cap is None else self._soft_capped(logits)
 
     def _soft_capped(self, logits: Tensor) -> Tensor:
-        assert self.kind.soft_cap is not None
-        return backend.soft_capped(logits, self.kind.soft_cap)
+        cap: Any = self.kind.soft_cap
+        return backend.soft_capped(logits, cap)
 
     def slope_of_cap(self, capped: Tensor) -> Tensor:
         """The derivative of t by what is capped, in a tensor of its own."""
-        assert self.kind.soft_cap is not None
-        return 1 - ops.square(capped / self.kind.soft_cap)
+        cap: Any = self.kind.soft_cap
+        return 1 - ops.square(capped / cap)
 
     def vector_of(self, start: Any, skipped: Any) -> Tensor:
         """A piece of v (columns,), 0 where the piece before has the column."""
