@@ -25,7 +25,7 @@ ROWS = [*SIGMOID, "DistillationCrossentropy", "ListwiseCrossentropy"]
 def labels_for(name):
     ids = np.array([4, 0, 1, 3, 2], "int32")
     if name in {case.loss for case in EMBEDDING_CASES}:
-        ids //= 2
+        ids %= 2
     return np.eye(CLASSES, dtype="float32")[ids] if name in ROWS else ids
 
 

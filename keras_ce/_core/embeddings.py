@@ -401,7 +401,8 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
                 hinge = ops.relu((distance - negative) + margin)
             return total + backend.where(is_pair, hinge, 0.0)
 
-        total = over_positives(step, ops.zeros_like(distances[:, :1]), distances, *places)
+        zeros = backend.column(ops.zeros_like(places[1], dtype=distances.dtype))
+        total = over_positives(step, zeros, distances, *places)
         return backend.flat(total), ()
 
     def backward(

@@ -59,7 +59,7 @@ class SupervisedContrastive(PositionLoss, function=supervised_contrastive):
     Example:
         >>> loss = SupervisedContrastive(0.1)
         >>> float(loss([0, 0, 1, 1], [[1.0, 0.1], [1.0, 0.0], [0.0, 2.0], [0.1, 2.0]]))
-        0.0
+        0.00022...
 
     Reference:
         Khosla et al. 2020, "Supervised Contrastive Learning", equation 2;

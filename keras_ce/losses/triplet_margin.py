@@ -82,7 +82,7 @@ class TripletMargin(PositionLoss, function=triplet_margin):
     Example:
         >>> loss = TripletMargin(0.2)
         >>> float(loss([0, 0, 1, 1], [[0.0, 0.0], [0.5, 0.0], [0.6, 0.0], [1.0, 0.0]]))
-        0.125...
+        0.0999...
 
     Reference:
         Schroff, Kalenichenko & Philbin 2015, "FaceNet: A Unified Embedding for Face Recognition
