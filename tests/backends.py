@@ -28,6 +28,13 @@ QUICK_MODES = COMPILED_MODES if BACKEND == "jax" else MODES
 # For `compile`: to compile takes longer than a few steps; on JAX it is the other way round.
 QUICK = {"run_eagerly": BACKEND != "jax"}
 
+
+def compile_quickly(monkeypatch):
+    """Models compiled from here on take the options of `QUICK`."""
+    quickly = functools.partialmethod(keras.Model.compile, **QUICK)
+    monkeypatch.setattr(keras.Model, "compile", quickly)
+
+
 # For what takes long and touches no tensor of a backend's own.
 default_backend_only = pytest.mark.skipif(
     BACKEND != "tensorflow", reason="the same on every backend: the default one stands for all"
