@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import backends
 import numpy as np
 import pytest
 import test_readme
@@ -12,6 +13,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_python_code_prints_what_is_shown(tmp_path, monkeypatch):
+    backends.step_quickly(monkeypatch, keras.Model)
     test_readme.test_python_code_prints_what_is_shown(TEXT, tmp_path, monkeypatch)
 
 

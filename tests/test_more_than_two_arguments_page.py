@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import backends
 import test_readme
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "more_than_two_arguments.md"
@@ -10,6 +11,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_python_code_prints_what_is_shown(tmp_path, monkeypatch):
+    backends.step_quickly(monkeypatch, keras.Model)
     test_readme.test_python_code_prints_what_is_shown(TEXT, tmp_path, monkeypatch)
 
 
