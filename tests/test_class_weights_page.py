@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import backends
+import keras
 import numpy as np
 import pytest
 import test_readme

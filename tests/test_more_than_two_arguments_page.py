@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import backends
+import keras
 import test_readme
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "more_than_two_arguments.md"
