@@ -76,29 +76,16 @@ def two_towers(symmetric):
     towers = [keras.layers.Dense(3)(item) for item in inputs[:2]]
     return keras.Model(inputs, ContrastivePairs(0.5, symmetric)(*towers, *inputs[2:]))
 
-for symmetric in (False, True):
-    outcomes = []
-    for strategy in strategies:
-        keras.utils.set_random_seed(0)
-        with strategy.scope():
-            model = two_towers(symmetric)
-            model.compile(keras.optimizers.SGD(0.1))
-        # The second batch has seven rows: four on one replica, three on the other.
-        data = [item[:15] for item in (x, x[::-1], ids, weights)]
-        history = model.fit(data, batch_size=8, epochs=2, shuffle=False, verbose=0).history
-        losses = [*history["loss"], model.evaluate(data, batch_size=8, verbose=0)]
-        outcomes.append([losses, [w.numpy().tolist() for w in model.weights]])
-    results.append(["ContrastivePairs", *outcomes])
-
 with strategies[0].scope():
     model = two_towers(False)
-    model.compile("sgd", jit_compile=True)
+    model.compile("sgd")
+data = [item[:8] for item in (x, x[::-1], ids, weights)]
 try:
-    model.predict([item[:8] for item in data], verbose=0)
+    model.fit(data, batch_size=8, verbose=0)
 except ValueError as error:
-    assert "put the `tf.function` around `strategy.run`" in str(error), error
+    assert "sees its own answers only. Received: 2 replicas" in str(error), error
 else:
-    raise AssertionError("each replica saw its own rows only")
+    raise AssertionError("each replica saw its own answers only")
 print("RESULT" + json.dumps(results))
 """
 
@@ -110,10 +97,10 @@ def test_row_14_two_replicas_give_the_loss_and_weights_of_one():
     )
     assert result.returncode == 0, result.stderr
     outcomes = json.loads(result.stdout.partition("RESULT")[2])
-    assert len(outcomes) == 4
+    assert len(outcomes) == 2
     for name, (two_losses, two_weights), (losses, weights) in outcomes:
         np.testing.assert_allclose(two_losses, losses, rtol=1e-5, err_msg=name)
-        assert len(weights) == {"LinearCrossentropy": 2, "ContrastivePairs": 4}.get(name, 2 * 9)
+        assert len(weights) == (2 if name == "LinearCrossentropy" else 2 * 9)
         for mine, theirs in zip(two_weights, weights, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6, err_msg=name)
 

@@ -163,14 +163,14 @@ def reduced(
 def share_to_add(weights: Tensor, is_invalid: Tensor | None = None) -> Tensor:
     """The share of each position in the mean that a layer adds to the loss of its model.
 
-    The mean by weights over all replicas: Keras adds up what they add and divides by their number.
-    The share is 0 where `is_invalid`; the weight counts.
+    The mean by weights; under `tf.distribute`, of this replica. The share is 0 where `is_invalid`;
+    the weight counts.
     """
-    divisor = backend.sum_over_replicas(ops.sum(weights))
+    divisor = ops.sum(weights)
     divisor = ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
     if is_invalid is not None:
         weights = ops.where(is_invalid, ops.zeros_like(weights), weights)
-    return weights * (backend.number_of_replicas() / divisor)
+    return weights / divisor
 
 
 def nan_if_any(is_invalid: Tensor | None, total: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         >>> head.build((1, 2))
         >>> head.set_weights([np.array([[1.0, 0.0], [0.0, 1.0]])])
         >>> keras.ops.convert_to_numpy(head(np.array([[3.0, 4.0]]), np.array([1])))[0]
-        np.float32(1.54...)
+        np.float32(1.131...)
 
     References:
         Deng et al. 2019, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition";

@@ -44,11 +44,10 @@ class ContrastivePairs(keras.layers.Layer):
         trainer = keras.Model([question, answer], losses)
         trainer.compile("adam")
 
-    On several devices each question meets the answers of all of them, and the mean is that of all
-    rows: with a `keras.distribution` on JAX and with `tf.distribute` on TensorFlow. There a model
-    compiled with `jit_compile=True` can be fitted and evaluated, but its `predict`, in which the
-    replicas could not exchange their rows, is a `ValueError`. Processes that know of each other
-    through `torch.distributed` alone see their own rows only.
+    On several devices with a `keras.distribution` on JAX each question meets the answers of all of
+    them, and the mean is that of all rows. A replica of `tf.distribute` sees its own rows only:
+    more than one is a `ValueError`. Processes that know of each other through `torch.distributed` alone
+    see their own rows only.
 
     Args:
         temperature: a number > 0, by which similarities are divided.
@@ -113,6 +112,12 @@ class ContrastivePairs(keras.layers.Layer):
     ) -> Tensor:
         """See the class."""
         batch = _batch_size(questions, answers, ids)
+        number = backend.number_of_replicas()
+        if number > 1:
+            raise ValueError(
+                f"A replica of `tf.distribute` sees its own answers only. Received: {number} "
+                "replicas. Train on one device, or on several with a `keras.distribution` on JAX."
+            )
         questions = ops.cast(questions, self._loss_dtype())
         answers = ops.cast(answers, self._loss_dtype())
         is_counted = ops.ones(ops.shape(questions)[:1], dtype="bool")
@@ -149,7 +154,7 @@ class ContrastivePairs(keras.layers.Layer):
         is_exempt: Tensor | None,
         candidates_mask: Tensor | None,
     ) -> core.Pairs:
-        """One direction: the rows of this device with the candidates of all devices."""
+        """One direction."""
         is_left_out = None
         if is_exempt is not None:
             is_finite = ops.all(ops.isfinite(candidates), -1)
@@ -160,11 +165,11 @@ class ContrastivePairs(keras.layers.Layer):
         of_candidates = [zero_where(is_left_out, candidates)]
         of_candidates += [] if ids is None else [ids]
         of_candidates += [] if is_left_out is None else [ops.cast(is_left_out, "int32")]
-        (candidates, *others), start = backend.of_all_replicas(*of_candidates)
+        candidates, *others = of_candidates
         return core.Pairs(
             zero_where(is_exempt, rows),
             candidates,
-            start + ops.arange(ops.shape(rows)[0], dtype="int32"),
+            ops.arange(ops.shape(rows)[0], dtype="int32"),
             self.temperature,
             None if ids is None else (ids, others[0]),
             None if is_left_out is None else others[-1],

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import keras
 import numpy as np
 from jax import numpy as jnp
 
@@ -267,28 +266,6 @@ def replica_scale() -> float:
 def number_of_replicas() -> int:
     """1, as above."""
     return 1
-
-
-def sum_over_replicas(values: Tensor) -> Tensor:
-    """The tensor itself, which is one over all devices."""
-    return values
-
-
-def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], int]:
-    """The tensors, whole on every device of a `keras.distribution`, and where the rows begin.
-
-    Else XLA would send them around anew for each tile that needs them.
-    """
-    distribution = keras.distribution.distribution()
-    if distribution is None:
-        return list(tensors), 0
-    return [
-        keras.distribution.distribute_tensor(
-            values,
-            keras.distribution.TensorLayout([None] * values.ndim, distribution.device_mesh),
-        )
-        for values in tensors
-    ], 0
 
 
 # --- operations on rows of classes ---

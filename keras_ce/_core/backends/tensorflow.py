@@ -1,10 +1,9 @@
 """The verbs on TensorFlow."""
 
-import contextlib
 import contextvars
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -260,37 +259,6 @@ def number_of_replicas() -> int:
     """How many replicas of this call see a part of the batch each."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else int(context.num_replicas_in_sync)
-
-
-def sum_over_replicas(values: Tensor) -> Tensor:
-    """The sum of a tensor over all replicas."""
-    if number_of_replicas() == 1:
-        return values
-    with _refusing_nested_functions():
-        return tf.distribute.get_replica_context().all_reduce("SUM", values)
-
-
-def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], Tensor | int]:
-    """The rows (N, ...) of each tensor on all replicas, and the place of this one's first row."""
-    if number_of_replicas() == 1:
-        return list(tensors), 0
-    context = tf.distribute.get_replica_context()
-    with _refusing_nested_functions():
-        gathered = [context.all_gather(values, axis=0) for values in tensors]
-        sizes = context.all_gather(tf.shape(tensors[0])[:1], axis=0)
-    return gathered, tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-
-
-@contextlib.contextmanager
-def _refusing_nested_functions() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise ValueError(
-            "The replicas of `tf.distribute` must exchange their rows here, which they cannot "
-            "inside a `tf.function` that each replica calls by itself. Compile the model with "
-            "`jit_compile=False`, or put the `tf.function` around `strategy.run`."
-        ) from error
 
 
 def _compiled_by_pieces(forward: Forward) -> Forward:

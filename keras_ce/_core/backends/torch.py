@@ -181,16 +181,6 @@ def number_of_replicas() -> int:
     return 1
 
 
-def sum_over_replicas(values: Tensor) -> Tensor:
-    """The tensor itself."""
-    return values
-
-
-def of_all_replicas(*tensors: Tensor) -> tuple[list[Tensor], int]:
-    """The tensors themselves, and where this replica's rows begin."""
-    return list(tensors), 0
-
-
 class ClosedForm(torch.autograd.Function):
     """A value and its gradient in closed form."""
 
