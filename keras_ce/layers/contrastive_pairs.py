@@ -46,8 +46,8 @@ class ContrastivePairs(keras.layers.Layer):
 
     On several devices with a `keras.distribution` on JAX each question meets the answers of all of
     them, and the mean is that of all rows. A replica of `tf.distribute` sees its own rows only:
-    more than one is a `ValueError`. Processes that know of each other through `torch.distributed` alone
-    see their own rows only.
+    more than one is a `ValueError`. Processes that know of each other through `torch.distributed`
+    alone see their own rows only.
 
     Args:
         temperature: a number > 0, by which similarities are divided.

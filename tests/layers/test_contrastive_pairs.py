@@ -525,18 +525,22 @@ def test_unknown_batch_in_a_graph():
     import tensorflow as tf
 
     pairs = ContrastivePairs(TEMPERATURE)
-    traced = tf.function(
-        lambda questions, answers, ids: pairs(questions, answers, ids),
-        input_signature=[
-            tf.TensorSpec([None, WIDTH], "float32"),
-            tf.TensorSpec([None, WIDTH], "float32"),
-            tf.TensorSpec([None, None], "int32"),
-        ],
-    )
+    specs = [tf.TensorSpec([None, WIDTH], "float32")] * 2 + [tf.TensorSpec([None, None], "int32")]
+
+    @tf.function(input_signature=specs)
+    def traced(questions, answers, ids):
+        with tf.GradientTape() as tape:
+            tape.watch(answers)
+            values = pairs(questions, answers, ids, training=True)
+            (added,) = pairs.losses
+        return values, tape.gradient(added, answers)
+
     for size in (BATCH, 4, 1, 0):
-        values = traced(QUESTIONS[:size], ANSWERS[:size], IDS[:size, None])
-        expected = reference(QUESTIONS[:size], ANSWERS[:size], IDS[:size], upstream=UPSTREAM[:size])
+        values, slopes = traced(QUESTIONS[:size], ANSWERS[:size], IDS[:size, None])
+        share = np.full(size, 1 / max(size, 1))
+        expected = reference(QUESTIONS[:size], ANSWERS[:size], IDS[:size], upstream=share)
         np.testing.assert_allclose(values, expected[0], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(slopes, expected[2], atol=2e-6)
 
 
 def test_without_compilation_of_its_own():
