@@ -2,7 +2,7 @@ import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, MODES, QUICK, array, invalid
+from backends import BACKEND, QUICK, QUICK_MODES, array, invalid
 
 from keras_ce.losses import (
     ListwiseCrossentropy,
@@ -39,7 +39,7 @@ def lists(*shape):
     return scores, relevance
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 @pytest.mark.parametrize("temperature", [1.0, 0.05])
 def test_against_a_loop_over_the_candidates(temperature, mode):
     scores, relevance = lists(2, 3, 7)
@@ -75,7 +75,7 @@ def test_one_relevant_candidate_is_a_softmax():
     np.testing.assert_allclose(values, array(expected), rtol=1e-6)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 @pytest.mark.parametrize("weights", [None, [1.0, 0.5, 3.0, 2.0]])
 def test_lists_without_a_relevant_candidate_leave_the_divisor(weights, mode):
     scores, relevance = lists(4, 5)

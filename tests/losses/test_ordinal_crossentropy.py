@@ -2,7 +2,7 @@ import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, MODES, QUICK, array, invalid
+from backends import BACKEND, QUICK, QUICK_MODES, array, invalid
 
 from keras_ce.layers import OrdinalLogits
 from keras_ce.losses import (
@@ -36,7 +36,7 @@ def reference_probabilities(logits):
     return np.array([below[0], *between, above[-1]], "float64")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_against_a_loop_over_the_thresholds(mode):
     logits = GENERATOR.normal(size=(6, 5)).astype("float32") * 3
     ids = np.arange(6, dtype="int32")
@@ -67,7 +67,7 @@ def test_two_classes_are_one_threshold():
         np.testing.assert_allclose(values, np.log1p(np.exp([-2.0, -1.0])), rtol=1e-6)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_infinite_logits_on_the_right_side_cost_nothing(mode):
     logits = np.array([[INF, INF, -INF], [INF, -INF, 1.0]], "float32")
     values, slopes = backends.gradient(
@@ -94,7 +94,7 @@ def test_what_is_no_grade():
 # --- probabilities ---
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_probabilities_are_exact_down_to_the_smallest(mode):
     rows = [
         [3.0, 1.0, 0.5, -2.0],
@@ -113,7 +113,7 @@ def test_probabilities_are_exact_down_to_the_smallest(mode):
     np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", QUICK_MODES)
 def test_probabilities_of_infinite_logits(mode):
     logits = np.array([[INF, INF, -INF], [INF, 0.0, -INF], [-INF, -INF, -INF]], "float32")
     found = backends.call(ordinal_probabilities, logits, mode=mode)
