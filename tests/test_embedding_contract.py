@@ -10,7 +10,7 @@ import backends
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, COMPILED_MODES, QUICK, QUICK_MODE, invalid
+from backends import BACKEND, COMPILED_MODES, MODES, QUICK, QUICK_MODE, invalid
 from cases import EMBEDDING_CASES, EmbeddingCase, gradient_of
 from keras import ops
 from kinds import every_mode, graph_of_unknown, only_tensorflow
@@ -21,6 +21,8 @@ BATCH = len(EmbeddingCase.ids)
 IS_IGNORED = np.array([False, False, True, False, False, False, False, True])
 """Rows with an id of their own."""
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"]
+# For what each mode does alike: a compiled program of XLA takes seconds.
+both_modes = pytest.mark.parametrize("mode", sorted({QUICK_MODE, MODES[-1]}))
 every_case = pytest.mark.parametrize("case", EMBEDDING_CASES, ids=lambda case: case.name)
 each_loss = pytest.mark.parametrize(
     "case",
@@ -187,7 +189,7 @@ class TestLabels:
         loss = case.make()
         run = graph_of_unknown(loss, case.ids, case.y_pred, case.y_pred[:, 0], known=())
         known = graph_of_unknown(loss, case.ids, case.y_pred, case.y_pred[:, 0], known=[(1, 1)])
-        for number in (BATCH, 5, 0):
+        for number in (BATCH, 0):
             inputs = case.ids[:number], case.y_pred[:number], np.ones(number, "float32")
             expected = float(loss(*inputs))
             for traced in (run, known):
@@ -226,7 +228,7 @@ class TestWeights:
             with pytest.raises(ValueError, match="`sample_weight` must be a scalar, or have one"):
                 case.make()(case.ids, case.y_pred, np.ones(shape, "float32"))
 
-    @every_mode
+    @both_modes
     def test_a_row_of_weight_0_is_no_anchor_and_stays_a_candidate(self, case, mode):
         weights = np.ones(BATCH, "float32")
         weights[[2, 3]] = 0
@@ -241,7 +243,7 @@ class TestWeights:
         assert np.any(expected[3] != 0)
         assert not close_gradient(slopes, of_rows.sum(0))
 
-    @every_mode
+    @both_modes
     def test_row_11_a_row_of_weight_0_that_is_not_finite_is_left_out(self, case, mode):
         weights = np.ones(BATCH, "float32")
         weights[[3, 7]] = 0
@@ -268,7 +270,7 @@ class TestWeights:
         expected, _ = case.losses_and_slopes(candidates=(0, 1, 2, 4, 5, 6, 7))
         np.testing.assert_allclose(float(value), expected[[0, 1, 4, 5, 6]].sum() / 5, rtol=1e-5)
 
-    @every_mode
+    @both_modes
     def test_a_masked_row_is_nothing_at_all(self, case, mode):
         mask = np.ones(BATCH, bool)
         mask[[3, 6]] = False

@@ -6,8 +6,7 @@ The reference is a loop over anchors, positives and negatives in float64.
 import backends
 import numpy as np
 import pytest
-from backends import BACKEND, QUICK_MODE, invalid
-from kinds import every_mode
+from backends import BACKEND, MODES, QUICK_MODE, invalid
 
 import keras_ce
 from keras_ce.losses import TripletMargin, triplet_margin
@@ -18,6 +17,8 @@ _generator = np.random.default_rng(10)
 IDS = np.array([4, -1, 4, 9, -1, 4, -1, 4, 7, 7, -1], "int32")
 """9 is alone."""
 ROWS = _generator.normal(size=(11, 19)).astype("float32")
+# The eager and the compiled rules; each is a program of its own, and XLA takes seconds for one.
+both_modes = pytest.mark.parametrize("mode", sorted({QUICK_MODE, MODES[-1]}))
 every_mining = pytest.mark.parametrize("mining", MINING)
 every_distance = pytest.mark.parametrize("distance", DISTANCES)
 
@@ -130,7 +131,7 @@ def test_value_and_gradient(mining, distance):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch does not compile here")
-@every_mining
+@pytest.mark.parametrize("mining", ["all", "semi-hard"])
 def test_without_compilation_of_its_own(mining):
     keras_ce.set_compilation(False)
     try:
@@ -140,13 +141,12 @@ def test_without_compilation_of_its_own(mining):
         keras_ce.set_compilation(True)
 
 
-@every_mode
-def test_rows_close_to_each_other_and_far_from_0_keep_their_digits(mode):
+def test_rows_close_to_each_other_and_far_from_0_keep_their_digits():
     """|a|^2 + |b|^2 - 2ab would have nothing left of these distances."""
     rows = ROWS / 2**8 + 1000
     rows = rows.astype("float32")
     for mining in MINING:
-        compare(IDS, rows, mode, tolerance=1e-9, mining=mining, margin=0.004)
+        compare(IDS, rows, tolerance=1e-9, mining=mining, margin=0.004)
 
 
 @every_distance
@@ -166,13 +166,12 @@ def test_very_large_and_very_small_embeddings(distance, scale):
 
 
 @every_mining
-@every_mode
-def test_equal_rows_have_distance_0_and_no_gradient(mining, mode):
+def test_equal_rows_have_distance_0_and_no_gradient(mining):
     """Positives and negatives that are copies, and zero rows."""
     rows = ROWS.copy()
     rows[2], rows[1], rows[8], rows[9] = rows[0], rows[0], 0, 0
-    for distance in DISTANCES[:1] if mode != QUICK_MODE else DISTANCES:
-        _, slopes = compare(IDS, rows, mode, mining=mining, distance=distance, margin=0.5)
+    for distance in DISTANCES:
+        _, slopes = compare(IDS, rows, mining=mining, distance=distance, margin=0.5)
         assert np.all(np.isfinite(slopes))
         if distance == "cosine":
             np.testing.assert_array_equal(slopes[[8, 9]], 0)
@@ -182,7 +181,7 @@ LINE = np.array([[0.0], [1.0], [2.0], [-2.0], [2.0], [5.0]], "float32")
 """From row 0: a positive at 1, negatives at 2 (three of them) and at 5."""
 
 
-@every_mode
+@both_modes
 def test_the_first_of_equal_distances_is_mined(mode):
     ids = np.array([0, 0, 1, 2, 3, 4], "int32")  # 1, 2, 3 and 4 are alone
     for mining in ("semi-hard", "hard"):
@@ -203,20 +202,18 @@ def test_the_first_of_equal_distances_is_mined(mode):
     np.testing.assert_array_equal(slopes[:, 0], [0, 1, 0, -1])
 
 
-@every_mode
-def test_a_negative_as_far_as_the_positive_is_not_beyond_it(mode):
+def test_a_negative_as_far_as_the_positive_is_not_beyond_it():
     ids = np.array([0, 0, 1, 2], "int32")
     rows = np.array([[0.0], [1.0], [-1.0], [1.25]], "float32")
-    values, _ = run(ids, rows, mode, margin=0.5)
+    values, _ = run(ids, rows, margin=0.5)
     np.testing.assert_allclose(values[0], 1 - 1.25 + 0.5, rtol=1e-6)
     # Without any beyond, the farthest: here that very one.
-    values, _ = run(ids[:3], rows[:3], mode, margin=0.5)
+    values, _ = run(ids[:3], rows[:3], margin=0.5)
     np.testing.assert_allclose(values[0], 0.5, rtol=1e-6)
 
 
-@every_mode
 @every_mining
-def test_a_triplet_exactly_at_the_margin_has_no_gradient(mining, mode):
+def test_a_triplet_exactly_at_the_margin_has_no_gradient(mining):
     ids = np.array([0, 0, 1], "int32")
     rows = np.array([[0.0], [0.5], [1.5]], "float32")
     for margin, is_active in ((1.0, False), (1.25, True)):
@@ -224,7 +221,6 @@ def test_a_triplet_exactly_at_the_margin_has_no_gradient(mining, mode):
             lambda y_pred, y_true, margin=margin: triplet_margin(y_true, y_pred, margin, mining)[0],
             rows,
             ids,
-            mode=mode,
         )
         assert value == margin - 1.0
         assert np.any(slopes != 0) == is_active
