@@ -34,14 +34,15 @@ class F1Score(Confusion):
 
     {exclusive classes}
     With `threshold` a row has several labels or none: class k is predicted where its probability
-    is above the threshold. For the F1 of "yes" alone, scikit-learn's `average="binary"`, give
-    a model with one output `threshold=0.5`.
+    is above the threshold. (Without it, a label row of several ones counts as its first class.)
+    For the F1 of "yes" alone, scikit-learn's `average="binary"`, give a model with one output
+    `threshold=0.5`.
 
-    What differs from `keras.metrics.F1Score`: it takes class ids, logits, masks, weights of
-    positions, any rank, and leaves out `ignore_class`; the default is "macro", not None;
-    `threshold` is a probability also where predictions are logits; counts end at 2**48, not at
-    2**24; there is no epsilon in the quotients. Of equal scores Keras predicts all, and of a row
-    of zeros none; here it is the first. Labels that name no class are found.
+    What differs from `keras.metrics.F1Score`: this one takes class ids, logits, masks, weights of
+    positions, any rank, and `ignore_class`. The default is "macro", not None. `threshold` is a
+    probability also where predictions are logits. Counts end at 2**48, not at 2**24, and no
+    epsilon is added to the divisors. Of equal scores Keras predicts all, and of a row of zeros
+    none; here it is the first. Labels that name no class are an error, not a row of counts.
 
     {invalid values}
 
