@@ -112,6 +112,14 @@ CASES = [
         [0, 1],
         {"y_pred": [[0.0, 0.5], [0.2, 0.9]], "entry": (0, 1)},
     ),
+    *(
+        (
+            loss,
+            [0, 0, 1],
+            {"y_pred": [[0.0, 1.0], [0.3, 0.8], [0.9, -0.2]], "entry": (0, 1)},
+        )
+        for loss in (losses.SupervisedContrastive(1.0), losses.TripletMargin(3.0))
+    ),
     (losses.DistillationCrossentropy(), [1.5, 0.0], {}),
     (losses.FocalCrossentropy(from_logits=True), [1, 0], {}),
     (losses.ListwiseCrossentropy(), [2, 1], {}),

@@ -507,6 +507,7 @@ class TestInTraining:
         ids, logits = batch((40,))
         model = keras.Sequential([keras.Input((CLASSES,)), keras.layers.Dense(CLASSES)])
         model.compile(
+            "sgd",
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[make(name, from_logits=True, name=name) for name in self.WEIGHTED],
             **backends.QUICK,

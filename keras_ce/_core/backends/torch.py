@@ -672,10 +672,11 @@ def distances_gradient(
     """
     if _records():  # what follows has no derivative
         return by_pieces(weights, values, rows, is_squared)
-    if is_squared:
-        values = values.sqrt()
-        weights = weights * values * 2
-    return torch.ops.aten._cdist_backward(weights, rows, rows, 2.0, values)
+    with torch.enable_grad():
+        rows = rows.detach().requires_grad_()
+        total = (weights * distances(rows, is_squared, by_pieces)).sum()
+        # A row moves the distances in its row and in its column.
+        return torch.autograd.grad(total, rows)[0] / 2
 
 
 def _records() -> bool:
