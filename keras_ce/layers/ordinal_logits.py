@@ -78,7 +78,7 @@ class OrdinalLogits(keras.layers.Layer):
         steps = ops.concatenate([steps[:1], ops.softplus(steps[1:])])
         if self.variable_dtype == "float64":  # On torch, ops.cumsum rounds it to float32.
             number = self.num_classes - 1
-            return steps @ ops.triu(ops.ones((number, number), dtype="float64"))
+            return (steps[None] @ ops.triu(ops.ones((number, number), dtype="float64")))[0]
         return ops.cumsum(steps)
 
     def call(self, features: Tensor) -> Tensor:
