@@ -1,8 +1,10 @@
 """The next-word model: what stands so far to the words that may come next.
 
-An Embedding, an LSTM, and an output layer that computes its cross-entropy without the matrix of
-all positions and all words: a vocabulary of tens of thousands of words trains in the memory of a
-small one. `examples.train_next_word` uses the options that did best.
+An Embedding, an LSTM, and attention to the places before that are like this one: the words that came
+after them, such as the names that a program keeps repeating, may come again. The output layer
+computes its cross-entropy without the matrix of all positions and all words, so a vocabulary of
+tens of thousands of words trains in the memory of a small one. Its kernel is the table of vectors
+that the attention takes means of: what is copied is what is predicted.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from keras import layers, ops
 
 from keras_ce.layers import LinearCrossentropy
 from recipes._arguments import (
-    require_flag,
     require_integer,
     require_room,
     require_share,
@@ -61,8 +62,7 @@ def build_next_word(
     *,
     embedding_dim: int = 128,
     units: int = 128,
-    features_dim: int = 0,
-    embedding_shortcut: bool = False,
+    features_dim: int = 64,
     embedding_dropout: float = 0.0,
     dropout: float = 0.0,
     label_smoothing: float = 0.0,
@@ -73,17 +73,16 @@ def build_next_word(
 ) -> NextWordModels:
     """Builds a model of the next word.
 
-    Padding never changes a loss or the logits of a word: the mask is built in the graph itself and
-    handed to the LSTM, and padding among the next words does not count.
+    Padding, which stands at the end, never changes a loss or the logits of a word: nothing looks
+    ahead, and padding among the next words does not count.
 
     Args:
         vocabulary_size: Number of token ids, 0 (padding) and 1 (unknown) included. Both are
             classes too: unknown words are predicted as one.
         embedding_dim: Length of a token's vector.
         units: Units of the LSTM.
-        features_dim: If above 0, a Dense layer brings the features to this length before the
-            output layer, whose cost is proportional to it.
-        embedding_shortcut: Whether the vector of the last token stands beside what the LSTM gives.
+        features_dim: Length of the vectors of the next words, and of the features that they are
+            multiplied by; the cost of the output layer is proportional to it.
         embedding_dropout: Share of the entries of the embeddings dropped in training.
         dropout: Share of the features before the output layer dropped in training.
         label_smoothing: Of the trainer's loss; see `keras_ce.layers.LinearCrossentropy`.
@@ -103,8 +102,7 @@ def build_next_word(
     require_integer("vocabulary_size", vocabulary_size, 2)
     require_integer("embedding_dim", embedding_dim, 1)
     require_integer("units", units, 1)
-    require_integer("features_dim", features_dim, 0)
-    require_flag("embedding_shortcut", embedding_shortcut)
+    require_integer("features_dim", features_dim, 1)
     require_share("embedding_dropout", embedding_dropout)
     require_share("dropout", dropout)
     if isinstance(vocabulary, str) or len(vocabulary) not in (0, vocabulary_size):
@@ -118,11 +116,11 @@ def build_next_word(
             f"id, or empty. Received: word_counts={shortened(word_counts)}."
         )
 
-    width = features_dim or units + (embedding_dim if embedding_shortcut else 0)
+    state_dim = units + embedding_dim
     require_room(
-        vocabulary_size * (embedding_dim + width)
-        + 4 * units * (embedding_dim + units)
-        + features_dim * units,
+        vocabulary_size * (embedding_dim + features_dim)
+        + 4 * units * state_dim
+        + 3 * features_dim * state_dim,
         "vocabulary_size, embedding_dim, units and features_dim",
     )
 
@@ -138,8 +136,7 @@ def build_next_word(
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     next_tokens = keras.Input((None,), dtype="int32", name="next_tokens")
     marked = with_legend(tokens, vocabulary=tuple(vocabulary), token_kind=token_kind)
-    # The next Keras release stops recurrent layers from passing masks on: the LSTM gets it.
-    mask = ops.not_equal(marked, 0)
+    # Padding stands at the end, and nothing looks ahead: it needs no mask.
     embedding = layers.Embedding(
         vocabulary_size,
         embedding_dim,
@@ -151,15 +148,20 @@ def build_next_word(
         embedding.embeddings.assign(word_vectors)
     if embedding_dropout:
         embedded = layers.Dropout(embedding_dropout, name="embedding_dropout")(embedded)
-    features = layers.LSTM(units, return_sequences=True, name="lstm")(embedded, mask=mask)
-    if embedding_shortcut:
-        features = layers.Concatenate(name="features")([features, embedded])
-    if features_dim:
-        features = layers.Dense(features_dim, name="short_features")(features)
+    state = layers.LSTM(units, return_sequences=True, name="lstm")(embedded)
+    state = layers.Concatenate(name="state")([state, embedded])
+    table = layers.Embedding(vocabulary_size, features_dim, name="next_word_vectors")
+    copied = _what_followed(state, table(marked), features_dim)
+    features = layers.Concatenate(name="state_and_copied")([state, copied])
+    features = layers.Dense(features_dim, name="features")(features)
     if dropout:
         features = layers.Dropout(dropout, name="dropout")(features)
     head = LinearCrossentropy(
-        vocabulary_size, label_smoothing=label_smoothing, ignore_class=0, name="next_word"
+        vocabulary_size,
+        label_smoothing=label_smoothing,
+        ignore_class=0,
+        tied_to=table,
+        name="next_word",
     )
     trainer = NextWordModel([tokens, next_tokens], head(features, next_tokens), name="trainer")
     predictor = NextWordModel(tokens, head(features), name="predictor")
@@ -167,6 +169,24 @@ def build_next_word(
         # One more of each: the logarithm of 0 is no start for a word that is yet to come.
         total = sum(word_counts) + vocabulary_size
         frequencies = [math.log((count + 1) / total) for count in word_counts]
-        kernel, _ = head.get_weights()
-        head.set_weights([kernel, numpy.array(frequencies, "float32")])
+        head.bias.assign(numpy.array(frequencies, "float32"))
     return NextWordModels(trainer, predictor)
+
+
+def _what_followed(state: Any, vectors: Any, length: int) -> Any:
+    """Attention to like places: the vectors of the words that came after them.
+
+    Args:
+        state: What is known at each position, (batch, time, any).
+        vectors: Of the word of each position, (batch, time, length).
+        length: Of what like places are known by.
+
+    Returns:
+        A mean of the vectors up to each position, (batch, time, length).
+    """
+    place = layers.Dense(length, name="place")(state)
+    # The word of a position came after the place before it.
+    before = layers.ZeroPadding1D((1, 0), name="one_later")(place)
+    before = layers.Cropping1D((0, 1), name="place_before")(before)
+    attention = layers.Attention(use_scale=True, name="copied")
+    return attention([place, vectors, before], use_causal_mask=True)

@@ -33,7 +33,6 @@ class NextWord(Task):
         embedding_dim: See `recipes.next_word.build_next_word`.
         units: Likewise.
         features_dim: Likewise.
-        embedding_shortcut: Likewise.
         label_smoothing: Likewise.
         epochs: The largest number of epochs.
         words_per_epoch: About so many words are learned from in an epoch; the next one goes on
@@ -63,8 +62,7 @@ class NextWord(Task):
         "minimum_count": partial(arguments.require_integer, minimum=1),
         "embedding_dim": partial(arguments.require_integer, minimum=1),
         "units": partial(arguments.require_integer, minimum=1),
-        "features_dim": partial(arguments.require_integer, minimum=0),
-        "embedding_shortcut": arguments.require_flag,
+        "features_dim": partial(arguments.require_integer, minimum=1),
         "label_smoothing": arguments.require_fraction,
         "epochs": partial(arguments.require_integer, minimum=1),
         "words_per_epoch": partial(arguments.require_integer, minimum=1),
@@ -87,13 +85,12 @@ class NextWord(Task):
         embedding_dim: int = 128,
         units: int = 128,
         features_dim: int = 64,
-        embedding_shortcut: bool = True,
         label_smoothing: float = 0.0,
         epochs: int = 3,
         words_per_epoch: int = 150_000,
         patience: int = 2,
-        batch_size: int = 32,
-        sequence_length: int = 64,
+        batch_size: int = 8,
+        sequence_length: int = 128,
         learning_rate: float = 1e-2,
         seed: int = 0,
         verbose: int | str = "auto",
@@ -104,7 +101,6 @@ class NextWord(Task):
         self.embedding_dim = embedding_dim
         self.units = units
         self.features_dim = features_dim
-        self.embedding_shortcut = embedding_shortcut
         self.label_smoothing = label_smoothing
         self.epochs = epochs
         self.words_per_epoch = words_per_epoch
@@ -150,7 +146,6 @@ class NextWord(Task):
                 embedding_dim=embedding_dim,
                 units=self.units,
                 features_dim=self.features_dim,
-                embedding_shortcut=self.embedding_shortcut,
                 label_smoothing=self.label_smoothing,
                 word_vectors=word_vectors.vectors_of_words(
                     ids, len(words), embedding_dim, self.seed

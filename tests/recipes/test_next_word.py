@@ -12,8 +12,7 @@ SMALL = {"embedding_dim": 6, "units": 5, "vocabulary": VOCABULARY, "token_kind":
 VARIANTS = {
     "plain": {},
     "everything": {
-        "features_dim": 6,
-        "embedding_shortcut": True,
+        "features_dim": 7,
         "embedding_dropout": 0.2,
         "dropout": 0.5,
         "label_smoothing": 0.1,
@@ -141,8 +140,7 @@ def test_defaults():
         ({"vocabulary_size": 1}, r"`vocabulary_size` must be an integer of at least 2"),
         ({"embedding_dim": 0}, r"`embedding_dim` must be a positive integer"),
         ({"units": 0}, r"`units` must be a positive integer"),
-        ({"features_dim": -1}, r"`features_dim` must be a non-negative integer"),
-        ({"embedding_shortcut": 1}, r"`embedding_shortcut` must be True or False"),
+        ({"features_dim": 0}, r"`features_dim` must be a positive integer"),
         ({"dropout": 1.0}, r"`dropout` must be a number from 0 up to"),
         ({"embedding_dropout": -0.1}, r"`embedding_dropout` must be a number from 0 up to"),
         ({"label_smoothing": 1.5}, r"`label_smoothing` must be .*1\.5"),
