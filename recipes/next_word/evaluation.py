@@ -61,12 +61,12 @@ def score_texts(
         number: How many of the most probable words to give, where there are as many.
     """
     pieces = windows(texts, sequence_length)
-    ranked = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
-    scores: list[Scores | None] = [None] * len(pieces)
+    width = max(len(piece) - 1 for piece in pieces)
+    scores: list[Scores] = []
     rows = max(1, POSITIONS_AT_ONCE // sequence_length)
-    for start in range(0, len(ranked), rows):
-        chosen = ranked[start : start + rows]
-        tokens, next_tokens = tokens_and_next([pieces[index] for index in chosen])
+    for start in range(0, len(pieces), rows):
+        chosen = pieces[start : start + rows]
+        tokens, next_tokens = tokens_and_next(chosen, width)
         logits = ops.convert_to_tensor(predictor.predict_on_batch(tokens))
         losses = keras_ce.losses.label_smoothed_crossentropy(
             next_tokens, logits, 0.0, from_logits=True
@@ -76,9 +76,9 @@ def score_texts(
         right = ops.take_along_axis(logits, next_tokens[..., None], axis=-1)
         probabilities = ops.exp(largest - (losses[..., None] + right))
         arrays = [ops.convert_to_numpy(each) for each in (losses, best, probabilities)]
-        for row, index in enumerate(chosen):
-            length = len(pieces[index]) - 1
-            scores[index] = Scores(pieces[index][1:], *(each[row, :length] for each in arrays))
+        for row, piece in enumerate(chosen):
+            length = len(piece) - 1
+            scores.append(Scores(piece[1:], *(each[row, :length] for each in arrays)))
     return Scores(*map(numpy.concatenate, zip(*scores, strict=True)))
 
 

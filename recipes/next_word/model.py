@@ -1,7 +1,7 @@
 """The next-word model: what stands so far to the words that may come next.
 
-An Embedding, an LSTM, and attention to the places before that are like this one: the words that came
-after them, such as the names that a program keeps repeating, may come again. The output layer
+An Embedding, an LSTM, and attention to the places before that are like this one: the words that
+came after them, such as the names that a program keeps repeating, may come again. The output layer
 computes its cross-entropy without the matrix of all positions and all words, so a vocabulary of
 tens of thousands of words trains in the memory of a small one. Its kernel is the table of vectors
 that the attention takes means of: what is copied is what is predicted.

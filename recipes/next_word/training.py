@@ -7,7 +7,6 @@ import keras
 import numpy
 
 from recipes.next_word.model import NextWordModels
-from recipes.tokens.length_groups import group_by_length
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad
 
 
@@ -22,7 +21,7 @@ class NextWordBatches(keras.utils.PyDataset):
         sequence_length: Words in a window, at most.
         words_per_epoch: Each epoch takes the next windows with about this many words, in an order
             that `seed` decides; all of them come before one comes again. `None` for all.
-        seed: Seed of the order, or `None` to keep the windows sorted by length.
+        seed: Seed of the order, or `None` to keep that of the texts.
     """
 
     def __init__(
@@ -36,44 +35,40 @@ class NextWordBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self._windows = windows(texts, sequence_length)
+        # One width for all batches: each other one is compiled anew, which takes seconds.
+        self._width = max(len(window) - 1 for window in self._windows)
         self._batch_size = batch_size
         self._random = None if seed is None else numpy.random.default_rng(seed)
         self._windows_per_epoch = len(self._windows)
         if words_per_epoch is not None:
             words = sum(map(len, texts))
             share = min(words_per_epoch, words) / words
-            # Whole batches: on JAX a batch of another size is compiled anew.
-            self._windows_per_epoch = (
-                math.ceil(share * len(self._windows) / batch_size) * batch_size
-            )
+            # Whole batches: one of another size is compiled anew.
+            whole = math.ceil(share * len(self._windows) / batch_size) * batch_size
+            self._windows_per_epoch = min(whole, len(self._windows))
         self._waiting: list[int] = []
         self.on_epoch_end()
 
     def on_epoch_end(self) -> None:
-        """Chooses and groups the windows of the next epoch."""
-        chosen = self._next_windows()
-        lengths = numpy.array([len(self._windows[index]) - 1 for index in chosen])
-        batches = group_by_length(lengths, self._batch_size, self._random)
-        self._batches = [numpy.asarray(chosen)[batch] for batch in batches]
-
-    def _next_windows(self) -> list[int]:
-        if self._random is None or self._windows_per_epoch >= len(self._windows):
-            return list(range(len(self._windows)))
+        """Chooses the windows of the next epoch."""
+        if self._random is None:
+            self._chosen = list(range(len(self._windows)))
+            return
         while len(self._waiting) < self._windows_per_epoch:
             self._waiting += self._random.permutation(len(self._windows)).tolist()
-        chosen = self._waiting[: self._windows_per_epoch]
+        self._chosen = self._waiting[: self._windows_per_epoch]
         del self._waiting[: self._windows_per_epoch]
-        return chosen
 
     def __len__(self) -> int:
         """Number of batches."""
-        return len(self._batches)
+        return math.ceil(len(self._chosen) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[tuple[numpy.ndarray, numpy.ndarray]]:
         """Token ids and next-token ids of one batch, (batch, time) each: inputs, no targets."""
-        chosen = [self._windows[index] for index in self._batches[index]]
+        start = index * self._batch_size
+        chosen = self._chosen[start : start + self._batch_size]
         # A tuple of one: Keras would take the second of two for targets.
-        return (tokens_and_next(chosen),)
+        return (tokens_and_next([self._windows[index] for index in chosen], self._width),)
 
 
 def windows(texts: Sequence[numpy.ndarray], sequence_length: int) -> list[numpy.ndarray]:
@@ -85,11 +80,15 @@ def windows(texts: Sequence[numpy.ndarray], sequence_length: int) -> list[numpy.
     ]
 
 
-def tokens_and_next(chosen: Sequence[numpy.ndarray]) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Windows as token ids and next-token ids, padded."""
+def tokens_and_next(
+    chosen: Sequence[numpy.ndarray], width: int
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Windows as token ids and next-token ids, padded to a width, which is rounded up."""
+    empty = [0] * width
+    # What is longest gives `pad` the width.
     return (
-        pad([window[:-1].tolist() for window in chosen]),
-        pad([window[1:].tolist() for window in chosen]),
+        pad([*(window[:-1].tolist() for window in chosen), empty])[:-1],
+        pad([*(window[1:].tolist() for window in chosen), empty])[:-1],
     )
 
 

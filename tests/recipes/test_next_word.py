@@ -6,6 +6,7 @@ import pytest
 
 import keras_ce
 from recipes.next_word import NextWordModels, build_next_word
+from recipes.next_word.model import _what_followed
 
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(28))]
 SMALL = {"embedding_dim": 6, "units": 5, "vocabulary": VOCABULARY, "token_kind": "cased"}
@@ -36,6 +37,10 @@ def model(variant):
 def call(model, *ids):
     arrays = [np.asarray(each, dtype="int32") for each in ids]
     return np.asarray(model.predict_on_batch(arrays if len(arrays) > 1 else arrays[0]))
+
+
+def call_floats(model, *inputs):
+    return np.asarray(model.predict_on_batch(list(inputs)))
 
 
 def random_ids(rows=4, columns=7, seed=5):
@@ -100,9 +105,8 @@ def test_fitting_the_trainer_without_targets_trains_the_predictor():
 def test_word_counts_are_what_an_untrained_model_predicts():
     counts = np.arange(30)
     model = build_next_word(30, **SMALL, word_counts=counts)
-    head = model.predictor.get_layer("next_word")
-    kernel, bias = head.get_weights()
-    head.set_weights([np.zeros_like(kernel), bias])
+    table = model.predictor.get_layer("next_word_vectors")
+    table.set_weights([np.zeros((30, 64))])
     found = np.exp(log_softmax(call(model.predictor, [[3, 4]])))[0]
     np.testing.assert_allclose(found, [(counts + 1) / (counts + 1).sum()] * 2, rtol=1e-5)
 
@@ -111,6 +115,26 @@ def test_word_vectors_are_where_the_embedding_begins():
     vectors = np.random.default_rng(1).normal(size=(30, 6)).astype("float32")
     model = build_next_word(30, **SMALL, word_vectors=vectors)
     np.testing.assert_array_equal(model.predictor.get_layer("embedding").get_weights()[0], vectors)
+
+
+def test_what_followed_a_like_place_is_copied():
+    state, vectors = keras.Input((None, 3)), keras.Input((None, 2))
+    model = keras.Model([state, vectors], _what_followed(state, vectors, 2))
+    # Places 0 and 3 are alike, 1 and 4 too, and all else is not.
+    model.get_layer("place").set_weights([[[30, 0], [0, 30], [-30, -30]], np.zeros(2)])
+    states = np.eye(3, dtype="float32")[[0, 1, 2, 0, 1]][None]
+    of_words = np.random.default_rng(1).normal(size=(1, 5, 2)).astype("float32")
+    found = call_floats(model, states, of_words)[0]
+    # The word of position 1 came after place 0, that of position 2 after place 1.
+    np.testing.assert_allclose(found[3:], of_words[0, [1, 2]], rtol=1e-5)
+
+
+def test_the_kernel_of_the_output_layer_is_the_table_that_words_are_copied_from(model, tmp_path):
+    model.predictor.save(tmp_path / "model.keras")
+    for each in (model.predictor, keras.saving.load_model(tmp_path / "model.keras")):
+        table = each.get_layer("next_word_vectors")
+        assert each.get_layer("next_word").tied_to is table
+        assert sum(tuple(weight.shape) == table.embeddings.shape for weight in each.weights) == 1
 
 
 def test_both_models_survive_saving(model, tmp_path):
