@@ -169,7 +169,8 @@ def build_next_word(
         # One more of each: the logarithm of 0 is no start for a word that is yet to come.
         total = sum(word_counts) + vocabulary_size
         frequencies = [math.log((count + 1) / total) for count in word_counts]
-        head.bias.assign(numpy.array(frequencies, "float32"))
+        bias: Any = head.bias
+        bias.assign(numpy.array(frequencies, "float32"))
     return NextWordModels(trainer, predictor)
 
 
