@@ -121,7 +121,8 @@ def test_what_followed_a_like_place_is_copied():
     state, vectors = keras.Input((None, 3)), keras.Input((None, 2))
     model = keras.Model([state, vectors], _what_followed(state, vectors, 2))
     # Places 0 and 3 are alike, 1 and 4 too, and all else is not.
-    model.get_layer("place").set_weights([[[30, 0], [0, 30], [-30, -30]], np.zeros(2)])
+    kernel = np.array([[30.0, 0.0], [0.0, 30.0], [-30.0, -30.0]])
+    model.get_layer("place").set_weights([kernel, np.zeros(2)])
     states = np.eye(3, dtype="float32")[[0, 1, 2, 0, 1]][None]
     of_words = np.random.default_rng(1).normal(size=(1, 5, 2)).astype("float32")
     found = call_floats(model, states, of_words)[0]
