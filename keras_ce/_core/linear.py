@@ -770,11 +770,14 @@ def _least(first: Any, second: Any) -> Any:
     """The smaller of two numbers, each of which may be a tensor; None is none."""
     if second is None:
         return first
-    both_known = isinstance(first, int) and isinstance(second, int)
-    return min(first, second) if both_known else ops.minimum(first, second)
+    return ops.minimum(first, second) if _are_tensors(first, second) else min(first, second)
 
 
 def _most(first: Any, second: Any) -> Any:
     """The larger of two numbers, each of which may be a tensor."""
-    both_known = isinstance(first, int) and isinstance(second, int)
-    return max(first, second) if both_known else ops.maximum(first, second)
+    return ops.maximum(first, second) if _are_tensors(first, second) else max(first, second)
+
+
+def _are_tensors(*sizes: Any) -> bool:
+    """Whether one is a tensor. A size that a trace on JAX leaves open is none."""
+    return any(ops.is_tensor(size) for size in sizes)

@@ -209,7 +209,7 @@ def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
         inputs, *constants = tensors
         is_large = (
             _is_above(inputs.size, Compilation.ELEMENTS_WORTH_NO_MATRIX)
-            or inputs.shape[-1] >= Compilation.CLASSES_WORTH_NO_MATRIX
+            or _is_above(inputs.shape[-1], Compilation.CLASSES_WORTH_NO_MATRIX - 1)
         )
         # XLA keeps what both passes compute; the barrier hides that it is the same. Beside labels
         # that are a matrix themselves, one more is less than the time of a second exponential.
@@ -228,11 +228,12 @@ def _through_the_cache(forward: Forward, tensors: tuple[Tensor, ...]) -> Any:
     XLA writes what it adds up in several ways, and reads it back from the cache then.
     """
     number, num_classes = tensors[0].shape[0], tensors[0].shape[-1]
-    has_many_classes = num_classes >= Compilation.CLASSES_WORTH_NO_MATRIX
+    is_known = isinstance(number, int) and isinstance(num_classes, int)
+    has_many_classes = is_known and num_classes >= Compilation.CLASSES_WORTH_NO_MATRIX
     # On several devices, a piece would have to be fetched from one of them.
     is_at_hand = jax.default_backend() == "cpu" and jax.device_count() == 1
     have_matrices = all(item.ndim == 2 for item in tensors)
-    if not (has_many_classes and have_matrices and is_at_hand and isinstance(number, int)):
+    if not (has_many_classes and have_matrices and is_at_hand):
         return forward(*tensors)
     rows = max(1, Compilation.ELEMENTS_OF_A_COMPILED_PIECE // num_classes)
     whole = number // rows * rows
@@ -538,11 +539,17 @@ def may_loop_by_values(values: Tensor) -> bool:
 
 
 def with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    """`run(*nested)`, compiled, whose derivative is that of `plain`, the same in plain steps."""
+    """`run(*nested)`, compiled, whose derivative is that of `plain`, the same in plain steps.
+
+    It is `plain` itself where a trace leaves a size open: then nobody can count tiles.
+    """
     by_xla = jax.jit(run)
 
     @jax.custom_jvp
     def both(*nested: Any) -> Any:
+        sizes = [size for item in jax.tree.leaves(nested) for size in item.shape]
+        if not all(isinstance(size, int) for size in sizes):
+            return plain(*nested)
         return (by_xla if Compilation.is_on else run)(*nested)
 
     @both.defjvp
