@@ -47,6 +47,11 @@ class LinearCrossentropy(keras.layers.Layer):
     Call it once in each model, as here: on JAX, Keras forgets what a layer has added to the loss
     when the same model calls that layer again.
 
+    On several devices with a `keras.distribution` on JAX, each computes the tiles of its own
+    positions and, where a `ModelParallel` spreads kernel and bias over the classes, of its own
+    classes; what is exchanged are a few numbers per position and the gradients. A replica of
+    `tf.distribute` divides by the weights of its own positions.
+
     Args:
         num_classes: the number of classes C, at least 2.
         label_smoothing: the share e of the label's mass that all classes get equally, 0 to 1.
