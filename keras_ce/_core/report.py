@@ -18,7 +18,7 @@ NUMBERS = ("accuracy", "top_5_accuracy", "perplexity")
 def numbers(name: str, value: Any) -> tuple[str, ...]:
     """Which numbers, each once."""
     given = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    if not set(given) <= set(NUMBERS) or len(set(given)) < len(given):
+    if not all(each in NUMBERS for each in given) or len(set(given)) < len(given):
         raise InvalidValuesError(name, value, f"a tuple of some of {', '.join(NUMBERS)}, each once")
     return given
 
