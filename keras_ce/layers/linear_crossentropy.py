@@ -60,19 +60,19 @@ class LinearCrossentropy(keras.layers.Layer):
         tied_to: None, or an `Embedding` or `ReversibleEmbedding` of C vectors whose table is the
             kernel: one weight that learns from both uses, saved and loaded as one. Its own
             `logit_soft_cap` is not looked at.
-        report: which numbers of the positions that count are in the logs of `fit`, `evaluate`,
-            `train_on_batch` and `test_on_batch`, weighted as the mean of the losses is, but over
-            all positions of the epoch. A tuple of
+        report: which numbers of the positions that count stand in the logs of `fit`, `evaluate`,
+            `train_on_batch` and `test_on_batch`, weighted as the mean of the losses is, over all
+            positions of the epoch so far. A tuple of
 
-            - "accuracy": how often the label has the largest logit; of equal logits, that of the
-              smallest id counts as the largest.
-            - "top_5_accuracy": how often fewer than five classes have a larger logit. It costs one
+            - "accuracy": how often the label has the largest logit, in the precision of the loss;
+              of equal logits that of the smallest id is the largest, as in Keras.
+            - "top_5_accuracy": how often fewer than five classes have a larger logit. It takes one
               more matrix product.
             - "perplexity": exp of the mean cross-entropy -log p_y, without smoothing, class
               weights and `z_loss`.
 
-            A layer with a name of its own reports as `NAME_accuracy`: give names to heads of the
-            same model.
+            A layer with a name of its own reports as `NAME_accuracy`. Give a name to each head of
+            a model with several: Keras keeps only the last of two numbers of one name.
         **options: of every Keras layer. With a mixed precision policy the products are of the
             compute dtype, as is what logits for inference come in; losses and gradients are added
             up in float32.

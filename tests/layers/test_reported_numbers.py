@@ -224,6 +224,16 @@ def test_nothing_counts():
     assert logs == {"loss": 0, "accuracy": 0, "top_5_accuracy": 0, "perplexity": 1}
 
 
+def test_mixed_precision_counts_in_float32():
+    features, labels, weights = draw()
+    # Numbers that bfloat16 holds; the logits would need more digits.
+    features, kernel = np.round(16 * features) / 16, np.round(16 * KERNEL) / 16
+    trainer = trainer_of(dtype="mixed_bfloat16")
+    trainer.layers[-1].set_weights([kernel, BIAS])
+    logs = trainer.evaluate([features, labels, weights], verbose=0, return_dict=True)
+    assert_same(logs, reference((features, labels, weights), kernel))
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="eager, where it is an error")
 def test_a_label_out_of_range_is_nan_when_compiled():
     features, labels, weights = draw()
@@ -253,3 +263,25 @@ def test_what_cannot_be_reported_is_an_error(report):
     with pytest.raises(InvalidValuesError, match="each once") as caught:
         LinearCrossentropy(CLASSES, report=report)
     assert (caught.value.argument, caught.value.value) == ("report", report)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="reads the text that JAX compiles")
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("report", [(), ("accuracy", "perplexity"), REPORT])
+def test_number_of_matrix_products(report, training):
+    import jax
+
+    head = LinearCrossentropy(CLASSES, use_bias=False, report=report)
+    head.build((None, WIDTH))
+    features, labels = draw()[0].reshape(-1, WIDTH), np.arange(ROWS * STEPS) % CLASSES
+
+    def run(features, kernel):
+        with keras.StatelessScope([(head.kernel, kernel)], collect_losses=True):
+            head(features, labels, training=training)
+            (total,) = head.losses
+            return total, [metric.result() for metric in head.metrics]
+
+    step = jax.value_and_grad(run, (0, 1), has_aux=True) if training else run
+    text = jax.jit(step).lower(features, KERNEL).compile().as_text()
+    # In a loop over pieces, whose body stands there once.
+    assert text.count(" dot(") == (3 if training else 1) + ("top_5_accuracy" in report)
