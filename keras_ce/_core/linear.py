@@ -21,6 +21,10 @@ whose exponentials are still there: three matrix products in all. Where it comes
 adds to, is then written once.
 
 Positions that do not count are sorted behind the others; no tile is computed for them.
+
+On several devices, each takes the tiles of its own positions, and of its own classes where the
+kernel is spread by classes: then a tile's statistics are brought together before its second pass.
+The gradients are added up at the end. No device gets another's features or kernel.
 """
 
 import functools
@@ -70,6 +74,7 @@ class Logits(NamedTuple):
         soft_cap: None, or c of cap(z) = c tanh(z / c).
         trains_kernel: whether anybody wants the kernel's gradient.
         finds_first: whether anybody wants `is_first`.
+        devices: None, or how positions and classes are spread over several.
     """
 
     features: Tensor
@@ -82,6 +87,7 @@ class Logits(NamedTuple):
     soft_cap: float | None = None
     trains_kernel: bool = True
     finds_first: bool = False
+    devices: Any = None
 
     def parts(self) -> tuple["_Kind", Tensors, Tensors]:
         """What is fixed when it is compiled, what has a derivative, and the rest."""
@@ -93,6 +99,7 @@ class Logits(NamedTuple):
             self.soft_cap,
             self.trains_kernel,
             self.finds_first,
+            self.devices,
         )
         inputs: Tensors = (self.features, self.kernel)
         constants: Tensors = (self.ids,)
@@ -206,6 +213,7 @@ class _Kind(NamedTuple):
     soft_cap: float | None
     trains_kernel: bool
     finds_first: bool
+    devices: Any
 
     def given(self, inputs: Tensors, constants: Tensors) -> "_Given":
         features, kernel, *bias = inputs
@@ -224,6 +232,28 @@ class _Kind(NamedTuple):
         """The gradients, with None for that of a kernel whose gradient nobody wants."""
         of_features, *others = slopes
         return (of_features, *others) if self.trains_kernel else (of_features, None, *others)
+
+    def axes_of_inputs(self) -> tuple[str, ...]:
+        """The axes of what has a derivative, as `Devices` takes them."""
+        of_kernel = "width classes" if self.class_axis else "classes width"
+        return "positions width", of_kernel, *(("classes",) if self.has_bias else ())
+
+    def on_each_device(self, run: Callable[..., Any], results: Any) -> Callable[..., Any]:
+        """A pass of inputs and constants, by devices; `results` are the axes of what it returns."""
+        if self.devices is None:
+            return run
+        own = self.axes_of_inputs()
+
+        def by_devices(*groups: Tensors) -> Any:
+            *upstream, inputs, constants = groups
+            before = ("positions",) * (len(inputs) - len(own))
+            of_constants = ["positions"] * len(constants)
+            if self.has_vector:
+                of_constants[1] = "classes"
+            axes = (*("positions" for _ in upstream), (*before, *own), tuple(of_constants))
+            return self.devices.each(run, axes, results)(*groups)
+
+        return by_devices
 
     def sums_weighted(self) -> bool:
         """Whether `weighted` is a sum over pieces: without a cap it is linear in the features."""
@@ -311,7 +341,7 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
         found, losses, _, results = tiles.over_tiles(step, start)
         losses = tiles.unsorted(losses)
         statistics = tuple(map(tiles.unsorted, found))
-        value = ops.sum(inputs[0] * losses)
+        value = tiles.summed(ops.sum(inputs[0] * losses), "positions")
         return value, statistics, (losses, *tiles.gradients(results))
 
     def plain_statistics(inputs: Tensors, constants: Tensors) -> Tensors:
@@ -336,10 +366,12 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
         found = plain_statistics(tuple(inputs[1:]), constants)
         return value, found, (losses, *kind.wanted(tuple(slopes)))
 
+    of_inputs = kind.wanted(kind.axes_of_inputs())
+    of_total = "", "positions", ("positions", *of_inputs)
     return _Passes(
-        backend.with_derivative_of(statistics, plain_statistics),
-        backend.with_derivative_of(gradients, plain_gradients),
-        backend.with_derivative_of(total, plain_total),
+        backend.with_derivative_of(kind.on_each_device(statistics, "positions"), plain_statistics),
+        backend.with_derivative_of(kind.on_each_device(gradients, of_inputs), plain_gradients),
+        backend.with_derivative_of(kind.on_each_device(total, of_total), plain_total),
     )
 
 
@@ -429,7 +461,32 @@ class _Tiles:
             self._ranks = ops.argsort(self._order)
             counted = ops.sum(ops.cast(given.is_counted, "int32"))
             self.trips = backend.trips((counted + self.rows - 1) // self.rows)
-        self._features, self._ids = self.sorted(given.features), self.sorted(given.ids)
+        ids = given.ids
+        if self.kind.devices is not None:
+            ids = ids - self.kind.devices.first(self.classes, "classes")
+        self._features, self._ids = self.sorted(given.features), self.sorted(ids)
+
+    # --- devices ---
+
+    def summed(self, values: Tensor, spread: str) -> Tensor:
+        """The sum over the devices that share "positions" or "classes"."""
+        devices = self.kind.devices
+        return values if devices is None else devices.total(values, spread)
+
+    def largest(self, values: Tensor, spread: str) -> Tensor:
+        """The largest of each entry over them."""
+        devices = self.kind.devices
+        return values if devices is None else devices.largest(values, spread)
+
+    def of_all_classes(self, found: Tensors) -> Tensors:
+        """The statistics, from those of each device's classes."""
+        devices = self.kind.devices
+        if devices is None or devices.classes is None:
+            return found
+        peak, rest, *sums = found
+        highest = devices.largest(peak, "classes")
+        rest = rest * ops.exp(peak - highest)
+        return highest, *(devices.total(each, "classes") for each in (rest, *sums))
 
     # --- rows ---
 
@@ -579,7 +636,8 @@ class _Tiles:
         if kind.has_vector:
             weighted = ops.squeeze(weighted, -1) if kind.sums_weighted() else self._weighted(rows)
             found = (*found, weighted)
-        return (*found, *(ops.squeeze(each, -1) for each in before)), store, peaks
+        before = tuple(self.largest(ops.squeeze(each, -1), "classes") for each in before)
+        return (*self.of_all_classes(found), *before), store, peaks
 
     def number_above(self, rows: _Rows, at_label: Tensor) -> Tensor:
         """How many classes have a larger logit than the label, (R,)."""
@@ -591,7 +649,8 @@ class _Tiles:
             others = backend.without(capped, rows.ids - start, skipped, lowest)
             return number + backend.row_sum(ops.cast(others > bound, self.dtype))
 
-        return ops.squeeze(self.over_pieces(step, ops.zeros_like(bound)), -1)
+        number = self.over_pieces(step, ops.zeros_like(bound))
+        return self.summed(ops.squeeze(number, -1), "classes")
 
     def prepare_weighted(self) -> None:
         """What `weighted` takes of all classes, once for all tiles."""
@@ -619,9 +678,11 @@ class _Tiles:
     def gradients(self, results: Any) -> Tensors:
         """The gradient of each input that has one."""
         of_features, of_kernel, of_bias = results
-        of_features = ops.cast(self.unsorted(of_features), self.narrow)
-        of_kernel = tuple(ops.cast(each, self.narrow) for each in of_kernel)
-        return of_features, *of_kernel, *(each[0] for each in of_bias)
+        of_features = self.summed(self.unsorted(of_features), "classes")
+        of_kernel = tuple(self.summed(each, "positions") for each in of_kernel)
+        of_bias = tuple(self.summed(each[0], "positions") for each in of_bias)
+        narrow = (ops.cast(each, self.narrow) for each in (of_features, *of_kernel))
+        return *narrow, *of_bias
 
     def add_gradients(
         self,
@@ -742,10 +803,18 @@ def _best(kind: _Kind, k: int) -> Callable[..., Any]:
         if last:
             carry = merged(carry, tiles.classes - last, last)
         values, ids, peak, total = carry
+        devices = kind.devices
+        if devices is not None:
+            highest = devices.largest(peak, "classes")
+            total = devices.total(total * ops.exp(peak - highest), "classes")
+            ids = ids + devices.first(tiles.classes, "classes")
+            values, ids = (devices.beside(each, "classes") for each in (values, ids))
+            values, places = backend.top_k(values, k)
+            ids, peak = ops.take_along_axis(ids, places, -1), highest
         found = values - (peak + ops.log(total)), ids
         return tuple(map(tiles.unsorted, found))
 
-    compiled: Callable[..., Any] = backend.compiled(best)
+    compiled: Callable[..., Any] = backend.compiled(kind.on_each_device(best, "positions"))
     return compiled
 
 
@@ -764,7 +833,7 @@ def _above(kind: _Kind) -> Callable[..., Tensor]:
 
         return tiles.unsorted(tiles.over_tiles(step, tiles.zeros()))
 
-    compiled: Callable[..., Tensor] = backend.compiled(above)
+    compiled: Callable[..., Tensor] = backend.compiled(kind.on_each_device(above, "positions"))
     return compiled
 
 

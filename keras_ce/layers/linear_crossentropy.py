@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks, linear, report as reports
+from keras_ce._core.backends import backend
 from keras_ce._core.labels import class_ids
 from keras_ce._core.linear_crossentropy import CHECKS, Options, prepared, require_ids
 from keras_ce._core.per_class import Numbers, plain
@@ -175,6 +176,9 @@ class LinearCrossentropy(keras.layers.Layer):
         """The weight (D, C); (C, D) where it is the table of an embedding."""
         return self._own_kernel if self.tied_to is None else self.tied_to.embeddings
 
+    def _class_axis(self) -> int:
+        return 1 if self.tied_to is None else 0
+
     def call(
         self,
         features: Tensor,
@@ -203,12 +207,12 @@ class LinearCrossentropy(keras.layers.Layer):
             features,
             ids,
             None if all_count else ops.equal(weights, 0),
-            ops.cast(self.kernel, features.dtype),
+            self.kernel,
             self.bias,
             self._options,
             argument="labels",
             num_classes=self.num_classes,
-            class_axis=-1 if self.tied_to is None else 0,
+            class_axis=self._class_axis(),
             trains_kernel=getattr(self.kernel, "trainable", True),
         )
         logits = self._of_losses(ready.logits)
@@ -272,8 +276,9 @@ class LinearCrossentropy(keras.layers.Layer):
                 ops.cast(self.kernel, features.dtype),
                 ops.zeros_like(rows[:, 0], dtype="int32"),
                 None if self.bias is None else ops.convert_to_tensor(self.bias),
-                class_axis=-1 if self.tied_to is None else 0,
+                class_axis=self._class_axis(),
                 soft_cap=self.logit_soft_cap,
+                devices=backend.devices_of(rows.shape[0], self.kernel, self._class_axis()),
             ),
             k,
         )

@@ -264,6 +264,11 @@ def number_of_replicas() -> int:
     return 1 if context is None else int(context.num_replicas_in_sync)
 
 
+def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> None:
+    """None: a `keras.distribution` is JAX's."""
+    return None
+
+
 def _compiled_by_pieces(forward: Forward) -> Forward:
     """`forward`, compiled by XLA and by pieces of rows, where second derivatives see it whole."""
     whole = _by_xla(forward)
