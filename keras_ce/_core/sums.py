@@ -27,8 +27,18 @@ class SumsInPairs(keras.metrics.Metric):
         self._sum_dtype = "float64" if self.dtype == "float64" else "float32"
 
     def _make_sums(self, number: int) -> None:
+        # Not `add_variable`, whose variables a layer with mixed precision reads in half precision.
         self.sums, self.rests = (
-            self.add_variable((number,), "zeros", dtype=self._sum_dtype, name=part)
+            keras.Variable(
+                "zeros",
+                (number,),
+                self._sum_dtype,
+                trainable=False,
+                autocast=False,
+                aggregation="sum",
+                synchronization="on_read",
+                name=part,
+            )
             for part in ("sums", "rests")
         )
 

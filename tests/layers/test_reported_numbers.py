@@ -230,7 +230,8 @@ def test_mixed_precision_counts_in_float32():
     features, kernel = np.round(16 * features) / 16, np.round(16 * KERNEL) / 16
     trainer = trainer_of(dtype="mixed_bfloat16")
     trainer.layers[-1].set_weights([kernel, BIAS])
-    logs = trainer.evaluate([features, labels, weights], verbose=0, return_dict=True)
+    data = [features, labels, weights]
+    logs = trainer.evaluate(data, batch_size=2, verbose=0, return_dict=True)
     assert_same(logs, reference((features, labels, weights), kernel))
 
 
