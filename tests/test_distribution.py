@@ -65,10 +65,12 @@ for strategy in strategies:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         inputs, labels = keras.Input((4,)), keras.Input((), dtype="int32")
-        model = keras.Model([inputs, labels], LinearCrossentropy(3)(inputs, labels))
+        head = LinearCrossentropy(3, report=("accuracy", "perplexity"))
+        model = keras.Model([inputs, labels], head(inputs, labels))
         model.compile(keras.optimizers.SGD(0.1))
     history = model.fit([x, ids], batch_size=8, epochs=2, shuffle=False, verbose=0).history
-    outcomes.append([history["loss"], [w.numpy().tolist() for w in model.weights]])
+    assert len(history) == 3
+    outcomes.append([sum(history.values(), []), [w.numpy().tolist() for w in model.weights]])
 results.append(["LinearCrossentropy", *outcomes])
 
 def two_towers(symmetric):
@@ -115,6 +117,7 @@ from keras_ce._core.backends.passes import Compilation
 from keras_ce.layers import AngularMarginCrossentropy, ContrastivePairs, LinearCrossentropy
 
 ROWS, WIDTH, CLASSES = 96, 16, 512
+REPORT = "accuracy", "top_5_accuracy", "perplexity"
 generator = np.random.default_rng(0)
 x, y = generator.normal(size=(2, ROWS, WIDTH)).astype("float32")
 ids = generator.integers(0, 20, ROWS).astype("int32")
@@ -126,17 +129,21 @@ def trained(inputs, losses, data, rate):
     model.compile(keras.optimizers.SGD(rate))
     history = model.fit(data, batch_size=48, epochs=2, shuffle=False, verbose=0).history
     evaluated = model.evaluate(data, batch_size=48, verbose=0)
-    return [np.asarray(item).tolist() for item in (history["loss"], evaluated, *model.weights)]
+    logs = [history[name] for name in sorted(history)]
+    return [np.asarray(item).tolist() for item in (*logs, evaluated, *model.weights)]
 
 def of_heads():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((WIDTH,)), keras.Input((), dtype="int32"), keras.Input(())
     heads = [
-        LinearCrossentropy(CLASSES, label_smoothing=0.1, ignore_class=0, z_loss=1e-3, name="head"),
         LinearCrossentropy(
-            CLASSES, label_smoothing=0.1, logit_soft_cap=3.0, class_weight={3: 2.0}, name="head_2"
+            CLASSES, label_smoothing=0.1, ignore_class=0, z_loss=1e-3, name="head", report=REPORT
         ),
-        AngularMarginCrossentropy(CLASSES, scale=4.0, name="head_3"),
+        LinearCrossentropy(
+            CLASSES, label_smoothing=0.1, logit_soft_cap=3.0, class_weight={3: 2.0}, name="head_2",
+            report=REPORT,
+        ),
+        AngularMarginCrossentropy(CLASSES, scale=4.0, name="head_3", report=REPORT),
     ]
     features = keras.layers.Dense(WIDTH)(inputs[0])
     losses = [head(features, *inputs[1:]) for head in heads]

@@ -22,6 +22,10 @@ Tensor = Any
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
+LAYERS_SEE_METRICS = False
+"""Whether Keras hands the state of metrics to the layers of a model that is trained: here it comes
+after the forward pass."""
+
 LONG_ENOUGH_FOR_A_VECTOR = 32
 """Rows so long are worth a loop of their own."""
 

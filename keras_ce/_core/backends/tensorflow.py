@@ -23,6 +23,9 @@ Tensor = Any
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
+LAYERS_SEE_METRICS = True
+"""Whether Keras hands the state of metrics to the layers of a model that is trained."""
+
 _NO_SECOND_DERIVATIVE = (
     "TensorFlow cannot differentiate this gradient once more. For second derivatives, take JAX or "
     "torch as backend."

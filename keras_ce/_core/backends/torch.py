@@ -24,6 +24,9 @@ from keras_ce._core.backends.passes import (
 Tensor = Any
 
 
+LAYERS_SEE_METRICS = True
+"""Whether Keras hands the state of metrics to the layers of a model that is trained."""
+
 FAR_BELOW = -1e5
 """Its exponential is 0, and it is finite itself."""
 
