@@ -116,9 +116,12 @@ CASES = [
         (
             loss,
             [0, 0, 1],
-            {"y_pred": [[0.0, 1.0], [0.3, 0.8], [0.9, -0.2]], "entry": (0, 1)},
+            {"y_pred": [[1.0, 0.2], [0.3, 0.8], [-2.0, -0.2]], "entry": (0, 1)},
         )
-        for loss in (losses.SupervisedContrastive(1.0), losses.TripletMargin(3.0))
+        for loss in (
+            losses.SupervisedContrastive(1.0),
+            losses.TripletMargin(30.0, distance="squared"),
+        )
     ),
     (losses.DistillationCrossentropy(), [1.5, 0.0], {}),
     (losses.FocalCrossentropy(from_logits=True), [1, 0], {}),

@@ -1,6 +1,5 @@
 """An output layer for ordered classes: one score, and thresholds that stay in order."""
 
-import operator
 from typing import Any
 
 import keras
@@ -78,7 +77,8 @@ class OrdinalLogits(keras.layers.Layer):
         steps = ops.convert_to_tensor(self.steps)
         steps = ops.concatenate([steps[:1], ops.softplus(steps[1:])])
         if self.variable_dtype == "float64":  # On torch, ops.cumsum rounds it to float32.
-            return ops.associative_scan(operator.add, steps)
+            number = self.num_classes - 1
+            return (steps[None] @ ops.triu(ops.ones((number, number), dtype="float64")))[0]
         return ops.cumsum(steps)
 
     def call(self, features: Tensor) -> Tensor:

@@ -667,16 +667,20 @@ def distances_gradient(
 ) -> Tensor:
     """The sum over j of w_ij times the derivative of `distances` by row i: (B, D).
 
-    `values` are these distances, the weights (B, B) are symmetric. It is `by_pieces` of the other
-    arguments.
+    `values` are these distances, the weights (B, B) are symmetric. As `by_pieces` of the other
+    arguments would give it, in operations that vmap knows.
     """
-    if _records():  # what follows has no derivative
-        return by_pieces(weights, values, rows, is_squared)
-    with torch.enable_grad():
-        rows = rows.detach().requires_grad_()
-        total = (weights * distances(rows, is_squared, by_pieces)).sum()
-        # A row moves the distances in its row and in its column.
-        return torch.autograd.grad(total, rows)[0] / 2
+    if is_squared:
+        slopes = 2 * weights
+    else:
+        is_apart = values > 0
+        slopes = torch.where(is_apart, weights / torch.where(is_apart, values, 1.0), 0.0)
+    size = max(1, Compilation.ELEMENTS_OF_A_COMPILED_PIECE // max(1, rows.numel()))
+    pieces = [
+        (slopes[start : start + size, None] @ (rows[start : start + size, None] - rows))[:, 0]
+        for start in range(0, len(rows), size)
+    ]
+    return torch.cat(pieces) if pieces else torch.zeros_like(rows)
 
 
 def _records() -> bool:
