@@ -23,9 +23,10 @@ import keras_ce
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "elsewhere.md"
 RECORDED = pathlib.Path(__file__).parent / "vectors" / "elsewhere.json"
 
-# Under which heading stands what, where its calls come from, and what computes them.
+# Under which heading stands what, where its calls come from (of two things of one name, the last
+# module's counts), and what computes them.
 PACKAGES = {
-    "keras.losses": (["keras.losses", "keras.metrics"], "keras"),
+    "keras.losses": (["keras.metrics", "keras.losses"], "keras"),
     "tf.nn": (["tensorflow.nn"], "tensorflow"),
     "torch.nn": (["torch.nn"], "torch"),
     "optax": (["optax", "optax.losses"], "jax"),
