@@ -1,7 +1,6 @@
 """Numbers that an output layer reports beside its loss, in the logs of `fit` and `evaluate`."""
 
-import re
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
@@ -24,10 +23,41 @@ def numbers(name: str, value: Any) -> tuple[str, ...]:
 
 
 def metrics(report: tuple[str, ...], layer: Any, dtype: str) -> list["ReportedNumber"]:
-    """The metrics of a layer. Their names have the layer's, unless Keras has made it up."""
-    made_up = re.fullmatch(type(layer).__name__.lower() + "[0-9]*", layer.name.replace("_", ""))
-    prefix = "" if made_up else f"{layer.name}_"
-    return [ReportedNumber(number, prefix + number, dtype) for number in report]
+    """The metrics of a layer."""
+    return Reporter(layer.name, report, dtype).metrics
+
+
+class Reporter:
+    """A layer that reports; it goes into the names of its numbers where there are several.
+
+    A layer does not know its model. But Keras calls all layers of a model before it asks for any
+    result: those that have counted since the last result are the layers of one model.
+    """
+
+    _counting: ClassVar[list["Reporter"]] = []
+
+    def __init__(self, name: str, report: tuple[str, ...], dtype: str) -> None:
+        self.name = name
+        self.metrics = [ReportedNumber(number, self, dtype) for number in report]
+
+    def counts(self) -> None:
+        """Its layer has been called."""
+        if self not in self._counting:
+            self._counting.append(self)
+
+    @classmethod
+    def end(cls) -> None:
+        """Keras asks for results."""
+        for reporter in cls._counting:
+            prefix = "" if len(cls._counting) == 1 else f"{reporter.name}_"
+            for metric in reporter.metrics:
+                metric.name = prefix + metric.number
+        cls._counting.clear()
+
+    @classmethod
+    def forget(cls) -> None:
+        """Keras begins anew."""
+        cls._counting.clear()
 
 
 def values(number: str, logits: linear.Logits, terms: linear.Terms) -> Tensor:
@@ -50,18 +80,19 @@ class ReportedNumber(SumsInPairs):
 
     Args:
         number: what it is, one of `NUMBERS`.
-        name: name in the logs.
+        reporter: whose number it is.
         dtype: dtype of sums and result.
     """
 
-    def __init__(self, number: str, name: str, dtype: str) -> None:
-        super().__init__(name, dtype)
-        self.number = number
+    def __init__(self, number: str, reporter: Reporter, dtype: str) -> None:
+        super().__init__(number, dtype)
+        self.number, self._reporter = number, reporter
         self._make_sums(2)
         self._waiting: Tensor | None = None
 
     def update_state(self, values: Tensor, weights: Tensor) -> None:
         """Adds the positions of a batch, (...) each."""
+        self._reporter.counts()
         counted = ops.stop_gradient(ops.stack([ops.sum(values * weights), ops.sum(weights)]))
         if backend.LAYERS_SEE_METRICS:
             self._add([counted])
@@ -70,6 +101,7 @@ class ReportedNumber(SumsInPairs):
 
     def result(self) -> Tensor:
         """The number over all batches since the last reset."""
+        self._reporter.end()
         if self._waiting is not None:
             counted, self._waiting = self._waiting, None
             self._add([counted])
@@ -79,5 +111,6 @@ class ReportedNumber(SumsInPairs):
 
     def reset_state(self) -> None:
         """Forgets all batches."""
+        self._reporter.forget()
         super().reset_state()
         self._waiting = None

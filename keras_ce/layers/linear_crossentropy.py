@@ -77,8 +77,7 @@ class LinearCrossentropy(keras.layers.Layer):
             - "perplexity": exp of the mean cross-entropy -log p_y, without smoothing, class
               weights and `z_loss`.
 
-            A layer with a name of its own reports as `NAME_accuracy`. Give a name to each head of
-            a model with several: Keras keeps only the last of two numbers of one name.
+            Where several layers of a model report, each does as `NAME_accuracy`.
         **options: of every Keras layer. With a mixed precision policy the products are of the
             compute dtype, as is what logits for inference come in; losses and gradients are added
             up in float32.

@@ -165,16 +165,36 @@ def test_two_heads_and_other_metrics():
     assert len(history) == 5
 
 
-def test_names_are_those_of_the_layer_unless_keras_made_it_up():
-    def names(head):
-        return [metric.name for metric in head.metrics]
+def test_layers_of_one_model_name_their_numbers():
+    features, labels, _ = draw()
+    inputs = keras.Input((STEPS, WIDTH)), keras.Input((STEPS,), dtype="int32")
 
-    assert names(LinearCrossentropy(3, report=REPORT)) == list(REPORT)
-    assert names(AngularMarginCrossentropy(3, report=["accuracy"])) == ["accuracy"]
-    named = LinearCrossentropy(3, report=("perplexity",), name="words")
-    assert names(named) == ["words_perplexity"]
-    for head in (named, LinearCrossentropy(3, report=REPORT)):
-        assert names(type(head).from_config(head.get_config())) == names(head)
+    def names(*heads):
+        model = keras.Model(inputs, [head(*inputs) for head in heads])
+        model.compile(keras.optimizers.SGD(0.0), **QUICK)
+        logs = model.train_on_batch([features, labels], return_dict=True)
+        assert model.test_on_batch([features, labels], return_dict=True).keys() == logs.keys()
+        return set(logs) - {"loss"}
+
+    one, two, silent = (
+        LinearCrossentropy(CLASSES, ignore_class=-1, report=report, name=name)
+        for name, report in (
+            ("one", ("accuracy",)),
+            ("two", ["accuracy", "perplexity"]),
+            (None, ()),
+        )
+    )
+    of_both = {"one_accuracy", "two_accuracy", "two_perplexity"}
+    assert names(one) == {"accuracy"}
+    assert names(one, two) == of_both
+    assert names(two, silent) == {"accuracy", "perplexity"}
+    assert names(one, two) == of_both
+    # Called by hand in between.
+    one(features, labels)
+    model = keras.Model(inputs, two(*inputs))
+    model.compile(keras.optimizers.SGD(0.0), **QUICK)
+    logs = model.evaluate([features, labels], return_dict=True, verbose=0)
+    assert set(logs) == {"loss", "accuracy", "perplexity"}
 
 
 def test_training_learns_the_same_and_saves_the_same(tmp_path):

@@ -211,9 +211,8 @@ def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         values, residuals = _through_the_cache(forward, tensors)
         inputs, *constants = tensors
-        is_large = (
-            _is_above(inputs.size, Compilation.ELEMENTS_WORTH_NO_MATRIX)
-            or _is_above(inputs.shape[-1], Compilation.CLASSES_WORTH_NO_MATRIX - 1)
+        is_large = _is_above(inputs.size, Compilation.ELEMENTS_WORTH_NO_MATRIX) or _is_above(
+            inputs.shape[-1], Compilation.CLASSES_WORTH_NO_MATRIX - 1
         )
         # XLA keeps what both passes compute; the barrier hides that it is the same. Beside labels
         # that are a matrix themselves, one more is less than the time of a second exponential.
