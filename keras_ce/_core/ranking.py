@@ -336,7 +336,7 @@ def hinge_of_pairs(
     tensors += [] if is_kept is None else [is_kept]
     tensors = [ops.reshape(item, (-1, num_candidates)) for item in tensors]
     number = ops.shape(tensors[0])[0]
-    # As many at a time as fit in the processor's cache; all where a trace on JAX leaves a size open.
+    # As many as fit in the processor's cache; all where a trace on JAX leaves a size open.
     is_known = isinstance(number, int) and isinstance(num_candidates, int)
     step_size, pieces = num_candidates, 1
     if is_known or ops.is_tensor(number) or ops.is_tensor(num_candidates):
