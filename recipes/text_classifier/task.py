@@ -23,11 +23,12 @@ from recipes._arguments import (
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
-from recipes.runs.temperature import best_temperature, divide_logits
+from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels
 from recipes.text_classifier.evaluation import score_logits
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
+from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
@@ -82,6 +83,8 @@ class TextClassifier(ClassifierMixin, Task):
         pooling: What becomes of its outputs: `"last"`, `"mean"` or `"max"`.
         embedding_dropout: Share of the entries of vectors dropped in training.
         dropout: Share of the features before the last layer dropped in training.
+        ngrams: Number of n-grams, words and characters in a row, that a linear model beside the
+            network looks at, those of the most texts; 0 for the network alone.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
         diagnosis: Whether `keras_ce.diagnose` looks at network, loss and texts before training.
@@ -111,6 +114,7 @@ class TextClassifier(ClassifierMixin, Task):
         "vocabulary_size": lambda name, value: require_integer(name, value, 3),
         "units": lambda name, value: require_integer(name, value, 0),
         "pooling": lambda name, value: require_choice(name, value, POOLINGS),
+        "ngrams": lambda name, value: require_integer(name, value, 0),
         "learning_rate": require_positive,
         "patience": lambda name, value: require_integer(name, value, 0),
         "diagnosis": require_flag,
@@ -135,6 +139,7 @@ class TextClassifier(ClassifierMixin, Task):
         pooling: str = "max",
         embedding_dropout: float = 0.3,
         dropout: float = 0.5,
+        ngrams: int = 200_000,
         learning_rate: float = 2e-3,
         patience: int = 3,
         diagnosis: bool = True,
@@ -156,6 +161,7 @@ class TextClassifier(ClassifierMixin, Task):
         self.pooling = pooling
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
+        self.ngrams = ngrams
         self.learning_rate = learning_rate
         self.patience = patience
         self.diagnosis = diagnosis
@@ -203,7 +209,11 @@ class TextClassifier(ClassifierMixin, Task):
             validation = _labelled(*validation_data, classes)
         weights = self._class_weights(classes, training.labels)
         model, history = self._train(training, validation, classes, weights, self.epochs)
-        temperature = best_temperature(predict_logits(model, validation.texts), validation.labels)
+        linear = self._fit_linear_model(training, weights)
+        several = [predict_logits(model, validation.texts)]
+        if linear is not None:
+            several.append(linear.logits(validation.texts))
+        factors = best_factors(several, validation.labels)
         if validation_data is None:
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
@@ -212,9 +222,12 @@ class TextClassifier(ClassifierMixin, Task):
             if self.keras_verbose():
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
             model, _ = self._train(training, None, classes, weights, epochs)
-        divide_logits(model, temperature, ["logits"])
+            linear = self._fit_linear_model(training, weights)
+        divide_logits(model, 1 / factors[0], ["logits"])
         model.update_legend(history=history)
         with self.seeded():
+            if linear is not None:
+                model = with_linear_model(model, linear, factors[1])
             self.model_ = plain_copy(model)
         self.restore(self.model_.legend)
         return self
@@ -265,6 +278,21 @@ class TextClassifier(ClassifierMixin, Task):
                 verbose=self.keras_verbose(),
             )
         return model, history
+
+    def _fit_linear_model(
+        self, training: LabelledTexts, class_weight: list[float] | None
+    ) -> LinearModel | None:
+        """The linear model that stands beside the network; `None` where there is to be none."""
+        if not self.ngrams:
+            return None
+        return fit_linear_model(
+            training.texts,
+            training.labels,
+            token_kind=self.tokens,
+            size=self.ngrams,
+            class_weight=class_weight,
+            seed=self.seed,
+        )
 
     def _class_weights(self, classes: numpy.ndarray, ids: Sequence[int]) -> list[float] | None:
         """The weight of each class, in the order of `classes`."""

@@ -1,0 +1,207 @@
+"""A linear model of n-grams, fitted in seconds, which is added to the network's logits.
+
+It looks at all words and characters in a row, the network at what they have in common; they err on
+different texts, and their sum errs less than either. Both stand in one Keras model, so that a
+classifier remains one file: `recipes.text_classifier.model.NgramLogits` is the fitted table.
+
+An n-gram is known by its hash alone. No list of millions of strings has to be kept, compared or
+written, and a text's n-grams are found by a few operations on whole arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+
+import keras
+import numpy
+import scipy.sparse
+from keras import layers
+from sklearn.svm import LinearSVC
+
+from recipes.text_classifier.model import NGRAM_LOGITS, NgramLogits, TextClassifierModel
+from recipes.tokens.vocabulary import split_tokens
+
+_LONGEST_TEXT = (200, 2_000)
+"""Tokens and characters of a text that count."""
+_TOKENS_IN_A_ROW = (1, 2)
+_CHARACTERS_IN_A_ROW = (1, 5)
+_CHARACTERS_ALONE = (1, 3)
+_MOST_WEIGHTS = 2**24
+_FACTOR = numpy.uint64(0x9E3779B97F4A7C15)
+
+
+def text_ngrams(text: str, token_kind: str) -> list[numpy.ndarray]:
+    """The hashes of a text's n-grams, from 0 to 2**31 - 1, each once, one array for each block.
+
+    A block has a norm of its own: there are many more characters in a row than words. With
+    `words` and `stems` the blocks are one and two tokens in a row and one to five characters, with
+    `characters` there is one block of one to three. Beginning and end of the text count as tokens.
+
+    Args:
+        text: Any text.
+        token_kind: As in `recipes.tokens.vocabulary.split_tokens`.
+    """
+    most_tokens, most_characters = _LONGEST_TEXT
+    tokens = split_tokens(text, token_kind)[:most_tokens]
+    hashes = [zlib.crc32(token.encode()) for token in ["", *tokens, ""]]
+    if token_kind == "characters":
+        return [_hashes_of_runs(hashes, _CHARACTERS_ALONE)]
+    characters = f" {' '.join(tokens)} "[:most_characters]
+    return [
+        _hashes_of_runs(hashes, _TOKENS_IN_A_ROW),
+        # Beyond every hash of a token's: a character is no token of one letter.
+        _hashes_of_runs([2**32 + ord(each) for each in characters], _CHARACTERS_IN_A_ROW),
+    ]
+
+
+def _hashes_of_runs(items: Sequence[int], lengths: tuple[int, int]) -> numpy.ndarray:
+    """A hash for every run of items that is as long as the shortest, the longest or between."""
+    numbers = numpy.array(items, dtype="uint64")
+    shortest, longest = lengths
+    found = []
+    runs = numpy.zeros_like(numbers)
+    for length in range(1, min(longest, len(numbers)) + 1):
+        # Runs that are one longer: the next item joins. Arrays wrap around without a word.
+        runs = (runs[: len(numbers) - length + 1] ^ numbers[length - 1 :]) * _FACTOR
+        runs ^= runs >> numpy.uint64(32)
+        if length >= shortest:
+            found.append(runs)
+    return numpy.unique(numpy.concatenate(found) >> numpy.uint64(33)).astype("int32")
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearModel:
+    """Class logits as a sum over the n-grams of a text, divided by their norm in each block."""
+
+    token_kind: str
+    hashes: numpy.ndarray
+    """Of the n-grams that it knows, ascending, (n-grams,)."""
+    rarity: numpy.ndarray
+    """The inverse document frequency of each, (n-grams,)."""
+    kernel: numpy.ndarray
+    """(n-grams, classes)."""
+    bias: numpy.ndarray
+    """(classes,)."""
+
+    def logits(self, texts: Sequence[str]) -> numpy.ndarray:
+        """The logits of texts, (texts, classes)."""
+        ngrams = [text_ngrams(text, self.token_kind) for text in texts]
+        logits: numpy.ndarray = _features(ngrams, self.hashes, self.rarity) @ self.kernel
+        return logits + self.bias
+
+
+def _features(
+    ngrams: Sequence[Sequence[numpy.ndarray]], hashes: numpy.ndarray, rarity: numpy.ndarray
+) -> scipy.sparse.csr_array:
+    """The TF-IDF of texts, (texts, n-grams): of an n-gram it counts whether, not how often."""
+    places, values, counts = [], [], [0]
+    for blocks in ngrams:
+        of_blocks = [known_rows(hashes, block) for block in blocks]
+        counts.append(sum(map(len, of_blocks)))
+        for found in of_blocks:
+            rare = rarity[found]
+            places.append(found)
+            values.append(rare / max(1.0, float(numpy.linalg.norm(rare))))
+    # scikit-learn takes 32-bit indices only.
+    ends = numpy.cumsum(counts).astype("int32")
+    parts = (numpy.concatenate(values), numpy.concatenate(places).astype("int32"), ends)
+    return scipy.sparse.csr_array(parts, shape=(len(ngrams), len(hashes)))
+
+
+def known_rows(hashes: numpy.ndarray, found: numpy.ndarray) -> numpy.ndarray:
+    """Where each hash that is known stands among the known ones; the others are left out."""
+    places = numpy.minimum(numpy.searchsorted(hashes, found), len(hashes) - 1)
+    rows: numpy.ndarray = places[hashes[places] == found]
+    return rows
+
+
+def fit_linear_model(
+    texts: Sequence[str],
+    labels: Sequence[int],
+    *,
+    token_kind: str,
+    size: int,
+    class_weight: Sequence[float] | None,
+    seed: int,
+) -> LinearModel:
+    """Fits a linear SVM to the n-grams of texts.
+
+    Args:
+        texts: To learn from.
+        labels: The class of each, from 0 on; every class occurs.
+        token_kind: How texts are split into tokens.
+        size: The largest number of n-grams, those of the most texts. With many classes fewer: the
+            table has no more than 2**24 numbers.
+        class_weight: A weight for each class, or `None`.
+        seed: Decides in which order the texts are gone through.
+    """
+    ngrams = [text_ngrams(text, token_kind) for text in texts]
+    hashes, counts = numpy.unique(
+        numpy.concatenate([block for blocks in ngrams for block in blocks]), return_counts=True
+    )
+    size = min(size, max(1, _MOST_WEIGHTS // (max(labels) + 1)))
+    most_frequent = numpy.sort(numpy.argsort(-counts, kind="stable")[:size])
+    hashes, counts = hashes[most_frequent], counts[most_frequent]
+    rarity = 1 + numpy.log((1 + len(texts)) / (1 + counts))
+    machine = LinearSVC(
+        # Looser than scikit-learn's, and not worse on texts that were not learned from.
+        tol=1e-2,
+        class_weight=None if class_weight is None else dict(enumerate(class_weight)),
+        random_state=seed,
+    ).fit(_features(ngrams, hashes, rarity), labels)
+    kernel, bias = machine.coef_, machine.intercept_
+    if len(kernel) == 1:  # two classes: the second against the first
+        kernel, bias = numpy.concatenate([-kernel, kernel]) / 2, numpy.concatenate([-bias, bias]) / 2
+    return LinearModel(token_kind, hashes, rarity, kernel.T, bias)
+
+
+def most_ids(texts: Sequence[str]) -> int:
+    """The largest number of n-gram ids, padding included, that any of these texts can have."""
+    characters = min(max(map(len, texts)), _LONGEST_TEXT[1]) + 2
+    return 2 * max(64, 2 * _CHARACTERS_IN_A_ROW[1] * characters)
+
+
+def ngram_ids(
+    hashes: numpy.ndarray, texts: Sequence[str], token_kind: str
+) -> numpy.ndarray:
+    """What `NgramLogits` takes, (texts, blocks, n-grams): ids of known n-grams, 0 for padding.
+
+    Args:
+        hashes: Of the n-grams that are known, ascending.
+        texts: Any texts.
+        token_kind: As in `text_ngrams`.
+    """
+    ids = [
+        [1 + known_rows(hashes, block) for block in text_ngrams(text, token_kind)]
+        for text in texts
+    ]
+    longest = max(len(block) for blocks in ids for block in blocks)
+    # Each width is compiled anew: there are few powers of two.
+    padded = numpy.zeros((len(ids), len(ids[0]), max(64, 2 ** (longest - 1).bit_length())), "int32")
+    for row, blocks in zip(padded, ids, strict=True):
+        for line, block in zip(row, blocks, strict=True):
+            line[: len(block)] = block
+    return padded
+
+
+def with_linear_model(
+    network: TextClassifierModel, linear: LinearModel, factor: float
+) -> TextClassifierModel:
+    """A model whose logits are the network's and, times a factor, the linear model's.
+
+    Args:
+        network: From token ids to logits; its layers are shared.
+        linear: Of the same classes and the same kind of tokens.
+        factor: What the linear model's logits are multiplied by.
+    """
+    blocks = len(text_ngrams("", linear.token_kind))
+    ngrams = keras.Input((blocks, None), dtype="int32", name="ngrams")
+    layer = NgramLogits(len(linear.hashes), len(linear.bias), name=NGRAM_LOGITS)
+    logits = layers.Add(name="sum_of_logits")([network.output, layer(ngrams)])
+    table = numpy.zeros((1 + len(linear.hashes), 1 + len(linear.bias)))
+    table[1:, :-1] = factor * linear.rarity[:, None] * linear.kernel
+    table[1:, -1] = linear.rarity**2
+    layer.set_weights([linear.hashes, table, factor * linear.bias])
+    return TextClassifierModel([*network.inputs, ngrams], logits, name=network.name)
