@@ -187,15 +187,14 @@ class TextClassifierModel(ModelWithLegend):
         """How texts are split, for example `words`, or empty."""
         return str(self.legend.get("token_kind", ""))
 
-    @property
-    def ngrams(self) -> NgramLogits | None:
+    # Methods: Keras goes over all that a model holds, and would find layers there once more.
+    def ngram_layer(self) -> NgramLogits | None:
         """The layer of n-grams, or `None` where the network is alone."""
         return next((layer for layer in self.layers if isinstance(layer, NgramLogits)), None)
 
-    @property
     def network(self) -> TextClassifierModel:
         """The network alone, from token ids to logits; its layers are shared."""
-        if self.ngrams is None:
+        if self.ngram_layer() is None:
             return self
         return type(self)(self.inputs[0], self.get_layer("logits").output, name=self.name)
 

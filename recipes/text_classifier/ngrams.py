@@ -25,9 +25,8 @@ from recipes.tokens.vocabulary import split_tokens
 
 _LONGEST_TEXT = (200, 2_000)
 """Tokens and characters of a text that count."""
-_TOKENS_IN_A_ROW = (1, 2)
-_CHARACTERS_IN_A_ROW = (1, 5)
-_CHARACTERS_ALONE = (1, 3)
+_MOST_TOKENS = 2
+_MOST_CHARACTERS = 5
 _MOST_WEIGHTS = 2**24
 _FACTOR = numpy.uint64(0x9E3779B97F4A7C15)
 
@@ -36,38 +35,41 @@ def text_ngrams(text: str, token_kind: str) -> list[numpy.ndarray]:
     """The hashes of a text's n-grams, from 0 to 2**31 - 1, each once, one array for each block.
 
     A block has a norm of its own: there are many more characters in a row than words. With
-    `words` and `stems` the blocks are one and two tokens in a row and one to five characters, with
-    `characters` there is one block of one to three. Beginning and end of the text count as tokens.
+    `characters` there is one block, one and two of them in a row; else there are three: one and
+    two words, one and two stems, and one to five characters in a row. Beginning and end of the text
+    count as tokens.
 
     Args:
         text: Any text.
         token_kind: As in `recipes.tokens.vocabulary.split_tokens`.
     """
-    most_tokens, most_characters = _LONGEST_TEXT
-    tokens = split_tokens(text, token_kind)[:most_tokens]
-    hashes = [zlib.crc32(token.encode()) for token in ["", *tokens, ""]]
     if token_kind == "characters":
-        return [_hashes_of_runs(hashes, _CHARACTERS_ALONE)]
-    characters = f" {' '.join(tokens)} "[:most_characters]
+        return [_hashes_of_tokens(text, token_kind)]
+    words = split_tokens(text, "words")[: _LONGEST_TEXT[0]]
+    characters = f" {' '.join(words)} "[: _LONGEST_TEXT[1]]
     return [
-        _hashes_of_runs(hashes, _TOKENS_IN_A_ROW),
-        # Beyond every hash of a token's: a character is no token of one letter.
-        _hashes_of_runs([2**32 + ord(each) for each in characters], _CHARACTERS_IN_A_ROW),
+        _hashes_of_tokens(text, "words"),
+        _hashes_of_tokens(text, "stems"),
+        _hashes_of_runs([ord(each) for each in characters], _MOST_CHARACTERS, salt=3),
     ]
 
 
-def _hashes_of_runs(items: Sequence[int], lengths: tuple[int, int]) -> numpy.ndarray:
-    """A hash for every run of items that is as long as the shortest, the longest or between."""
+def _hashes_of_tokens(text: str, kind: str) -> numpy.ndarray:
+    tokens = ["", *split_tokens(text, kind)[: _LONGEST_TEXT[0]], ""]
+    numbers = [zlib.crc32(token.encode()) for token in tokens]
+    return _hashes_of_runs(numbers, _MOST_TOKENS, salt=2 if kind == "stems" else 1)
+
+
+def _hashes_of_runs(items: Sequence[int], longest: int, salt: int) -> numpy.ndarray:
+    """A hash for every run of one to `longest` items; another one with another salt."""
     numbers = numpy.array(items, dtype="uint64")
-    shortest, longest = lengths
+    runs = numpy.full_like(numbers, salt)
     found = []
-    runs = numpy.zeros_like(numbers)
     for length in range(1, min(longest, len(numbers)) + 1):
-        # Runs that are one longer: the next item joins. Arrays wrap around without a word.
+        # The next item joins each run. Whole arrays wrap around without a word.
         runs = (runs[: len(numbers) - length + 1] ^ numbers[length - 1 :]) * _FACTOR
         runs ^= runs >> numpy.uint64(32)
-        if length >= shortest:
-            found.append(runs)
+        found.append(runs)
     return numpy.unique(numpy.concatenate(found) >> numpy.uint64(33)).astype("int32")
 
 
@@ -88,11 +90,11 @@ class LinearModel:
     def logits(self, texts: Sequence[str]) -> numpy.ndarray:
         """The logits of texts, (texts, classes)."""
         ngrams = [text_ngrams(text, self.token_kind) for text in texts]
-        logits: numpy.ndarray = _features(ngrams, self.hashes, self.rarity) @ self.kernel
+        logits: numpy.ndarray = tfidf(ngrams, self.hashes, self.rarity) @ self.kernel
         return logits + self.bias
 
 
-def _features(
+def tfidf(
     ngrams: Sequence[Sequence[numpy.ndarray]], hashes: numpy.ndarray, rarity: numpy.ndarray
 ) -> scipy.sparse.csr_array:
     """The TF-IDF of texts, (texts, n-grams): of an n-gram it counts whether, not how often."""
@@ -150,7 +152,7 @@ def fit_linear_model(
         tol=1e-2,
         class_weight=None if class_weight is None else dict(enumerate(class_weight)),
         random_state=seed,
-    ).fit(_features(ngrams, hashes, rarity), labels)
+    ).fit(tfidf(ngrams, hashes, rarity), labels)
     kernel, bias = machine.coef_, machine.intercept_
     if len(kernel) == 1:  # two classes: the second against the first
         kernel, bias = numpy.concatenate([-kernel, kernel]) / 2, numpy.concatenate([-bias, bias]) / 2
@@ -160,7 +162,7 @@ def fit_linear_model(
 def most_ids(texts: Sequence[str]) -> int:
     """The largest number of n-gram ids, padding included, that any of these texts can have."""
     characters = min(max(map(len, texts)), _LONGEST_TEXT[1]) + 2
-    return 2 * max(64, 2 * _CHARACTERS_IN_A_ROW[1] * characters)
+    return 3 * max(64, 2 * _MOST_CHARACTERS * characters)
 
 
 def ngram_ids(

@@ -52,12 +52,15 @@ _SOFTMAX_LOSSES = {
 class TextClassifier(ClassifierMixin, Task):
     """Learns to tell texts apart, and says how sure it is.
 
-    Convolutions and vectors that words share through their beginnings and endings; with
-    `units`, a bidirectional LSTM on top. A text counts up to its 200th token. Trained until
-    the loss of validation texts stops falling, then calibrated on them. Where `fit` is given none,
-    it sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains a new
-    network for as many epochs on all of them. `recipes.text_classifier.build_text_classifier` is
-    the network alone.
+    A network and a linear model, whose logits are added up. The network: convolutions, and vectors
+    that words share through their beginnings and endings; with `units`, a bidirectional LSTM on
+    top. The linear model: a linear SVM, fitted in seconds, on TF-IDF of one and two words, their
+    English stems, and one to five characters in a row; with `tokens="characters"` of one and two
+    characters. A text counts up to its 200th token. The network is trained until the loss of validation texts stops falling; then
+    these texts decide how much each of the two counts and how sure their sum is. Where `fit` is
+    given none, it sets a tenth of the texts aside (by a hash, the same every time), and afterwards
+    trains both anew on all of them, the network for as many epochs.
+    `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and
     joblib work.
@@ -94,8 +97,9 @@ class TextClassifier(ClassifierMixin, Task):
     Attributes:
         classes_: The labels, sorted, (classes,).
         history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
-        model_: The Keras model: from token ids (batch, time) to logits (batch, classes). It carries
-            vocabulary and class names, and so do its clones and its file.
+        model_: The Keras model: from token ids (batch, time) and ids of n-grams (batch, blocks,
+            n-grams), if `ngrams` is not 0, to logits (batch, classes). It carries vocabulary and
+            class names, and so do its clones and its file.
 
     Example:
         >>> texts = ["the dog barks", "a cat purrs", "the dog runs", "one cat sleeps"] * 5
@@ -352,6 +356,25 @@ class TextClassifier(ClassifierMixin, Task):
         """
         labelled = _labelled(texts, labels, self.classes_)
         return score_logits(self._logits(labelled.texts), labelled.labels)
+
+    def evaluate_parts(
+        self, texts: Sequence[str], labels: Sequence[Any]
+    ) -> dict[str, dict[str, float]]:
+        """`accuracy` and `macro_f1` of the `network` and of the `n-grams`, each by itself.
+
+        How sure they are is measured of their sum, for which alone they are calibrated. Empty where
+        the network is alone.
+        """
+        if self.model_.ngram_layer() is None:
+            return {}
+        labelled = _labelled(texts, labels, self.classes_)
+        of_network = predict_logits(self.model_.network(), labelled.texts)
+        parts = {"network": of_network, "n-grams": self._logits(labelled.texts) - of_network}
+        measures = {name: score_logits(each, labelled.labels) for name, each in parts.items()}
+        return {
+            name: {measure: found[measure] for measure in ("accuracy", "macro_f1")}
+            for name, found in measures.items()
+        }
 
     def _logits(self, texts: Sequence[str]) -> numpy.ndarray:
         return predict_logits(self.model_, checked_texts(texts))

@@ -129,7 +129,7 @@ def token_ids(model: TextClassifierModel, texts: Sequence[str]) -> list[list[int
 def predict_logits(model: TextClassifierModel, texts: Sequence[str]) -> numpy.ndarray:
     """The logits of texts, (texts, classes), in the order given."""
     sequences = token_ids(model, texts)
-    layer = model.ngrams
+    layer = model.ngram_layer()
     if layer is None:
         return predict_by_length(model, sequences)
     hashes = keras.ops.convert_to_numpy(layer.hashes)
