@@ -155,7 +155,10 @@ def fit_linear_model(
     ).fit(tfidf(ngrams, hashes, rarity), labels)
     kernel, bias = machine.coef_, machine.intercept_
     if len(kernel) == 1:  # two classes: the second against the first
-        kernel, bias = numpy.concatenate([-kernel, kernel]) / 2, numpy.concatenate([-bias, bias]) / 2
+        kernel, bias = (
+            numpy.concatenate([-kernel, kernel]) / 2,
+            numpy.concatenate([-bias, bias]) / 2,
+        )
     return LinearModel(token_kind, hashes, rarity, kernel.T, bias)
 
 
@@ -165,9 +168,7 @@ def most_ids(texts: Sequence[str]) -> int:
     return 3 * max(64, 2 * _MOST_CHARACTERS * characters)
 
 
-def ngram_ids(
-    hashes: numpy.ndarray, texts: Sequence[str], token_kind: str
-) -> numpy.ndarray:
+def ngram_ids(hashes: numpy.ndarray, texts: Sequence[str], token_kind: str) -> numpy.ndarray:
     """What `NgramLogits` takes, (texts, blocks, n-grams): ids of known n-grams, 0 for padding.
 
     Args:
@@ -176,8 +177,7 @@ def ngram_ids(
         token_kind: As in `text_ngrams`.
     """
     ids = [
-        [1 + known_rows(hashes, block) for block in text_ngrams(text, token_kind)]
-        for text in texts
+        [1 + known_rows(hashes, block) for block in text_ngrams(text, token_kind)] for text in texts
     ]
     longest = max(len(block) for blocks in ids for block in blocks)
     # Each width is compiled anew: there are few powers of two.

@@ -56,10 +56,12 @@ class TextClassifier(ClassifierMixin, Task):
     that words share through their beginnings and endings; with `units`, a bidirectional LSTM on
     top. The linear model: a linear SVM, fitted in seconds, on TF-IDF of one and two words, their
     English stems, and one to five characters in a row; with `tokens="characters"` of one and two
-    characters. A text counts up to its 200th token. The network is trained until the loss of validation texts stops falling; then
-    these texts decide how much each of the two counts and how sure their sum is. Where `fit` is
-    given none, it sets a tenth of the texts aside (by a hash, the same every time), and afterwards
-    trains both anew on all of them, the network for as many epochs.
+    characters. A text counts up to its 200th token.
+
+    The network is trained until the loss of validation texts stops falling; then these texts
+    decide how much each of the two counts and how sure their sum is. Where `fit` is given none, it
+    sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains both
+    anew on all of them, the network for as many epochs.
     `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and

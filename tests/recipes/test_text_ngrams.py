@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_union
 
-import recipes  # noqa: F401 - its layers
+import recipes
 from recipes.runs.temperature import best_factors, best_temperature
 from recipes.text_classifier import build_text_classifier
 from recipes.text_classifier.ngrams import (
