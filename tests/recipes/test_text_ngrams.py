@@ -147,7 +147,7 @@ def test_ids_are_padded_to_few_widths():
     assert hashes[ids[2, 0][ids[2, 0] > 0] - 1].tolist() == (
         text_ngrams("the cat sat", "words")[0].tolist()
     )
-    assert (ids[1, 0] > 0).sum() == 2  # the beginning and the end
+    assert (ids[1, 0] > 0).sum() == 1  # the text's ends
     long = ["".join(chr(0x4E00 + number) for number in range(size)) for size in (10, 40)]
     every = np.unique(np.concatenate(text_ngrams(long[1], "characters")))
     assert ngram_ids(every, long, "characters").shape == (2, 1, 128)
@@ -172,7 +172,8 @@ def test_factors_are_the_best_there_are():
             assert loss(found) < loss(others)
     (alone,) = best_factors(several[:1], labels.tolist())
     assert alone == pytest.approx(1 / best_temperature(several[0], labels.tolist()), rel=1e-3)
-    assert best_factors([right], labels.tolist()) == [20]
+    (unbounded,) = best_factors([right], labels.tolist())  # the larger, the better
+    assert 10 < unbounded <= 20
 
 
 def test_arguments_of_the_layer_are_checked():
