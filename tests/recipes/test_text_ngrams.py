@@ -104,9 +104,11 @@ def test_two_classes_have_two_logits():
     assert found.argmax(axis=1).tolist() == [0, 1, 0, 1, 1, 0]
 
 
-def test_a_class_of_no_weight_is_not_learned():
-    model = fit_linear_model(TEXTS, LABELS, **{**SETTINGS, "class_weight": [1.0, 1.0, 0.0]})
-    assert 2 not in model.logits(TEXTS).argmax(axis=1)
+def test_class_weights_count():
+    texts, labels = ["a cat", "a cat", "a cat", "the dog"], [0, 0, 1, 2]
+    for weights, expected in ((None, 0), ([1.0, 5.0, 1.0], 1)):
+        model = fit_linear_model(texts, labels, **{**SETTINGS, "class_weight": weights})
+        assert model.logits(texts[:1]).argmax() == expected
 
 
 @pytest.fixture(scope="module")
