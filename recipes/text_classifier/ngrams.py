@@ -1,8 +1,9 @@
 """A linear model of n-grams, fitted in seconds, which is added to the network's logits.
 
-It looks at all words and characters in a row, the network at what they have in common; they err on
-different texts, and their sum errs less than either. Both stand in one Keras model, so that a
-classifier remains one file: `recipes.text_classifier.model.NgramLogits` is the fitted table.
+It knows single words and runs of characters by heart, the network what they have in common; they
+err on different texts, and their sum errs less than either, or about as little as the better one.
+Both stand in one Keras model, so that a classifier remains one file:
+`recipes.text_classifier.model.NgramLogits` is the fitted table.
 
 An n-gram is known by its hash alone. No list of millions of strings has to be kept, compared or
 written, and a text's n-grams are found by a few operations on whole arrays.
@@ -25,9 +26,15 @@ from recipes.tokens.vocabulary import split_tokens
 
 _LONGEST_TEXT = (200, 2_000)
 """Tokens and characters of a text that count."""
+# Chosen by cross-validation on training texts alone, in percent right of this linear model. TREC-6,
+# five folds: words 1-3 and characters 2-5 87.3, words 1-2 and characters 1-5 87.5, ends of the text
+# as tokens 87.6, stems too 87.8. The standard library, three folds: without stems 84.5, with them
+# 85.2. Chinese titles, five folds: characters 1-3 85.6, 1-2 86.0. One norm for all blocks together
+# is worse (TREC-6: 86.7 in place of 87.3); how often an n-gram stands in a text makes no difference.
 _MOST_TOKENS = 2
 _MOST_CHARACTERS = 5
 _MOST_WEIGHTS = 2**24
+"""Of the table: 64 MiB in the file."""
 _FACTOR = numpy.uint64(0x9E3779B97F4A7C15)
 
 
