@@ -30,7 +30,7 @@ _LONGEST_TEXT = (200, 2_000)
 # five folds: words 1-3 and characters 2-5 87.3, words 1-2 and characters 1-5 87.5, ends of the text
 # as tokens 87.6, stems too 87.8. The standard library, three folds: without stems 84.5, with them
 # 85.2. Chinese titles, five folds: characters 1-3 85.6, 1-2 86.0. One norm for all blocks together
-# is worse (TREC-6: 86.7 in place of 87.3); how often an n-gram stands in a text makes no difference.
+# is worse (TREC-6: 86.7 for 87.3); how often an n-gram stands in a text makes no difference.
 _MOST_TOKENS = 2
 _MOST_CHARACTERS = 5
 _MOST_WEIGHTS = 2**24
