@@ -652,6 +652,13 @@ def number_of_steps(numbers: Tensor) -> Tensor:
     return numbers.max(initial=0)
 
 
+def divergence(
+    student: Tensor, teacher: Tensor, temperature: float, by_differences: Callable[..., Any]
+) -> Any:
+    """What `DistillationCrossentropy` is of finite rows (N, C): `by_differences` of both."""
+    return by_differences(student, teacher)
+
+
 def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
     """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
     return by_pieces(rows, is_squared)
