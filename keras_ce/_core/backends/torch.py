@@ -669,8 +669,8 @@ def divergence(
 ) -> Any:
     """What `DistillationCrossentropy` is of finite rows (N, C): `by_differences` of both.
 
-    On a CPU a softmax in float64 takes a third of its time, and is exact except for rows that
-    nearly agree.
+    On a CPU by a softmax in float64, which is exact except for rows that nearly agree: operations
+    are what an eager call costs.
     """
     is_plain = student.dtype == torch.float32 and are_at_hand(student)
     if not is_plain or torch.compiler.is_compiling() or _records():
