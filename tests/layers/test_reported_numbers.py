@@ -78,7 +78,7 @@ def assert_same(logs, expected, prefix=""):
         assert logs[prefix + name] == pytest.approx(value, rel=1e-5), name
 
 
-COMPILED = [QUICK, {"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 2}]
+COMPILED = [{}, {"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 2}]
 if BACKEND == "torch":
     COMPILED = [{}]
 
