@@ -134,6 +134,7 @@ def test_torch_compiles_without_graph_breaks_when_unchecked(case):
 
     keras_ce.set_value_checks(False)
     try:
+        torch.compiler.reset()  # The cases share one function, which may be compiled eight times.
         compiled = torch.compile(case.function, fullgraph=True, backend="aot_eager")
         y_pred = torch.tensor(case.y_pred, requires_grad=True)
         values = compiled(torch.tensor(case.y_true), y_pred)
