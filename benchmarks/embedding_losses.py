@@ -1,11 +1,12 @@
-"""The time of value and gradient of the losses of embeddings, against a peer on the same backend.
+"""The time of value and gradient of losses of embeddings and of a teacher, against a peer.
 
     KERAS_BACKEND=torch python -m benchmarks.embedding_losses
 
-On torch the peer is pytorch-metric-learning (the extra `peers`), on JAX and TensorFlow a plain
-implementation, compiled by XLA: |a|^2 + |b|^2 - 2ab, and all triplets (B, B, B) at once. Ours and
-the peer take turns; the table has the medians. The triplets of a peer take gigabytes from 512 rows
-on: `--most-triplets` says where it is left out.
+Of embeddings the peer is pytorch-metric-learning (the extra `peers`) on torch; on JAX and
+TensorFlow a plain implementation, compiled by XLA: |a|^2 + |b|^2 - 2ab, and all triplets (B, B, B)
+at once. They take gigabytes from 512 rows on: `--most-triplets` says where the peer is left out.
+Of a teacher's logits it is the divergence of two `log_softmax`, torch's `kl_div` there, which
+cancels where both nearly agree. Ours and the peer take turns; the table has the medians.
 """
 
 import argparse
@@ -17,9 +18,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ce.losses import SupervisedContrastive, TripletMargin
+from keras_ce.losses import DistillationCrossentropy, SupervisedContrastive, TripletMargin
 
-FEATURES, LABELS_OF, MARGIN, TEMPERATURE = 128, 8, 0.2, 0.1
+FEATURES, LABELS_OF, MARGIN, TEMPERATURE, OF_TEACHER = 128, 8, 0.2, 0.1, 2.0
+LOSSES = {
+    "contrastive": SupervisedContrastive(TEMPERATURE),
+    "hard": TripletMargin(MARGIN, "hard"),
+    "semi-hard": TripletMargin(MARGIN, "semi-hard"),
+    "all": TripletMargin(MARGIN, "all"),
+    "distillation": DistillationCrossentropy(OF_TEACHER),
+}
 BACKEND = keras.backend.backend()
 Step = Callable[[], Any]
 
@@ -27,23 +35,24 @@ Step = Callable[[], Any]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 128, 256, 512, 1024])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--most-triplets", type=int, default=256, metavar="ROWS")
     options = parser.parse_args()
-    print(f"keras {keras.__version__}, {BACKEND}, {FEATURES} features, {LABELS_OF} rows a label\n")
+    print(f"keras {keras.__version__}, {BACKEND}, {FEATURES} numbers a row, {LABELS_OF} a label\n")
     print("| loss | batch | ms | peer, ms | ratio |\n|---|---|---|---|---|")
-    for mining in (None, "hard", "semi-hard", "all"):
+    for name in options.losses:
         for batch in options.batches:
             generator = np.random.default_rng(batch)
             rows = generator.normal(size=(batch, FEATURES)).astype("float32")
-            ids = (np.arange(batch) // LABELS_OF).astype("int32")
-            loss = TripletMargin(MARGIN, mining) if mining else SupervisedContrastive(TEMPERATURE)
-            steps = [gradient_step(loss, rows, ids)]
-            if mining in (None, "hard") or batch <= options.most_triplets:
-                steps.append(gradient_step(peer(mining), rows, ids))
+            labels = (np.arange(batch) // LABELS_OF).astype("int32")
+            if name == "distillation":
+                labels = generator.normal(size=rows.shape).astype("float32")
+            steps = [gradient_step(LOSSES[name], rows, labels)]
+            if name not in ("semi-hard", "all") or batch <= options.most_triplets:
+                steps.append(gradient_step(peer(name), rows, labels))
             times = in_turn(steps, options.rounds)
-            name = f"TripletMargin, {mining}" if mining else "SupervisedContrastive"
             theirs = f"{times[1]:.2f} | {times[0] / times[1]:.2f}" if times[1:] else "- | -"
             print(f"| {name} | {batch} | {times[0]:.2f} | {theirs} |", flush=True)
 
@@ -60,9 +69,9 @@ def in_turn(steps: list[Step], rounds: int) -> list[float]:
     return [statistics.median(found) for found in times]
 
 
-def gradient_step(loss: Callable[..., Any], rows: Any, ids: Any) -> Step:
+def gradient_step(loss: Callable[..., Any], rows: Any, labels: Any) -> Step:
     """A call that computes a loss and its gradient."""
-    labels = keras.ops.convert_to_tensor(ids)
+    labels = keras.ops.convert_to_tensor(labels)
     tensor = keras.ops.convert_to_tensor(rows)
     if BACKEND == "torch":
 
@@ -89,13 +98,21 @@ def gradient_step(loss: Callable[..., Any], rows: Any, ids: Any) -> Step:
     return lambda: on_tensorflow(tensor)[0].numpy()
 
 
-def peer(mining: str | None) -> Callable[..., Any]:
+def peer(name: str) -> Callable[..., Any]:
     """What others offer on this backend."""
     if BACKEND != "torch":
-        return lambda ids, rows: plain(mining, ids, rows)
+        return lambda labels, rows: plain(name, labels, rows)
+    if name == "distillation":
+        from torch.nn import functional
+
+        def divergence(teacher: Any, student: Any) -> Any:
+            logs = (functional.log_softmax(each / OF_TEACHER, -1) for each in (student, teacher))
+            return OF_TEACHER**2 * functional.kl_div(*logs, reduction="batchmean", log_target=True)
+
+        return divergence
     from pytorch_metric_learning import distances, losses, miners
 
-    if mining is None:
+    if name == "contrastive":
         contrast = losses.SupConLoss(TEMPERATURE)
         return lambda ids, rows: contrast(rows, ids)
     distance = distances.LpDistance(normalize_embeddings=False)
@@ -104,17 +121,20 @@ def peer(mining: str | None) -> Callable[..., Any]:
         "all": lambda rows, ids: None,
         "semi-hard": miners.TripletMarginMiner(MARGIN, "semihard", distance=distance),
         "hard": miners.BatchHardMiner(distance=distance),
-    }[mining]
+    }[name]
     return lambda ids, rows: triplet(rows, ids, miner(rows, ids))
 
 
-def plain(mining: str | None, ids: Any, rows: Any) -> Any:
-    """The losses as a tutorial writes them."""
+def plain(name: str, ids: Any, rows: Any) -> Any:
+    """The losses as a tutorial writes them; for "distillation" `ids` are the teacher's logits."""
     ops = keras.ops
+    if name == "distillation":
+        log_p, log_q = (ops.log_softmax(each / OF_TEACHER) for each in (ids, rows))
+        return OF_TEACHER**2 * ops.mean(ops.sum(ops.exp(log_p) * (log_p - log_q), -1))
     is_same = ops.equal(ids[:, None], ids[None, :])
     others = 1 - ops.eye(len(ids))
     positives = ops.cast(is_same, "float32") * others
-    if mining is None:
+    if name == "contrastive":
         rows = ops.normalize(rows, axis=-1)
         logits = ops.matmul(rows, ops.transpose(rows)) / TEMPERATURE
         total = ops.logsumexp(logits - 1e9 * (1 - others), -1, keepdims=True)
@@ -122,11 +142,11 @@ def plain(mining: str | None, ids: Any, rows: Any) -> Any:
     squares = ops.sum(rows * rows, -1)
     squares = squares[:, None] + squares[None, :] - 2 * ops.matmul(rows, ops.transpose(rows))
     d = ops.sqrt(ops.maximum(squares, 1e-12))
-    if mining == "hard":
+    if name == "hard":
         farthest = ops.max(ops.where(positives > 0, d, 0.0), -1)
         return ops.mean(ops.relu(farthest - ops.min(ops.where(is_same, 1e9, d), -1) + MARGIN))
     negatives = ops.cast(ops.logical_not(is_same), "float32")
-    if mining == "semi-hard":
+    if name == "semi-hard":
         to_negatives = ops.where(is_same, 1e9, d)[:, None, :]
         nearest = ops.min(ops.where(to_negatives > d[:, :, None], to_negatives, 1e9), -1)
         farthest = ops.max(ops.where(is_same, 0.0, d), -1)[:, None]

@@ -23,9 +23,10 @@ import keras_ce
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "elsewhere.md"
 RECORDED = pathlib.Path(__file__).parent / "vectors" / "elsewhere.json"
 
-# Under which heading stands what, where its calls come from, and what computes them.
+# Under which heading stands what, where its calls come from (of two things of one name, the last
+# module's counts), and what computes them.
 PACKAGES = {
-    "keras.losses": (["keras.losses"], "keras"),
+    "keras.losses": (["keras.metrics", "keras.losses"], "keras"),
     "tf.nn": (["tensorflow.nn"], "tensorflow"),
     "torch.nn": (["torch.nn"], "torch"),
     "optax": (["optax", "optax.losses"], "jax"),
@@ -33,6 +34,11 @@ PACKAGES = {
         [
             "tensorflow_addons.losses.focal_loss",
             "tensorflow_addons.losses.npairs",
+            "tensorflow_addons.losses.triplet",
+            "tensorflow_addons.metrics.cohens_kappa",
+            "tensorflow_addons.metrics.f_scores",
+            "tensorflow_addons.metrics.hamming",
+            "tensorflow_addons.metrics.matthews_correlation_coefficient",
         ],
         "tensorflow",
     ),
@@ -45,7 +51,7 @@ PACKAGES = {
 INSTALLED = ["keras.losses", "tf.nn", "torch.nn", "optax"]
 # The names that stand for predictions: what a gradient is taken of. For probabilities it is that of
 # their logits, because a constant in a row of it is lost in a softmax.
-PREDICTIONS = {"z", "p", "g", "s", "m", "b", "o"}
+PREDICTIONS = {"z", "p", "g", "s", "m", "b", "o", "e"}
 PROBABILITIES = {"p": "softmax", "g": "sigmoid"}
 
 
@@ -61,6 +67,11 @@ class Line:
     def __str__(self):
         return f"{self.package}: {self.theirs}"
 
+    @property
+    def has_gradient(self):
+        """A metric has none."""
+        return not self.ours.startswith("metrics.")
+
 
 def cells(row):
     """The cells of a table's row, without the code spans' marks."""
@@ -70,10 +81,12 @@ def cells(row):
 def tables(text):
     """The rows of each table of the page, by the heading that they stand under."""
     sections = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    return {
-        heading.strip("`"): [cells(row) for row in re.findall(r"^\|.*\|$", body, re.MULTILINE)][2:]
-        for heading, body in sections
-    }
+    found = {}
+    for heading, body in sections:
+        blocks = re.findall(r"(?:^\|.*\|\n)+", body, re.MULTILINE)
+        rows = [row for block in blocks for row in block.splitlines()[2:]]
+        found[heading.strip("`")] = [cells(row) for row in rows]
+    return found
 
 
 def lines(text=None):
@@ -112,11 +125,13 @@ def inputs(seed):
         "r": relevance.astype("float64"),
         "padded": np.where(np.arange(5) < generator.integers(2, 6, (8, 1)), relevance, -1.0),
         "first": generator.integers(0, 2, 8),
+        "t": normal(8, 5),
         "m": normal(4, 5, 3),
         "m_ids": generator.integers(0, 5, (4, 3)),
         "b": generator.uniform(-1, 1, (8, 8)),
         "q_ids": generator.permutation(np.arange(8) // 2),
         "o": -np.sort(-normal(8, 4), axis=-1),
+        "e": generator.normal(size=(8, 3)),
     }
     return {
         name: values.astype("int32" if values.dtype.kind == "i" else "float32")
@@ -158,9 +173,12 @@ def as_function(expression, names, functions):
 
 
 def ours(line, arrays):
-    """Value and gradient of our side, on the backend of this process."""
-    names = helpers() | {"keras_ce": keras_ce}
+    """Value and gradient, which is 0 of a metric, of our side, on the backend of this process."""
+    names = helpers() | {"keras_ce": keras_ce, "metrics": keras_ce.metrics}
     names |= {name: getattr(keras_ce.losses, name) for name in keras_ce.losses.__all__}
+    if not line.has_gradient:
+        value = eval(line.ours, names | {"keras": keras} | arrays)
+        return backends.array(value), np.zeros(())
     return _on_this_backend(line.ours, names, arrays)
 
 
@@ -170,6 +188,8 @@ def theirs(line, arrays):
     names = {"np": np}
     for module in map(importlib.import_module, modules):
         names |= vars(module)
+    if not line.has_gradient:
+        return keras.ops.convert_to_numpy(eval(line.theirs, names | arrays)), np.zeros(())
     return RUNNERS[runner](line.theirs, names, arrays)
 
 

@@ -25,6 +25,7 @@ NOT_AS_A_WHOLE = [
     "tensorflow_addons",
     "tensorflow_addons.utils",
     "tensorflow_addons.losses",
+    "tensorflow_addons.metrics",
     "tensorflow_ranking",
     "tensorflow_ranking.python",
     "tensorflow_ranking.python.keras",

@@ -65,10 +65,12 @@ for strategy in strategies:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         inputs, labels = keras.Input((4,)), keras.Input((), dtype="int32")
-        model = keras.Model([inputs, labels], LinearCrossentropy(3)(inputs, labels))
+        head = LinearCrossentropy(3, report=("accuracy", "perplexity"))
+        model = keras.Model([inputs, labels], head(inputs, labels))
         model.compile(keras.optimizers.SGD(0.1))
     history = model.fit([x, ids], batch_size=8, epochs=2, shuffle=False, verbose=0).history
-    outcomes.append([history["loss"], [w.numpy().tolist() for w in model.weights]])
+    assert len(history) == 3
+    outcomes.append([sum(history.values(), []), [w.numpy().tolist() for w in model.weights]])
 results.append(["LinearCrossentropy", *outcomes])
 
 def two_towers(symmetric):
@@ -109,57 +111,133 @@ JAX_SCRIPT = """
 import json, re
 import jax, keras
 import numpy as np
-from keras import ops
+from keras_ce._core import linear
 from keras_ce._core import pairs as core
-from keras_ce.layers import ContrastivePairs
+from keras_ce._core.backends.passes import Compilation
+from keras_ce.layers import AngularMarginCrossentropy, ContrastivePairs, LinearCrossentropy
 
+ROWS, WIDTH, CLASSES = 96, 16, 512
+REPORT = "accuracy", "top_5_accuracy", "perplexity"
 generator = np.random.default_rng(0)
-x, y = generator.normal(size=(2, 96, 4)).astype("float32")
-ids = generator.integers(0, 20, 96).astype("int32")
-weights = generator.uniform(0, 2, 96).astype("float32")
-core.ELEMENTS_OF_A_TILE = 16 * 48
-
-def outcome(symmetric):
-    keras.utils.set_random_seed(0)
-    inputs = [keras.Input((4,)), keras.Input((4,)), keras.Input((), dtype="int32"), keras.Input(())]
-    towers = [keras.layers.Dense(3)(item) for item in inputs[:2]]
-    pairs = ContrastivePairs(0.5, symmetric)
-    model = keras.Model(inputs, pairs(*towers, *inputs[2:]))
-    model.compile(keras.optimizers.SGD(0.1))
-    data = [x, y, ids, weights]
+x, y = generator.normal(size=(2, ROWS, WIDTH)).astype("float32")
+ids = generator.integers(0, 20, ROWS).astype("int32")
+labels = generator.integers(0, CLASSES, ROWS).astype("int32")
+labels[:40] = 0  # whole devices without a position that counts
+weights = generator.uniform(0, 2, ROWS).astype("float32")
+def trained(inputs, losses, data, rate):
+    model = keras.Model(inputs, losses)
+    model.compile(keras.optimizers.SGD(rate))
     history = model.fit(data, batch_size=48, epochs=2, shuffle=False, verbose=0).history
-    return [history["loss"], [np.asarray(w).tolist() for w in model.weights]]
+    evaluated = model.evaluate(data, batch_size=48, verbose=0)
+    logs = [history[name] for name in sorted(history)]
+    return [np.asarray(item).tolist() for item in (*logs, evaluated, *model.weights)]
 
-def products():
-    # The numbers in the results of a step's matrix products on each device, how many loops there
-    # are, and how many of them send the answers around.
-    pairs = ContrastivePairs(0.5)
-    step = jax.jit(jax.value_and_grad(lambda x, y: pairs(x, y).sum(), (0, 1)))
+def of_heads():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((WIDTH,)), keras.Input((), dtype="int32"), keras.Input(())
+    heads = [
+        LinearCrossentropy(
+            CLASSES, label_smoothing=0.1, ignore_class=0, z_loss=1e-3, name="head", report=REPORT
+        ),
+        LinearCrossentropy(
+            CLASSES, label_smoothing=0.1, logit_soft_cap=3.0, class_weight={3: 2.0}, name="head_2",
+            report=REPORT,
+        ),
+        AngularMarginCrossentropy(CLASSES, scale=4.0, name="head_3", report=REPORT),
+    ]
+    features = keras.layers.Dense(WIDTH)(inputs[0])
+    losses = [head(features, *inputs[1:]) for head in heads]
+    outcome = trained(inputs, losses, [x, labels, weights], 0.5)
+    return outcome + [np.asarray(item).tolist() for item in heads[0].top_k(x, 5)]
+
+def of_tied_head():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,), dtype="int32"), keras.Input((3,), dtype="int32")
+    embedding = keras.layers.Embedding(CLASSES, WIDTH, name="table")
+    head = LinearCrossentropy(CLASSES, tied_to=embedding, name="head")
+    words = labels.reshape(-1, 3)
+    return trained(inputs, head(embedding(inputs[0]), inputs[1]), [words, words[::-1]], 0.5)
+
+def of_pairs():
+    keras.utils.set_random_seed(0)
+    inputs = [
+        keras.Input((WIDTH,)), keras.Input((WIDTH,)), keras.Input((), dtype="int32"),
+        keras.Input(()),
+    ]
+    towers = [keras.layers.Dense(3)(item) for item in inputs[:2]]
+    losses = [ContrastivePairs(2.0, symmetric)(*towers, *inputs[2:]) for symmetric in (False, True)]
+    return trained(inputs, losses, [x, y, ids, weights], 0.05)
+
+def compiled(function, *arrays):
+    # Per device: the operations of one step, and the numbers in what an all-gather hands over.
     distribution = keras.distribution.distribution()
-    given = [item[:48] for item in (x, y)]
     if distribution is not None:
-        layout = keras.distribution.TensorLayout(["batch", None], distribution.device_mesh)
-        given = map(ops.convert_to_tensor, given)
-        given = [keras.distribution.distribute_tensor(item, layout) for item in given]
-    text = step.lower(*given).compile().as_text()
-    found = re.findall(r"= f32\\[([0-9,]+)\\]\\S* dot\\(", text)
-    sizes = [np.prod([int(size) for size in shape.split(",")]) for shape in found]
-    computations = dict(re.findall(r"^%?(\\S+) [^\\n]*{\\n(.*?)^}", text, re.M | re.S))
-    bodies = [computations[name] for name in re.findall(r"body=%?([^,\\s]+)", text)]
-    return [float(sum(sizes)), len(bodies), sum("all-gather" in body for body in bodies)]
+        arrays = [
+            jax.device_put(item, distribution.get_data_layout(item.shape).backend_layout)
+            for item in arrays
+        ]
+    step = jax.jit(function).lower(*arrays).compile()
+    text = step.as_text()
+    gathered = [line for line in text.splitlines() if " all-gather(" in line]
+    shapes = [re.search(r"= \\w+\\[([0-9,]*)\\]", line).group(1) for line in gathered]
+    in_loops = sum("/while/" in line for line in gathered)
+    sizes = [int(np.prod([int(size) for size in shape.split(",") if size])) for shape in shapes]
+    return [step.cost_analysis()["flops"], sizes, in_loops]
 
-results = []
-one = [outcome(False), outcome(True), products()]
-devices = keras.distribution.list_devices()
-assert len(devices) == 4, devices
-keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
-four = [outcome(False), outcome(True), products()]
-print("RESULT" + json.dumps([one, four]))
+def step_of_head():
+    head = LinearCrossentropy(CLASSES, name="head")
+    head.build((None, WIDTH))
+    weights = [weight.value for weight in head.trainable_weights]
+
+    def loss(weights, features, labels):
+        mapping = list(zip(head.trainable_weights, weights))
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True):
+            head(features, labels, training=True)
+            return sum(head.losses)
+
+    step = jax.value_and_grad(loss, (0, 1))
+    return compiled(lambda features, labels: step(weights, features, labels), x, labels)
+
+def step_of_pairs():
+    pairs = ContrastivePairs(0.5)
+    return compiled(jax.value_and_grad(lambda x, y: pairs(x, y).sum(), (0, 1)), x, y)
+
+def in_tiles_of(pairs, head, piece):
+    core.ELEMENTS_OF_A_TILE = pairs
+    Compilation.ELEMENTS_OF_A_TILE, Compilation.ELEMENTS_OF_A_PIECE = head, piece
+    core._passes.cache_clear()
+    linear._passes.cache_clear()
+
+def everything():
+    in_tiles_of(2**22, 2**24, 2**20)  # one
+    steps = step_of_head(), step_of_pairs()
+    in_tiles_of(4 * ROWS, 4 * 128, 4 * 128)
+    found = {"heads": of_heads(), "tied": of_tied_head(), "pairs": of_pairs()}
+    return [found, *steps, step_of_head()[2] + step_of_pairs()[2]]
+
+def model_parallel(*shape):
+    devices = keras.distribution.list_devices()
+    mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), devices)
+    layouts = keras.distribution.LayoutMap(mesh)
+    layouts["head.*kernel"], layouts["head.*bias"] = (None, "model"), ("model",)
+    layouts["table/embeddings"] = ("model", None)
+    return keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
+
+results = {"one": everything()}
+assert len(keras.distribution.list_devices()) == 4
+distributions = {
+    "data": keras.distribution.DataParallel(devices=keras.distribution.list_devices()),
+    "both": model_parallel(2, 2),
+}
+for name, distribution in distributions.items():
+    keras.distribution.set_distribution(distribution)
+    results[name] = everything()
+print("RESULT" + json.dumps(results))
 """
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="keras.distribution is JAX's")
-def test_four_devices_give_the_pairs_of_one_and_share_the_work():
+def test_four_devices_give_the_numbers_of_one_and_share_the_work():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     result = subprocess.run(
         [sys.executable, "-c", JAX_SCRIPT],
@@ -169,12 +247,18 @@ def test_four_devices_give_the_pairs_of_one_and_share_the_work():
         env={**os.environ, "XLA_FLAGS": flags},
     )
     assert result.returncode == 0, result.stderr
-    one, four = json.loads(result.stdout.partition("RESULT")[2])
-    for mine, theirs in zip(four[:2], one[:2], strict=True):
-        np.testing.assert_allclose(mine[0], theirs[0], rtol=1e-6)
-        for weight, expected in zip(mine[1], theirs[1], strict=True):
-            np.testing.assert_allclose(weight, expected, rtol=1e-6, atol=1e-6)
-    (numbers, _, _), (numbers_of_each, loops, gathering) = one[2], four[2]
-    assert numbers_of_each <= 0.4 * numbers  # The gradient of the answers is whole on each.
-    assert loops >= 2
-    assert gathering == 0
+    results = json.loads(result.stdout.partition("RESULT")[2])
+    expected, (operations, *_), (operations_of_pairs, *_), _ = results.pop("one")
+    assert set(results) == {"data", "both"}
+    for name, (found, head, pairs, in_loops) in results.items():
+        for case, arrays in found.items():
+            for mine, theirs in zip(arrays, expected[case], strict=True):
+                np.testing.assert_allclose(
+                    mine, theirs, rtol=1e-6, atol=1e-6, err_msg=f"{name} {case}"
+                )
+        assert head[0] <= 0.3 * operations
+        assert head[1] == []  # Nobody gets another's features or kernel.
+        assert in_loops == 0
+        if name == "data":
+            assert pairs[0] <= 0.3 * operations_of_pairs
+            assert pairs[1] == [96 * 16]  # The answers, once.

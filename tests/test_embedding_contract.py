@@ -395,6 +395,7 @@ def test_transformations_of_torch(case):
 def test_torch_compiles_without_graph_breaks_when_unchecked(case, unchecked):
     import torch
 
+    torch.compiler.reset()  # The cases share one function, which may be compiled eight times.
     compiled = torch.compile(case.function, fullgraph=True, backend="aot_eager")
     y_pred = torch.tensor(case.y_pred, requires_grad=True)
     values = compiled(torch.tensor(case.ids), y_pred)

@@ -4,10 +4,11 @@ import pathlib
 import sys
 
 import backends
+import keras
 import numpy as np
 import pytest
 from backends import BACKEND, invalid
-from cases import CASES
+from cases import CASES, EMBEDDING_CASES
 from kinds import one_per, only_tensorflow
 
 import keras_ce
@@ -18,6 +19,52 @@ SOME = [
     if case.name in ("smoothed-ids", "soft-rows", "sigmoid", "ranking-index", "plain-ids")
 ]
 some_cases = pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)
+
+
+class Endpoint(keras.layers.Layer):
+    """A layer that calls a function of tensors, and says nothing of what it returns."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, first, second=None):
+        return self.function(first) if second is None else self.function(first, second)
+
+
+def check_of_any_batch(function, *arrays):
+    """A model of a batch whose size is open gives the numbers of a call."""
+    inputs = [keras.Input(item.shape[1:], dtype=str(item.dtype)) for item in arrays]
+    model = keras.Model(inputs, Endpoint(function)(*inputs))
+    actual = keras.ops.convert_to_numpy(model(list(arrays)))
+    expected = keras.ops.convert_to_numpy(function(*arrays))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
+
+
+@one_per("loss", "has_ids")
+def test_inside_a_layer_of_any_batch(case):
+    check_of_any_batch(case.function, case.y_true, case.y_pred)
+
+
+@one_per("loss", among=EMBEDDING_CASES)
+def test_embeddings_inside_a_layer_of_any_batch(case):
+    check_of_any_batch(case.function, case.ids, case.y_pred)
+
+
+def test_tiles_inside_a_layer_of_any_batch():
+    features, kernel = CASES[0].y_pred[0], CASES[0].y_pred[1]  # (3, 5), (3, 5)
+    ids = np.array([0, 2, 1], "int32")
+
+    def losses(ids, features):
+        return keras_ce.losses.linear_crossentropy(
+            ids, features, kernel, label_smoothing=0.1, ignore_class=0, class_axis=0
+        )
+
+    head = keras_ce.layers.LinearCrossentropy(7)
+    head.build((None, 5))
+    check_of_any_batch(losses, ids, features)
+    check_of_any_batch(lambda features: head.top_k(features, 2)[0], features)
+    check_of_any_batch(keras_ce.layers.ContrastivePairs(), features, kernel)
 
 
 @some_cases
@@ -87,6 +134,7 @@ def test_torch_compiles_without_graph_breaks_when_unchecked(case):
 
     keras_ce.set_value_checks(False)
     try:
+        torch.compiler.reset()  # The cases share one function, which may be compiled eight times.
         compiled = torch.compile(case.function, fullgraph=True, backend="aot_eager")
         y_pred = torch.tensor(case.y_pred, requires_grad=True)
         values = compiled(torch.tensor(case.y_true), y_pred)

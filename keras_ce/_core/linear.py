@@ -7,7 +7,9 @@ For t = cap(features @ kernel + bias) and labels y, three numbers per position:
     weighted = sum v_c t_c
 
 The cross-entropy is softplus(log_odds), exact however small it is; the log-sum-exp of all classes
-is at_label + softplus(log_odds); `weighted` is what smoothing needs.
+is at_label + softplus(log_odds); `weighted` is what smoothing needs. Where asked for, also
+
+    is_first = whether y is the argmax: t_y >= t_c for c > y, and t_y > t_c for c < y
 
 Positions go by in tiles of rows, and the classes of a tile in pieces of columns small enough for a
 processor's cache. The first pass over the pieces keeps per position the largest other logit so far
@@ -19,6 +21,10 @@ whose exponentials are still there: three matrix products in all. Where it comes
 adds to, is then written once.
 
 Positions that do not count are sorted behind the others; no tile is computed for them.
+
+On several devices, each takes the tiles of its own positions, and of its own classes where the
+kernel is spread by classes: then a tile's statistics are brought together before its second pass.
+The gradients are added up at the end. No device gets another's features or kernel.
 """
 
 import functools
@@ -45,11 +51,12 @@ ROWS_WORTH_LEAVING_OUT = 256
 
 
 class Terms(NamedTuple):
-    """See the module. Each (N,)."""
+    """See the module. Each (N,); `is_first`, which has no derivative, is unknown to a formula."""
 
     log_odds: Tensor
     at_label: Tensor
     weighted: Tensor | None = None
+    is_first: Tensor | None = None
 
 
 class Logits(NamedTuple):
@@ -66,6 +73,8 @@ class Logits(NamedTuple):
         class_axis: that of the kernel, 0 or -1.
         soft_cap: None, or c of cap(z) = c tanh(z / c).
         trains_kernel: whether anybody wants the kernel's gradient.
+        finds_first: whether anybody wants `is_first`.
+        devices: None, or how positions and classes are spread over several.
     """
 
     features: Tensor
@@ -77,6 +86,8 @@ class Logits(NamedTuple):
     class_axis: int = -1
     soft_cap: float | None = None
     trains_kernel: bool = True
+    finds_first: bool = False
+    devices: Any = None
 
     def parts(self) -> tuple["_Kind", Tensors, Tensors]:
         """What is fixed when it is compiled, what has a derivative, and the rest."""
@@ -87,6 +98,8 @@ class Logits(NamedTuple):
             self.class_axis % 2,
             self.soft_cap,
             self.trains_kernel,
+            self.finds_first,
+            self.devices,
         )
         inputs: Tensors = (self.features, self.kernel)
         constants: Tensors = (self.ids,)
@@ -152,6 +165,16 @@ def top_k(logits: Logits, k: int) -> tuple[Tensor, Tensor]:
     return result
 
 
+def number_above(logits: Logits, at_label: Tensor) -> Tensor:
+    """How many classes have a larger logit than the label, which has `at_label`: (N,) floats.
+
+    Without a derivative. It takes a matrix product of its own.
+    """
+    kind, inputs, constants = logits.parts()
+    found: Tensor = backend.without_derivative(_above(kind), inputs, (*constants, at_label))
+    return found
+
+
 def _attached(
     kind: "_Kind", passes: "_Passes", inputs: Tensors, constants: Tensors, statistics: Tensors
 ) -> Terms:
@@ -160,8 +183,12 @@ def _attached(
     def gradients(upstream: Tensors, inputs: Tensors, constants: Tensors) -> Any:
         return kind.for_each_input(passes.gradients(upstream, inputs, constants))
 
-    values = _known(_terms_of(statistics))
-    return Terms(*backend.attach(values, gradients, inputs, (*constants, *statistics)))
+    values = _known(_terms_of(kind, statistics))
+    found = Terms(*backend.attach(values, gradients, inputs, (*constants, *statistics)))
+    if not kind.finds_first:
+        return found
+    peak, _, at_label, *_, before = statistics
+    return found._replace(is_first=(at_label >= peak) & (at_label > before))
 
 
 def _known(terms: Terms) -> Tensors:
@@ -169,10 +196,11 @@ def _known(terms: Terms) -> Tensors:
     return tuple(each for each in terms if each is not None)
 
 
-def _terms_of(statistics: Tensors) -> Terms:
+def _terms_of(kind: "_Kind", statistics: Tensors) -> Terms:
     """From the largest other logit, the sum relative to it, and the label's logit."""
-    peak, rest, at_label, *weighted = statistics
-    return Terms(ops.log(rest) + (peak - at_label), at_label, *weighted)
+    peak, rest, at_label, *others = statistics
+    weighted = others[0] if kind.has_vector else None
+    return Terms(ops.log(rest) + (peak - at_label), at_label, weighted)
 
 
 class _Kind(NamedTuple):
@@ -184,6 +212,8 @@ class _Kind(NamedTuple):
     class_axis: int
     soft_cap: float | None
     trains_kernel: bool
+    finds_first: bool
+    devices: Any
 
     def given(self, inputs: Tensors, constants: Tensors) -> "_Given":
         features, kernel, *bias = inputs
@@ -203,6 +233,28 @@ class _Kind(NamedTuple):
         of_features, *others = slopes
         return (of_features, *others) if self.trains_kernel else (of_features, None, *others)
 
+    def axes_of_inputs(self) -> tuple[str, ...]:
+        """The axes of what has a derivative, as `Devices` takes them."""
+        of_kernel = "width classes" if self.class_axis else "classes width"
+        return "positions width", of_kernel, *(("classes",) if self.has_bias else ())
+
+    def on_each_device(self, run: Callable[..., Any], results: Any) -> Callable[..., Any]:
+        """A pass of inputs and constants, by devices; `results` are the axes of what it returns."""
+        if self.devices is None:
+            return run
+        own = self.axes_of_inputs()
+
+        def by_devices(*groups: Tensors) -> Any:
+            *upstream, inputs, constants = groups
+            before = ("positions",) * (len(inputs) - len(own))
+            of_constants = ["positions"] * len(constants)
+            if self.has_vector:
+                of_constants[1] = "classes"
+            axes = (*("positions" for _ in upstream), (*before, *own), tuple(of_constants))
+            return self.devices.each(run, axes, results)(*groups)
+
+        return by_devices
+
     def sums_weighted(self) -> bool:
         """Whether `weighted` is a sum over pieces: without a cap it is linear in the features."""
         return self.has_vector and self.soft_cap is not None
@@ -220,7 +272,8 @@ class _Given(NamedTuple):
 
 class _Passes(NamedTuple):
     statistics: Callable[..., Tensors]
-    """Of inputs and constants: `peak`, `rest`, `at_label` and perhaps `weighted`, each (N,)."""
+    """Of inputs and constants: `peak`, `rest`, `at_label`, perhaps `weighted`, and perhaps
+    `before`, the largest logit of the classes before the label; each (N,)."""
     gradients: Callable[..., Tensors]
     """Of upstreams of the terms, inputs, constants with statistics."""
     total: Callable[..., tuple[Tensor, Tensors, Tensors]]
@@ -246,7 +299,7 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
         return tuple(map(tiles.unsorted, found))
 
     def gradients(upstream: Tensors, inputs: Tensors, constants: Tensors) -> Any:
-        number = 4 if kind.has_vector else 3
+        number = 3 + kind.has_vector + kind.finds_first
         own, known = constants[:-number], constants[-number:]
         tiles = _Tiles(kind, kind.given(inputs, own), keeps=False)
         upstream, known = (tuple(map(tiles.sorted, each)) for each in (upstream, known))
@@ -277,7 +330,7 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
             own_rows = tiles.parts_of(tuple(others), tile)
             own_losses, slopes = backend.gradients_of(
                 lambda *each: of_terms(Terms(*each), *own_rows),
-                _known(_terms_of(new)),
+                _known(_terms_of(kind, new)),
                 tiles.parts_of((factors,), tile)[0],
             )
             store, results = tiles.add_gradients(rows, tile, new, slopes, store, peaks, results)
@@ -288,14 +341,14 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
         found, losses, _, results = tiles.over_tiles(step, start)
         losses = tiles.unsorted(losses)
         statistics = tuple(map(tiles.unsorted, found))
-        value = ops.sum(inputs[0] * losses)
+        value = tiles.summed(ops.sum(inputs[0] * losses), "positions")
         return value, statistics, (losses, *tiles.gradients(results))
 
     def plain_statistics(inputs: Tensors, constants: Tensors) -> Tensors:
         return _plain_statistics(kind, kind.given(inputs, constants))
 
     def plain_terms(inputs: Tensors, constants: Tensors) -> Tensors:
-        return _known(_terms_of(plain_statistics(inputs, constants)))
+        return _known(_terms_of(kind, plain_statistics(inputs, constants)))
 
     def plain_gradients(upstream: Tensors, inputs: Tensors, constants: Tensors) -> Tensors:
         _, slopes = backend.gradients_of(
@@ -313,10 +366,12 @@ def _passes(kind: _Kind, formula: Formula | None) -> _Passes:
         found = plain_statistics(tuple(inputs[1:]), constants)
         return value, found, (losses, *kind.wanted(tuple(slopes)))
 
+    of_inputs = kind.wanted(kind.axes_of_inputs())
+    of_total = "", "positions", ("positions", *of_inputs)
     return _Passes(
-        backend.with_derivative_of(statistics, plain_statistics),
-        backend.with_derivative_of(gradients, plain_gradients),
-        backend.with_derivative_of(total, plain_total),
+        backend.with_derivative_of(kind.on_each_device(statistics, "positions"), plain_statistics),
+        backend.with_derivative_of(kind.on_each_device(gradients, of_inputs), plain_gradients),
+        backend.with_derivative_of(kind.on_each_device(total, of_total), plain_total),
     )
 
 
@@ -335,6 +390,10 @@ def _plain_statistics(kind: _Kind, given: _Given) -> Tensors:
     found: Tensors = (peak, rest, at_label)
     if given.vector is not None:
         found = (*found, backend.row_sum(_products(given.vector, capped)))
+    if kind.finds_first:
+        is_before = ops.arange(capped.shape[-1], dtype="int32") < given.ids[:, None]
+        before = backend.where(is_before, capped, -largest_number(capped))
+        found = (*found, ops.stop_gradient(backend.largest(before)))
     return tuple(ops.squeeze(each, -1) for each in found)
 
 
@@ -402,7 +461,32 @@ class _Tiles:
             self._ranks = ops.argsort(self._order)
             counted = ops.sum(ops.cast(given.is_counted, "int32"))
             self.trips = backend.trips((counted + self.rows - 1) // self.rows)
-        self._features, self._ids = self.sorted(given.features), self.sorted(given.ids)
+        ids = given.ids
+        if self.kind.devices is not None:
+            ids = ids - self.kind.devices.first(self.classes, "classes")
+        self._features, self._ids = self.sorted(given.features), self.sorted(ids)
+
+    # --- devices ---
+
+    def summed(self, values: Tensor, spread: str) -> Tensor:
+        """The sum over the devices that share "positions" or "classes"."""
+        devices = self.kind.devices
+        return values if devices is None else devices.total(values, spread)
+
+    def largest(self, values: Tensor, spread: str) -> Tensor:
+        """The largest of each entry over them."""
+        devices = self.kind.devices
+        return values if devices is None else devices.largest(values, spread)
+
+    def of_all_classes(self, found: Tensors) -> Tensors:
+        """The statistics, from those of each device's classes."""
+        devices = self.kind.devices
+        if devices is None or devices.classes is None:
+            return found
+        peak, rest, *sums = found
+        highest = devices.largest(peak, "classes")
+        rest = rest * ops.exp(peak - highest)
+        return highest, *(devices.total(each, "classes") for each in (rest, *sums))
 
     # --- rows ---
 
@@ -453,8 +537,8 @@ class _Tiles:
     def empty_statistics(self) -> Tensors:
         """Those of positions that do not count: any that are finite."""
         zeros, ones = self.zeros(), ops.ones((self.num_tiles * self.rows,), dtype=self.dtype)
-        found = zeros, ones, self.zeros()
-        return (*found, self.zeros()) if self.kind.has_vector else found
+        others = self.kind.has_vector + self.kind.finds_first
+        return zeros, ones, self.zeros(), *(self.zeros() for _ in range(others))
 
     # --- pieces ---
 
@@ -504,7 +588,7 @@ class _Tiles:
     # --- the first pass ---
 
     def statistics(self, rows: _Rows, store: Any) -> tuple[Tensors, Any, Tensor]:
-        """`peak`, `rest`, `at_label`, perhaps `weighted`, (R,) each; exponentials and their peaks.
+        """The statistics of a tile, (R,) each; exponentials and their peaks.
 
         The exponentials of a piece are relative to the largest other logit up to it.
         """
@@ -512,7 +596,7 @@ class _Tiles:
         lowest = -largest_number(self.like)
 
         def step(piece: Any, carry: Any) -> Any:
-            peak, rest, at_label, weighted, store, peaks = carry
+            peak, rest, at_label, weighted, before, store, peaks = carry
             start, skipped = self.place_of(piece)
             out = backend.place(store[0] if store else None, piece)
             capped = self.capped(rows, start, self.columns_of(start), out)
@@ -529,24 +613,44 @@ class _Tiles:
             others = backend.without(capped, column, skipped, lowest)
             top = backend.largest(others)
             higher = ops.where(top > peak, top, peak)  # On torch, maximum rounds to float32.
+            if kind.finds_first:
+                is_before = ops.arange(self.columns, dtype="int32") < column[:, None]
+                top = backend.largest(backend.where(is_before, others, lowest))
+                before = (ops.where(top > before[0], top, before[0]),)
             parts = backend.exponentials_below(others, higher)
             rest = rest * ops.exp(peak - higher) + backend.row_sum(parts)
             if self.keeps:
                 parts = parts if slope is None else backend.scaled(parts, slope)
                 store = (backend.with_piece(store[0], piece, parts),)
                 peaks = backend.with_part(peaks, piece, higher[None])
-            return higher, rest, at_label, weighted, store, peaks
+            return higher, rest, at_label, weighted, before, store, peaks
 
         zero = ops.zeros((number, 1), dtype=self.dtype)
         peaks = ops.zeros((self.num_pieces, number, 1), dtype=self.dtype)
         # Each of its own: on torch some are written in place.
-        start = zero + lowest, zero, ops.zeros_like(zero), ops.zeros_like(zero), store, peaks
-        peak, rest, at_label, weighted, store, peaks = self.over_pieces(step, start)
+        before = (zero + lowest,) if kind.finds_first else ()
+        sums = zero + lowest, zero, ops.zeros_like(zero), ops.zeros_like(zero)
+        carry = self.over_pieces(step, (*sums, before, store, peaks))
+        peak, rest, at_label, weighted, before, store, peaks = carry
         found = tuple(ops.squeeze(each, -1) for each in (peak, rest, at_label))
         if kind.has_vector:
             weighted = ops.squeeze(weighted, -1) if kind.sums_weighted() else self._weighted(rows)
             found = (*found, weighted)
-        return found, store, peaks
+        before = tuple(self.largest(ops.squeeze(each, -1), "classes") for each in before)
+        return (*self.of_all_classes(found), *before), store, peaks
+
+    def number_above(self, rows: _Rows, at_label: Tensor) -> Tensor:
+        """How many classes have a larger logit than the label, (R,)."""
+        lowest, bound = -largest_number(self.like), at_label[:, None]
+
+        def step(piece: Any, number: Tensor) -> Tensor:
+            start, skipped = self.place_of(piece)
+            capped = self.capped(rows, start, self.columns_of(start), None)
+            others = backend.without(capped, rows.ids - start, skipped, lowest)
+            return number + backend.row_sum(ops.cast(others > bound, self.dtype))
+
+        number = self.over_pieces(step, ops.zeros_like(bound))
+        return self.summed(ops.squeeze(number, -1), "classes")
 
     def prepare_weighted(self) -> None:
         """What `weighted` takes of all classes, once for all tiles."""
@@ -574,9 +678,11 @@ class _Tiles:
     def gradients(self, results: Any) -> Tensors:
         """The gradient of each input that has one."""
         of_features, of_kernel, of_bias = results
-        of_features = ops.cast(self.unsorted(of_features), self.narrow)
-        of_kernel = tuple(ops.cast(each, self.narrow) for each in of_kernel)
-        return of_features, *of_kernel, *(each[0] for each in of_bias)
+        of_features = self.summed(self.unsorted(of_features), "classes")
+        of_kernel = tuple(self.summed(each, "positions") for each in of_kernel)
+        of_bias = tuple(self.summed(each[0], "positions") for each in of_bias)
+        narrow = (ops.cast(each, self.narrow) for each in (of_features, *of_kernel))
+        return *narrow, *of_bias
 
     def add_gradients(
         self,
@@ -697,10 +803,37 @@ def _best(kind: _Kind, k: int) -> Callable[..., Any]:
         if last:
             carry = merged(carry, tiles.classes - last, last)
         values, ids, peak, total = carry
+        devices = kind.devices
+        if devices is not None:
+            highest = devices.largest(peak, "classes")
+            total = devices.total(total * ops.exp(peak - highest), "classes")
+            ids = ids + devices.first(tiles.classes, "classes")
+            values, ids = (devices.beside(each, "classes") for each in (values, ids))
+            values, places = backend.top_k(values, k)
+            ids, peak = ops.take_along_axis(ids, places, -1), highest
         found = values - (peak + ops.log(total)), ids
         return tuple(map(tiles.unsorted, found))
 
-    compiled: Callable[..., Any] = backend.compiled(best)
+    compiled: Callable[..., Any] = backend.compiled(kind.on_each_device(best, "positions"))
+    return compiled
+
+
+@functools.cache
+def _above(kind: _Kind) -> Callable[..., Tensor]:
+    """The pass of `number_above`, compiled once."""
+
+    def above(inputs: Tensors, constants: Tensors) -> Tensor:
+        *own, at_label = constants
+        tiles = _Tiles(kind, kind.given(inputs, tuple(own)), keeps=False)
+        at_label = tiles.sorted(at_label)
+
+        def step(tile: Any, found: Tensor) -> Tensor:
+            number = tiles.number_above(tiles.rows_of(tile), *tiles.parts_of((at_label,), tile))
+            return tiles.with_rows(found, number, tile)
+
+        return tiles.unsorted(tiles.over_tiles(step, tiles.zeros()))
+
+    compiled: Callable[..., Tensor] = backend.compiled(kind.on_each_device(above, "positions"))
     return compiled
 
 
@@ -708,11 +841,14 @@ def _least(first: Any, second: Any) -> Any:
     """The smaller of two numbers, each of which may be a tensor; None is none."""
     if second is None:
         return first
-    both_known = isinstance(first, int) and isinstance(second, int)
-    return min(first, second) if both_known else ops.minimum(first, second)
+    return ops.minimum(first, second) if _are_tensors(first, second) else min(first, second)
 
 
 def _most(first: Any, second: Any) -> Any:
     """The larger of two numbers, each of which may be a tensor."""
-    both_known = isinstance(first, int) and isinstance(second, int)
-    return max(first, second) if both_known else ops.maximum(first, second)
+    return ops.maximum(first, second) if _are_tensors(first, second) else max(first, second)
+
+
+def _are_tensors(*sizes: Any) -> bool:
+    """Whether one is a tensor. A size that a trace on JAX leaves open is none."""
+    return any(ops.is_tensor(size) for size in sizes)

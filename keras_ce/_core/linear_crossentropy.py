@@ -144,6 +144,8 @@ def prepared(
 ) -> Prepared:
     """Positions (...) of features (..., D) and ids (...), of which some may not count.
 
+    `kernel` is numbers or a weight.
+
     In eager execution an id outside [0, C) at a position that counts raises.
     """
     is_valid = (ids >= 0) & (ids < num_classes)
@@ -155,9 +157,10 @@ def prepared(
     wide = "float64" if is_wide else "float32"
     like = ops.zeros((1, num_classes), dtype=wide)
     flat_ids = ops.reshape(zero_at(ops.logical_not(is_valid), ids), (-1,))
+    rows = ops.reshape(given.y_pred, (-1, features.shape[-1]))
     logits = Logits(
-        ops.reshape(given.y_pred, (-1, features.shape[-1])),
-        kernel,
+        rows,
+        ops.cast(kernel, features.dtype),
         flat_ids,
         None if bias is None else ops.cast(bias, wide),
         options.vector(like),
@@ -165,6 +168,7 @@ def prepared(
         class_axis=class_axis,
         soft_cap=options.logit_soft_cap,
         trains_kernel=trains_kernel,
+        devices=backend.devices_of(rows.shape[0], kernel, class_axis),
     )
-    rows = options.rows_of(flat_ids, like)
-    return Prepared(given, logits, rows, given.is_invalid, ops.shape(ids))
+    others = options.rows_of(flat_ids, like)
+    return Prepared(given, logits, others, given.is_invalid, ops.shape(ids))

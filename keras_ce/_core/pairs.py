@@ -13,9 +13,8 @@ factor of each loss is known before (`total_and_losses`), the second pass follow
 same tile, whose exponentials are still there: three matrix products in all. Where it comes from
 outside (`losses`), each tile is computed anew.
 
-By rows, because a tile then holds whole rows: one pass over it gives their losses. Tile k of K
-takes rows k, k + K, k + 2 K, ...: where the rows lie on several devices, a part of each tile lies
-on each of them.
+By rows, because a tile then holds whole rows: one pass over it gives their losses. On several
+devices each takes its own rows, with all candidates, whose gradient is added up at the end.
 """
 
 import functools
@@ -46,6 +45,7 @@ class Pairs(NamedTuple):
         ids: None, or an id of each row (N,) and of each candidate (M,): another candidate with
             the row's id leaves the row's denominator.
         is_left_out: None, or which candidates (M,) leave all denominators but their own row's.
+        devices: None, or how the rows are spread over several.
     """
 
     rows: Tensor
@@ -54,6 +54,7 @@ class Pairs(NamedTuple):
     temperature: float
     ids: tuple[Tensor, Tensor] | None = None
     is_left_out: Tensor | None = None
+    devices: Any = None
 
     def parts(self) -> tuple["_Passes", Tensors, Tensors]:
         """The passes, what has a derivative, and the rest."""
@@ -61,7 +62,8 @@ class Pairs(NamedTuple):
         if self.is_left_out is not None:
             lowered = ops.cast(self.is_left_out, self.rows.dtype) * _lowest(self.rows)
             constants = (*constants, lowered)
-        kind = _Kind(self.temperature, self.ids is not None, self.is_left_out is not None)
+        has_lowered = self.is_left_out is not None
+        kind = _Kind(self.temperature, self.ids is not None, has_lowered, self.devices)
         return _passes(kind), (self.rows, self.candidates), constants
 
 
@@ -98,6 +100,26 @@ class _Kind(NamedTuple):
     temperature: float
     has_ids: bool
     has_lowered: bool
+    devices: Any
+
+    def on_each_device(self, run: Callable[..., Any], results: Any) -> Callable[..., Any]:
+        """A pass of inputs and constants, by devices; `results` are the axes of what it returns."""
+        if self.devices is None:
+            return run
+
+        def by_devices(*groups: Tensors) -> Any:
+            # The rows and what is one for each of them are spread, the candidates are not.
+            axes = [["positions"] * len(group) for group in groups]
+            axes[-2][-1] = ""
+            first, number = (2 if self.has_ids else 1), self.has_ids + self.has_lowered
+            axes[-1][first : first + number] = [""] * number
+            return self.devices.each(run, tuple(map(tuple, axes)), results)(*groups)
+
+        return by_devices
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum over the devices that share the rows."""
+        return values if self.devices is None else self.devices.total(values, "positions")
 
     def split(self, constants: Tensors) -> tuple[Tensors, Tensors]:
         """The constants of rows, and those of candidates."""
@@ -192,7 +214,7 @@ def _passes(kind: _Kind) -> _Passes:
             ops.shape(candidates)[0],
             ops.zeros_like(columns),
         )
-        return of_rows_found / kind.temperature, ops.transpose(of_candidates)
+        return of_rows_found / kind.temperature, kind.summed(ops.transpose(of_candidates))
 
     def total(inputs: Tensors, constants: Tensors) -> Any:
         factors, rows, candidates = inputs
@@ -216,8 +238,8 @@ def _passes(kind: _Kind) -> _Passes:
             ops.zeros_like(columns),
         )
         numbers = tuple(ops.squeeze(each, -1) for each in found)
-        slopes = of_rows_found / kind.temperature, ops.transpose(of_candidates)
-        return ops.sum(factors * numbers[0]), numbers, (numbers[0], *slopes)
+        slopes = of_rows_found / kind.temperature, kind.summed(ops.transpose(of_candidates))
+        return kind.summed(ops.sum(factors * numbers[0])), numbers, (numbers[0], *slopes)
 
     def add_gradients(
         of_tile: Any,
@@ -259,10 +281,12 @@ def _passes(kind: _Kind) -> _Passes:
         value, slopes = backend.gradients_of(of, tuple(inputs), one)
         return value, plain_statistics(tuple(inputs[1:]), constants), slopes
 
+    of_inputs = "positions", ""
+    of_total = "", "positions", ("positions", *of_inputs)
     return _Passes(
-        backend.with_derivative_of(statistics, plain_statistics),
-        backend.with_derivative_of(gradients, plain_gradients),
-        backend.with_derivative_of(total, plain_total),
+        backend.with_derivative_of(kind.on_each_device(statistics, "positions"), plain_statistics),
+        backend.with_derivative_of(kind.on_each_device(gradients, of_inputs), plain_gradients),
+        backend.with_derivative_of(kind.on_each_device(total, of_total), plain_total),
     )
 
 
@@ -288,36 +312,18 @@ def _over_tiles(
     size = number // count
     whole = size * count
 
-    def in_columns(values: Tensor) -> Tensor:
-        """(N, W) as (size, count * W), tile k in the k-th W columns."""
-        return ops.reshape(values[:whole], (size, count * _width_of(values)))
-
-    def tile_of(columns: Tensor, values: Tensor, index: Any) -> Tensor:
-        """What `in_columns` has made of `values`, its tile `index`."""
-        width = _width_of(values)
-        part = ops.slice(columns, (0, index * width), (size, width))
-        return ops.reshape(part, (-1, *values.shape[1:]))
-
-    split = [in_columns(values) for values in inputs]
-
     def with_tile(index: Any, carried: Any) -> Any:
         results, carry = carried
-        of_tile = tuple(
-            tile_of(columns, values, index) for columns, values in zip(split, inputs, strict=True)
-        )
+        of_tile = tuple(backend.part(values, index * size, size) for values in inputs)
         parts, carry = step(of_tile, carry)
         results = tuple(
-            backend.with_part(result, index * _width_of(values), part, 1)
-            for result, values, part in zip(results, like, parts, strict=True)
+            backend.with_part(result, index * size, part)
+            for result, part in zip(results, parts, strict=True)
         )
         return results, carry
 
-    results = tuple(ops.zeros_like(in_columns(values)) for values in like)
+    results = tuple(ops.zeros_like(values[:whole]) for values in like)
     results, carry = ops.fori_loop(0, count, with_tile, (results, carry))
-    results = tuple(
-        ops.reshape(result, (-1, _width_of(values)))
-        for result, values in zip(results, like, strict=True)
-    )
     if isinstance(number, int) and whole == number:
         return results, carry
     last, carry = step(tuple(values[whole:] for values in inputs), carry)
@@ -336,10 +342,6 @@ def _number_of_tiles(number: Any, width: Any) -> Any:
     size = max(1, most // max(1, width))
     count = max(1, -(-number // size))
     return next((more for more in range(count, 2 * count) if number % more == 0), count)
-
-
-def _width_of(values: Tensor) -> int:
-    return values.shape[1] if len(values.shape) == 2 else 1
 
 
 def _lowest(values: Tensor) -> float:

@@ -336,12 +336,14 @@ def hinge_of_pairs(
     tensors += [] if is_kept is None else [is_kept]
     tensors = [ops.reshape(item, (-1, num_candidates)) for item in tensors]
     number = ops.shape(tensors[0])[0]
-    # As many at a time as fit in the processor's cache.
+    # As many as fit in the processor's cache; all where a trace on JAX leaves a size open.
     is_known = isinstance(number, int) and isinstance(num_candidates, int)
-    least, most = (min, max) if is_known else (ops.minimum, ops.maximum)
-    at_once = Compilation.ELEMENTS_OF_A_PIECE // most(1, number * num_candidates)
-    step_size = least(num_candidates, most(1, at_once))
-    pieces = (num_candidates + step_size - 1) // step_size
+    step_size, pieces = num_candidates, 1
+    if is_known or ops.is_tensor(number) or ops.is_tensor(num_candidates):
+        least, most = (min, max) if is_known else (ops.minimum, ops.maximum)
+        at_once = Compilation.ELEMENTS_OF_A_PIECE // most(1, number * num_candidates)
+        step_size = least(num_candidates, most(1, at_once))
+        pieces = (num_candidates + step_size - 1) // step_size
 
     def over_pieces(step: Callable[[Any, Any], Any], carry: Any) -> Any:
         is_one = isinstance(pieces, int) and pieces == 1

@@ -73,6 +73,8 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         scale: a number > 0, by which cosines are multiplied.
         kind: "arc" or "cosine".
         ignore_class: positions with this class id do not count.
+        report: a tuple of "accuracy", "top_5_accuracy" and "perplexity", which `LinearCrossentropy`
+            describes: numbers for the logs, here of the logits without a margin.
         **options: of every Keras layer. Cosines, losses and gradients are computed in float32,
             also with a mixed precision policy.
 
@@ -112,6 +114,7 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         kind: str = "arc",
         *,
         ignore_class: int | None = None,
+        report: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
         of_a_head = sorted(
@@ -119,10 +122,12 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         )
         if of_a_head:
             raise TypeError(
-                "`AngularMarginCrossentropy` takes `margin`, `scale`, `kind`, `ignore_class` and "
-                f"the options of a Keras layer. Received: {', '.join(of_a_head)}."
+                "`AngularMarginCrossentropy` takes `margin`, `scale`, `kind`, `ignore_class`, "
+                f"`report` and the options of a Keras layer. Received: {', '.join(of_a_head)}."
             )
-        super().__init__(num_classes, ignore_class=ignore_class, use_bias=False, **options)
+        super().__init__(
+            num_classes, ignore_class=ignore_class, use_bias=False, report=report, **options
+        )
         self.kind = checks.choice(*DEFAULT_MARGINS)("kind", kind)
         margin = DEFAULT_MARGINS[self.kind] if margin is None else margin
         largest = math.pi if self.kind == "arc" else None
@@ -149,7 +154,8 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         """Every argument of the constructor, by name."""
         own = ("num_classes", "margin", "scale", "kind", "ignore_class")
         config = keras.layers.Layer.get_config(self)
-        return {**config, **{name: getattr(self, name) for name in own}}
+        config |= {name: getattr(self, name) for name in own}
+        return {**config, "report": list(self.report)}
 
 
 def _unit(vectors: Tensor, axis: int) -> Tensor:

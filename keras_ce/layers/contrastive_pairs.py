@@ -173,6 +173,7 @@ class ContrastivePairs(keras.layers.Layer):
             self.temperature,
             None if ids is None else (ids, others[0]),
             None if is_left_out is None else others[-1],
+            backend.devices_of(rows.shape[0]),
         )
 
     def _loss_dtype(self) -> str:

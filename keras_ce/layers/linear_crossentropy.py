@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ce._core import checks, linear
+from keras_ce._core import checks, linear, report as reports
+from keras_ce._core.backends import backend
 from keras_ce._core.labels import class_ids
 from keras_ce._core.linear_crossentropy import CHECKS, Options, prepared, require_ids
 from keras_ce._core.per_class import Numbers, plain
@@ -46,6 +47,11 @@ class LinearCrossentropy(keras.layers.Layer):
     Call it once in each model, as here: on JAX, Keras forgets what a layer has added to the loss
     when the same model calls that layer again.
 
+    On several devices with a `keras.distribution` on JAX, each computes the tiles of its own
+    positions and, where a `ModelParallel` spreads kernel and bias over the classes, of its own
+    classes; what is exchanged are a few numbers per position and the gradients. A replica of
+    `tf.distribute` divides by the weights of its own positions.
+
     Args:
         num_classes: the number of classes C, at least 2.
         label_smoothing: the share e of the label's mass that all classes get equally, 0 to 1.
@@ -60,6 +66,18 @@ class LinearCrossentropy(keras.layers.Layer):
         tied_to: None, or an `Embedding` or `ReversibleEmbedding` of C vectors whose table is the
             kernel: one weight that learns from both uses, saved and loaded as one. Its own
             `logit_soft_cap` is not looked at.
+        report: which numbers of the positions that count stand in the logs of `fit`, `evaluate`,
+            `train_on_batch` and `test_on_batch`, weighted as the mean of the losses is, over all
+            positions of the epoch so far. A tuple of
+
+            - "accuracy": how often the label has the largest logit, in the precision of the loss;
+              of equal logits that of the smallest id is the largest, as in Keras.
+            - "top_5_accuracy": how often fewer than five classes have a larger logit. It takes one
+              more matrix product.
+            - "perplexity": exp of the mean cross-entropy -log p_y, without smoothing, class
+              weights and `z_loss`.
+
+            Where several layers of a model report, each does as `NAME_accuracy`.
         **options: of every Keras layer. With a mixed precision policy the products are of the
             compute dtype, as is what logits for inference come in; losses and gradients are added
             up in float32.
@@ -102,6 +120,7 @@ class LinearCrossentropy(keras.layers.Layer):
         logit_soft_cap: float | None = None,
         z_loss: float = 0.0,
         tied_to: keras.layers.Embedding | None = None,
+        report: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
         # Cast by itself: float labels in half precision would be other labels.
@@ -124,6 +143,8 @@ class LinearCrossentropy(keras.layers.Layer):
         self._options = Options(**checked)
         self.use_bias = checks.flag("use_bias", use_bias)
         self.tied_to = _require_table(tied_to, self.num_classes)
+        self.report = reports.numbers("report", report)
+        self._reported = reports.metrics(self.report, self, self._loss_dtype())
         self.supports_masking = True
 
     def build(self, features_shape: Any) -> None:
@@ -159,6 +180,9 @@ class LinearCrossentropy(keras.layers.Layer):
         """The weight (D, C); (C, D) where it is the table of an embedding."""
         return self._own_kernel if self.tied_to is None else self.tied_to.embeddings
 
+    def _class_axis(self) -> int:
+        return 1 if self.tied_to is None else 0
+
     def call(
         self,
         features: Tensor,
@@ -187,21 +211,27 @@ class LinearCrossentropy(keras.layers.Layer):
             features,
             ids,
             None if all_count else ops.equal(weights, 0),
-            ops.cast(self.kernel, features.dtype),
+            self.kernel,
             self.bias,
             self._options,
             argument="labels",
             num_classes=self.num_classes,
-            class_axis=-1 if self.tied_to is None else 0,
+            class_axis=self._class_axis(),
             trains_kernel=getattr(self.kernel, "trainable", True),
         )
-        ready.logits = self._of_losses(ready.logits)
+        logits = self._of_losses(ready.logits)
+        ready.logits = logits._replace(finds_first="accuracy" in self.report)
         formula = self._formula()
         if training:
-            total, losses = self._trained(ready, formula, weights)
+            total, terms = self._trained(ready, formula, weights)
+            losses = ready.settled(formula(terms, *ready.rows))
         else:
-            losses = ready.settled(formula(linear.terms(ready.logits), *ready.rows))
+            terms = linear.terms(ready.logits)
+            losses = ready.settled(formula(terms, *ready.rows))
             total = ops.sum(losses * share_to_add(weights))
+        for metric in self._reported:
+            values = reports.values(metric.number, ready.logits, terms)
+            metric.update_state(ready.settled(values), weights)
         self.add_loss(total)
         return losses
 
@@ -213,14 +243,14 @@ class LinearCrossentropy(keras.layers.Layer):
         """The logits that the formula takes, from those of features and kernel."""
         return logits
 
-    def _trained(self, ready: Any, formula: Any, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean of the losses, its gradient computed with it; and the losses."""
+    def _trained(self, ready: Any, formula: Any, weights: Tensor) -> tuple[Tensor, linear.Terms]:
+        """The mean of the losses, its gradient computed with it; and the terms."""
         is_invalid = ready.given.is_invalid
         factors = share_to_add(weights, is_invalid)
         total, terms = linear.total_and_terms(
             ready.logits, formula, ops.reshape(factors, (-1,)), *ready.rows
         )
-        return nan_if_any(is_invalid, total), ready.settled(formula(terms, *ready.rows))
+        return nan_if_any(is_invalid, total), terms
 
     def top_k(self, features: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k most probable classes of each position, without the matrix of logits.
@@ -250,8 +280,9 @@ class LinearCrossentropy(keras.layers.Layer):
                 ops.cast(self.kernel, features.dtype),
                 ops.zeros_like(rows[:, 0], dtype="int32"),
                 None if self.bias is None else ops.convert_to_tensor(self.bias),
-                class_axis=-1 if self.tied_to is None else 0,
+                class_axis=self._class_axis(),
                 soft_cap=self.logit_soft_cap,
+                devices=backend.devices_of(rows.shape[0], self.kernel, self._class_axis()),
             ),
             k,
         )
@@ -284,7 +315,7 @@ class LinearCrossentropy(keras.layers.Layer):
         """Every argument of the constructor, by name."""
         config = {**super().get_config(), "num_classes": self.num_classes}
         config |= {name: getattr(self, name) for name in CHECKS}
-        config |= {"use_bias": self.use_bias, "tied_to": None}
+        config |= {"use_bias": self.use_bias, "tied_to": None, "report": list(self.report)}
         if self.tied_to is not None:
             # Twice: while a model is saved, Keras marks what it meets again as one object.
             keras.saving.serialize_keras_object(self.tied_to)

@@ -49,7 +49,7 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
     (student - its largest) / t, to which it is in a proportion e^`level` that all classes share.
     """
 
-    def forward(student: Tensor, teacher: Tensor) -> Any:
+    def by_differences(student: Tensor, teacher: Tensor) -> Any:
         most = softmax.largest_number(student)
         log_p = (teacher - backend.largest(teacher)) / temperature
         parts = backend.exp(log_p)
@@ -98,6 +98,11 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
             is_plain, odds / q_total - p, p * ((bend + near) - excess) / (1 + excess)
         )
         return backend.flat(losses), (slopes,)
+
+    def forward(student: Tensor, teacher: Tensor) -> Any:
+        if not are_finite:
+            return by_differences(student, teacher)
+        return backend.divergence(student, teacher, temperature, by_differences)
 
     def backward(upstream: Tensor, residuals: Any, *_: Tensor) -> Tensor:
         return residuals[0] * backend.column(temperature * upstream)

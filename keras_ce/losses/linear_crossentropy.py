@@ -73,6 +73,7 @@ def linear_crossentropy(
         Wijmans et al. 2024, "Cut Your Losses in Large-Vocabulary Language Models";
         https://arxiv.org/abs/2411.09009.
     """
+    weight = kernel if isinstance(kernel, keras.Variable) else None
     features, kernel = _matrix("features", features), _matrix("kernel", kernel)
     if len(kernel.shape) != 2 or class_axis not in (-1, 0, 1, -2) or None in tuple(kernel.shape):
         raise ValueError(
@@ -104,7 +105,7 @@ def linear_crossentropy(
         features,
         ids,
         None if ignore_class is None else ops.equal(ids, ignore_class),
-        ops.cast(kernel, features.dtype),
+        kernel if weight is None else weight,
         bias,
         options,
         argument="y_true",

@@ -36,8 +36,8 @@ from keras_ce._core.labels import (
 from keras_ce._core.limits import nan_where
 from keras_ce._core.reduction import position_weights, with_shared_parts
 from keras_ce._core.sigmoid import independent, missing_label
+from keras_ce._core.sums import SumsInPairs
 from keras_ce.metrics._weighted_sums import (
-    SumsInPairs,
     exact_sums,
     largest_class,
     look_at_binary,

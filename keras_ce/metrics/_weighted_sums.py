@@ -1,10 +1,9 @@
-"""What the metrics share: which positions count, and sums that lose no row."""
+"""What the metrics share: which positions count, and sums that are exact."""
 
 import abc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -23,6 +22,7 @@ from keras_ce._core.labels import (
 )
 from keras_ce._core.limits import nan_where
 from keras_ce._core.reduction import position_weights
+from keras_ce._core.sums import SumsInPairs
 
 Tensor = Any
 Position = tuple[int, ...]
@@ -33,40 +33,6 @@ STEPS = 4096
 
 POWERS = 2.0 ** np.arange(-100, 101)
 """What may be the unit; less would make a step of it underflow."""
-
-
-class SumsInPairs(keras.metrics.Metric):
-    """A metric of sums over all batches that lose no row.
-
-    A float32 counts up to 2**24 and stands still there, so each sum has a second variable for
-    what rounding took from it. Both together count up to 2**48; how the positions were split
-    into batches does not show. (An int32 would end at 2**31, and TensorFlow keeps such variables
-    in the processor's memory, where code compiled for a GPU does not reach them.)
-
-    Args:
-        name: name of the metric.
-        dtype: dtype of the result.
-    """
-
-    def __init__(self, name: str, dtype: Any) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self._sum_dtype = "float64" if self.dtype == "float64" else "float32"
-
-    def _make_sums(self, number: int) -> None:
-        self.sums, self.rests = (
-            self.add_variable((number,), "zeros", dtype=self._sum_dtype, name=part)
-            for part in ("sums", "rests")
-        )
-
-    def _add(self, terms: Iterable[Tensor]) -> None:
-        """Adds terms, each with one number for each sum."""
-        sums, rests = ops.convert_to_tensor(self.sums), ops.convert_to_tensor(self.rests)
-        for term in terms:
-            sums, lost = rounded_sum(sums, term)
-            rests = rests + lost
-        sums, rests = rounded_sum(sums, rests)
-        self.sums.assign(sums)
-        self.rests.assign(rests)
 
 
 class WeightedSums(SumsInPairs, abc.ABC):
@@ -118,13 +84,6 @@ class WeightedSums(SumsInPairs, abc.ABC):
         """The sums of the bins, and that of the weights."""
         sums = self.sums + self.rests
         return sums[:-1], sums[-1]
-
-
-def rounded_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """`a + b`, and what rounding took from it, exactly (Knuth 1969)."""
-    total = a + b
-    of_b = total - a
-    return total, (a - (total - of_b)) + (b - of_b)
 
 
 def exact_sums(

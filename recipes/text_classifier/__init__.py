@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from recipes.text_classifier.model import (
     POOLINGS,
     AffixEmbedding,
+    NgramLogits,
     TextClassifierModel,
     build_text_classifier,
 )
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "POOLINGS",
     "AffixEmbedding",
+    "NgramLogits",
     "TextClassifier",
     "TextClassifierModel",
     "build_text_classifier",

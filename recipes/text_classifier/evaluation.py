@@ -187,11 +187,13 @@ def write_report(
     of_classes = scores_of_classes(counts, classes)
     known = set(training.texts)
     is_known = numpy.array([text in known for text in test.texts])
+    parts = classifier.evaluate_parts(test.texts, test.labels)
     metrics = run.report(
         classifier.evaluate(test.texts, test.labels),
         baseline,
         outcomes(probabilities, labels, rival),
         per_class=of_classes,
+        parts=parts,
         test_texts_in_training=int(is_known.sum()),
     )
     remarks = _remarks_on_known(is_known, predicted == labels)
@@ -200,7 +202,8 @@ def write_report(
     by_font = confusion.note_on_fonts(unnamed, classes)
     for remark in (*remarks, *by_font):
         print(remark)
-    columns = {"network": metrics, "linear SVM": metrics["baseline"]}
+    whole = "both" if parts else "network"
+    columns = {whole: metrics, "linear SVM": metrics["baseline"], **parts}
     run.write_page(
         metrics,
         MEASURES,

@@ -27,6 +27,8 @@ from recipes.runs.failures import UserError
 from recipes.tokens.model import MaskedPooling1D
 
 POOLINGS = ("last", "mean", "max")
+NGRAM_LOGITS = "ngram_logits"
+"""The name of the layer of n-grams, in a model that has one."""
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
@@ -117,6 +119,56 @@ class AffixEmbedding(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
+class NgramLogits(layers.Layer):
+    """The logits of a linear model that was fitted elsewhere: a frozen table.
+
+    In each block the rows of the n-grams of a text are added up and divided by their norm; blocks
+    and bias make the logits. `recipes.text_classifier.ngrams` fits it and finds the ids.
+
+    Args:
+        size: Number of n-grams.
+        num_classes: Number of classes.
+
+    Shapes:
+        inputs: ids (batch, blocks, n-grams), from 1 on, each once; 0 is padding.
+        Result: (batch, num_classes).
+    """
+
+    def __init__(self, size: int, num_classes: int, **options: Any) -> None:
+        """See the class."""
+        super().__init__(**{"trainable": False, **options})
+        require_integer("size", size, 1)
+        require_integer("num_classes", num_classes, 2)
+        self.size = size
+        self.num_classes = num_classes
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the hashes of the n-grams, the table and the bias."""
+
+        def zeros(name: str, shape: tuple[int, ...], dtype: str) -> Any:
+            return self.add_weight(
+                name=name, shape=shape, initializer="zeros", dtype=dtype, trainable=False
+            )
+
+        # What the ids stand for: ascending, that of id 1 first. The call does not need them.
+        self.hashes = zeros("hashes", (self.size,), "int32")
+        # The last column is the square that an n-gram adds to the norm.
+        self.table = zeros("table", (1 + self.size, self.num_classes + 1), "float32")
+        self.bias = zeros("bias", (self.num_classes,), "float32")
+
+    def call(self, inputs: Any) -> Any:
+        """Looks the rows of `inputs` up and adds them."""
+        sums = ops.sum(ops.take(self.table, inputs, axis=0), axis=2)
+        # A block without a known n-gram gives zeros; a square is at least 1.
+        norms = ops.sqrt(ops.maximum(sums[..., -1:], 1.0))
+        return ops.sum(sums[..., :-1] / norms, axis=1) + self.bias
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, for saving."""
+        return {**super().get_config(), "size": self.size, "num_classes": self.num_classes}
+
+
+@keras.saving.register_keras_serializable(package="keras_ce")
 class TextClassifierModel(ModelWithLegend):
     """A functional model that carries, in its own file, what its ids stand for."""
 
@@ -134,6 +186,17 @@ class TextClassifierModel(ModelWithLegend):
     def token_kind(self) -> str:
         """How texts are split, for example `words`, or empty."""
         return str(self.legend.get("token_kind", ""))
+
+    # Methods: Keras goes over all that a model holds, and would find layers there once more.
+    def ngram_layer(self) -> NgramLogits | None:
+        """The layer of n-grams, or `None` where the network is alone."""
+        return next((layer for layer in self.layers if isinstance(layer, NgramLogits)), None)
+
+    def network(self) -> TextClassifierModel:
+        """The network alone, from token ids to logits; its layers are shared."""
+        if self.ngram_layer() is None:
+            return self
+        return type(self)(self.inputs[0], self.get_layer("logits").output, name=self.name)
 
 
 def build_text_classifier(

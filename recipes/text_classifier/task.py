@@ -23,11 +23,12 @@ from recipes._arguments import (
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
-from recipes.runs.temperature import best_temperature, divide_logits
+from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels
 from recipes.text_classifier.evaluation import score_logits
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
+from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
@@ -51,12 +52,17 @@ _SOFTMAX_LOSSES = {
 class TextClassifier(ClassifierMixin, Task):
     """Learns to tell texts apart, and says how sure it is.
 
-    Convolutions and vectors that words share through their beginnings and endings; with
-    `units`, a bidirectional LSTM on top. A text counts up to its 200th token. Trained until
-    the loss of validation texts stops falling, then calibrated on them. Where `fit` is given none,
-    it sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains a new
-    network for as many epochs on all of them. `recipes.text_classifier.build_text_classifier` is
-    the network alone.
+    A network and a linear model, whose logits are added up. The network: convolutions, and vectors
+    that words share through their beginnings and endings; with `units`, a bidirectional LSTM on
+    top. The linear model: a linear SVM, fitted in seconds, on TF-IDF of one and two words, their
+    English stems, and one to five characters in a row; with `tokens="characters"` of one and two
+    characters. A text counts up to its 200th token.
+
+    The network is trained until the loss of validation texts stops falling; then these texts
+    decide how much each of the two counts and how sure their sum is. Where `fit` is given none, it
+    sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains both
+    anew on all of them, the network for as many epochs.
+    `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and
     joblib work.
@@ -82,6 +88,8 @@ class TextClassifier(ClassifierMixin, Task):
         pooling: What becomes of its outputs: `"last"`, `"mean"` or `"max"`.
         embedding_dropout: Share of the entries of vectors dropped in training.
         dropout: Share of the features before the last layer dropped in training.
+        ngrams: Number of n-grams, words and characters in a row, that a linear model beside the
+            network looks at, those of the most texts; 0 for the network alone.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
         diagnosis: Whether `keras_ce.diagnose` looks at network, loss and texts before training.
@@ -91,8 +99,9 @@ class TextClassifier(ClassifierMixin, Task):
     Attributes:
         classes_: The labels, sorted, (classes,).
         history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
-        model_: The Keras model: from token ids (batch, time) to logits (batch, classes). It carries
-            vocabulary and class names, and so do its clones and its file.
+        model_: The Keras model: from token ids (batch, time) and ids of n-grams (batch, blocks,
+            n-grams), if `ngrams` is not 0, to logits (batch, classes). It carries vocabulary and
+            class names, and so do its clones and its file.
 
     Example:
         >>> texts = ["the dog barks", "a cat purrs", "the dog runs", "one cat sleeps"] * 5
@@ -111,6 +120,7 @@ class TextClassifier(ClassifierMixin, Task):
         "vocabulary_size": lambda name, value: require_integer(name, value, 3),
         "units": lambda name, value: require_integer(name, value, 0),
         "pooling": lambda name, value: require_choice(name, value, POOLINGS),
+        "ngrams": lambda name, value: require_integer(name, value, 0),
         "learning_rate": require_positive,
         "patience": lambda name, value: require_integer(name, value, 0),
         "diagnosis": require_flag,
@@ -135,6 +145,7 @@ class TextClassifier(ClassifierMixin, Task):
         pooling: str = "max",
         embedding_dropout: float = 0.3,
         dropout: float = 0.5,
+        ngrams: int = 200_000,
         learning_rate: float = 2e-3,
         patience: int = 3,
         diagnosis: bool = True,
@@ -156,6 +167,7 @@ class TextClassifier(ClassifierMixin, Task):
         self.pooling = pooling
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
+        self.ngrams = ngrams
         self.learning_rate = learning_rate
         self.patience = patience
         self.diagnosis = diagnosis
@@ -203,7 +215,11 @@ class TextClassifier(ClassifierMixin, Task):
             validation = _labelled(*validation_data, classes)
         weights = self._class_weights(classes, training.labels)
         model, history = self._train(training, validation, classes, weights, self.epochs)
-        temperature = best_temperature(predict_logits(model, validation.texts), validation.labels)
+        linear = self._fit_linear_model(training, weights)
+        several = [predict_logits(model, validation.texts)]
+        if linear is not None:
+            several.append(linear.logits(validation.texts))
+        factors = best_factors(several, validation.labels)
         if validation_data is None:
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
@@ -212,9 +228,12 @@ class TextClassifier(ClassifierMixin, Task):
             if self.keras_verbose():
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
             model, _ = self._train(training, None, classes, weights, epochs)
-        divide_logits(model, temperature, ["logits"])
+            linear = self._fit_linear_model(training, weights)
+        divide_logits(model, 1 / factors[0], ["logits"])
         model.update_legend(history=history)
         with self.seeded():
+            if linear is not None:
+                model = with_linear_model(model, linear, factors[1])
             self.model_ = plain_copy(model)
         self.restore(self.model_.legend)
         return self
@@ -265,6 +284,21 @@ class TextClassifier(ClassifierMixin, Task):
                 verbose=self.keras_verbose(),
             )
         return model, history
+
+    def _fit_linear_model(
+        self, training: LabelledTexts, class_weight: list[float] | None
+    ) -> LinearModel | None:
+        """The linear model that stands beside the network; `None` where there is to be none."""
+        if not self.ngrams:
+            return None
+        return fit_linear_model(
+            training.texts,
+            training.labels,
+            token_kind=self.tokens,
+            size=self.ngrams,
+            class_weight=class_weight,
+            seed=self.seed,
+        )
 
     def _class_weights(self, classes: numpy.ndarray, ids: Sequence[int]) -> list[float] | None:
         """The weight of each class, in the order of `classes`."""
@@ -324,6 +358,25 @@ class TextClassifier(ClassifierMixin, Task):
         """
         labelled = _labelled(texts, labels, self.classes_)
         return score_logits(self._logits(labelled.texts), labelled.labels)
+
+    def evaluate_parts(
+        self, texts: Sequence[str], labels: Sequence[Any]
+    ) -> dict[str, dict[str, float]]:
+        """`accuracy` and `macro_f1` of the `network` and of the `n-grams`, each by itself.
+
+        How sure they are is measured of their sum, for which alone they are calibrated. Empty where
+        the network is alone.
+        """
+        if self.model_.ngram_layer() is None:
+            return {}
+        labelled = _labelled(texts, labels, self.classes_)
+        of_network = predict_logits(self.model_.network(), labelled.texts)
+        parts = {"network": of_network, "n-grams": self._logits(labelled.texts) - of_network}
+        measures = {name: score_logits(each, labelled.labels) for name, each in parts.items()}
+        return {
+            name: {measure: found[measure] for measure in ("accuracy", "macro_f1")}
+            for name, found in measures.items()
+        }
 
     def _logits(self, texts: Sequence[str]) -> numpy.ndarray:
         return predict_logits(self.model_, checked_texts(texts))

@@ -7,9 +7,13 @@ import numpy
 
 import keras_ce
 from recipes.runs import before_training
+from recipes.text_classifier import ngrams
 from recipes.text_classifier.model import TextClassifierModel
 from recipes.tokens.length_groups import group_by_length, predict_by_length
 from recipes.tokens.vocabulary import TokenIds, pad
+
+_MOST_WEIGHTS = 2**24
+"""Of n-grams, looked up together: 64 MiB."""
 
 
 class TextBatches(keras.utils.PyDataset):
@@ -124,4 +128,17 @@ def token_ids(model: TextClassifierModel, texts: Sequence[str]) -> list[list[int
 
 def predict_logits(model: TextClassifierModel, texts: Sequence[str]) -> numpy.ndarray:
     """The logits of texts, (texts, classes), in the order given."""
-    return predict_by_length(model, token_ids(model, texts))
+    sequences = token_ids(model, texts)
+    layer = model.ngram_layer()
+    if layer is None:
+        return predict_by_length(model, sequences)
+    hashes = keras.ops.convert_to_numpy(layer.hashes)
+
+    def inputs(batch: Sequence[int]) -> list[numpy.ndarray]:
+        chosen = [texts[index] for index in batch]
+        ids = ngrams.ngram_ids(hashes, chosen, model.token_kind)
+        return [pad([sequences[index] for index in batch]), ids]
+
+    weights = ngrams.most_ids(texts) * (layer.num_classes + 1)
+    batch_size = min(256, max(1, _MOST_WEIGHTS // weights))
+    return predict_by_length(model, sequences, batch_size, inputs)

@@ -1,6 +1,7 @@
 """Batches of texts of similar length: what is padded is not computed in vain."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy
@@ -43,7 +44,10 @@ def group_by_length(
 
 
 def predict_by_length(
-    model: keras.Model, sequences: Sequence[Sequence[int]], batch_size: int = 256
+    model: keras.Model,
+    sequences: Sequence[Sequence[int]],
+    batch_size: int = 256,
+    inputs: Callable[[Sequence[int]], Any] | None = None,
 ) -> numpy.ndarray:
     """What a model gives for each text, (texts, features), in the order given.
 
@@ -51,10 +55,17 @@ def predict_by_length(
         model: From token ids to features.
         sequences: Token ids of each text.
         batch_size: Texts of similar length that go through the model together.
+        inputs: From the numbers of some texts to what the model takes; `None` where that is their
+            token ids, padded.
     """
+
+    def padded(batch: Sequence[int]) -> numpy.ndarray:
+        return pad([sequences[index] for index in batch])
+
+    inputs = inputs or padded
     ranked = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
     features = numpy.empty((len(sequences), model.output_shape[-1]), dtype="float32")
     for start in range(0, len(ranked), batch_size):
         batch = ranked[start : start + batch_size]
-        features[batch] = model.predict_on_batch(pad([sequences[index] for index in batch]))
+        features[batch] = model.predict_on_batch(inputs(batch))
     return features

@@ -229,6 +229,9 @@ class Fitted:
         ids = [self.classes_.tolist().index(label) for label in labels]
         return evaluation.score_logits(np.log(self.predict_proba(texts)), ids)
 
+    def evaluate_parts(self, texts, labels):
+        return {"network": {"accuracy": 0.25, "macro_f1": 0.125}}
+
 
 def test_the_report_of_a_classifier_says_what_a_reader_asks(tmp_path, capsys):
     training = LabelledTexts(["xa", "yb", "xc", "yd"], ["a", CHINESE] * 2)
@@ -240,12 +243,15 @@ def test_the_report_of_a_classifier_says_what_a_reader_asks(tmp_path, capsys):
     assert metrics["test_texts_in_training"] == 1
     said = "1 of the 4 test texts are training texts, word for word; on the others the accuracy is"
     assert said in capsys.readouterr().out
-    assert columns == {"network": metrics, "linear SVM": metrics["baseline"]}
+    part = {"accuracy": 0.25, "macro_f1": 0.125}
+    assert metrics["parts"] == {"network": part}
+    assert columns == {"both": metrics, "linear SVM": metrics["baseline"], "network": part}
     page = Page((tmp_path / "run" / "report.html").read_text("utf-8"))
     sizes, numbers, of_classes, mistakes, settings = page.tables
     assert sizes == [["", "training", "test"], ["texts", "4", "4"]]
     low, high = metrics["intervals"]["accuracy"]["interval"]
     assert numbers[1][:2] == ["accuracy", f"0.7500 ({low:.4f} to {high:.4f})"]
+    assert numbers[1][3] == "0.2500"
     assert of_classes[1:] == [
         ["1", "a", "2", "2", "0.667", "1.000", "0.800", ""],
         ["2", CHINESE, "2", "2", "1.000", "0.500", "0.667", "a (1)"],

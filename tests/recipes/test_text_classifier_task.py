@@ -22,6 +22,8 @@ from sklearn.utils.class_weight import compute_class_weight
 import keras_ce
 from recipes.runs.failures import UserError
 from recipes.text_classifier import TextClassifier, TextClassifierModel, build_text_classifier
+from recipes.text_classifier.ngrams import fit_linear_model
+from recipes.text_classifier.training import predict_logits
 
 SMALL = {
     "embedding_dim": 8,
@@ -131,6 +133,35 @@ def test_the_seed_decides_and_nothing_outside_is_touched():
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert (random.random(), np.random.rand()) == expected
+
+
+def test_network_and_ngrams_are_measured_by_themselves(fitted):
+    parts = fitted.evaluate_parts(NEW, NEW_LABELS)
+    assert list(parts) == ["network", "n-grams"]
+    assert [list(part) for part in parts.values()] == [["accuracy", "macro_f1"]] * 2
+    linear = fit_linear_model(
+        TEXTS,
+        [sorted(WORDS).index(label) for label in LABELS],
+        token_kind="words",
+        size=fitted.ngrams,
+        class_weight=None,
+        seed=2,
+    )
+    right = linear.logits(NEW).argmax(axis=1) == [0, 1, 0, 1]
+    assert parts["n-grams"]["accuracy"] == right.mean()
+    of_network = predict_logits(fitted.model_.network(), NEW).argmax(axis=1)
+    assert parts["network"]["accuracy"] == accuracy_score([0, 1, 0, 1], of_network)
+
+
+@default_backend_only
+def test_without_ngrams_the_network_is_alone():
+    alone = TextClassifier(ngrams=0, **ONE_STEP).fit(TEXTS, LABELS)
+    assert len(alone.model_.inputs) == 1
+    assert alone.evaluate_parts(NEW, NEW_LABELS) == {}
+    few = TextClassifier(ngrams=7, **ONE_STEP).fit(TEXTS, LABELS)
+    assert few.model_.ngram_layer().size == 7
+    with pytest.raises(UserError, match="`ngrams` must be a non-negative integer"):
+        TextClassifier(ngrams=-1, **ONE_STEP).fit(TEXTS, LABELS)
 
 
 class TestFiles:

@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import keras
 import numpy as np
 from jax import numpy as jnp
 
@@ -20,6 +21,10 @@ Tensor = Any
 
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
+
+LAYERS_SEE_METRICS = False
+"""Whether Keras hands the state of metrics to the layers of a model that is trained: here it comes
+after the forward pass."""
 
 LONG_ENOUGH_FOR_A_VECTOR = 32
 """Rows so long are worth a loop of their own."""
@@ -120,11 +125,16 @@ def row_sums(*terms: Tensor) -> list[Tensor]:
     return jnp.split(_sums(*terms), len(terms), axis=1)
 
 
+def _is_above(size: Any, limit: int) -> bool:
+    """Whether a size is above a limit. One that a trace leaves open may be."""
+    return not isinstance(size, int) or size > limit
+
+
 @jax.custom_jvp
 def _sums(*terms: Tensor) -> Tensor:
     number, num_classes = terms[0].shape
-    is_small = number * num_classes <= Compilation.ELEMENTS_WORTH_A_MATRIX
-    if is_small and num_classes >= LONG_ENOUGH_FOR_A_VECTOR:
+    is_large = _is_above(number * num_classes, Compilation.ELEMENTS_WORTH_A_MATRIX)
+    if not is_large and num_classes >= LONG_ENOUGH_FOR_A_VECTOR:
         # XLA computes with vectors what it writes, but not the terms of several sums at once.
         terms = jax.lax.optimization_barrier(terms)
         return jnp.stack([term.sum(1) for term in terms], axis=1)
@@ -201,9 +211,8 @@ def _by_rows(forward: Forward, backward: Backward) -> Callable[..., Tensor]:
     def _(tensors: tuple[Tensor, ...], directions: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         values, residuals = _through_the_cache(forward, tensors)
         inputs, *constants = tensors
-        is_large = (
-            inputs.size >= Compilation.ELEMENTS_WORTH_NO_MATRIX
-            or inputs.shape[-1] >= Compilation.CLASSES_WORTH_NO_MATRIX
+        is_large = _is_above(inputs.size, Compilation.ELEMENTS_WORTH_NO_MATRIX) or _is_above(
+            inputs.shape[-1], Compilation.CLASSES_WORTH_NO_MATRIX - 1
         )
         # XLA keeps what both passes compute; the barrier hides that it is the same. Beside labels
         # that are a matrix themselves, one more is less than the time of a second exponential.
@@ -222,7 +231,8 @@ def _through_the_cache(forward: Forward, tensors: tuple[Tensor, ...]) -> Any:
     XLA writes what it adds up in several ways, and reads it back from the cache then.
     """
     number, num_classes = tensors[0].shape[0], tensors[0].shape[-1]
-    has_many_classes = num_classes >= Compilation.CLASSES_WORTH_NO_MATRIX
+    is_known = isinstance(number, int) and isinstance(num_classes, int)
+    has_many_classes = is_known and num_classes >= Compilation.CLASSES_WORTH_NO_MATRIX
     # On several devices, a piece would have to be fetched from one of them.
     is_at_hand = jax.default_backend() == "cpu" and jax.device_count() == 1
     have_matrices = all(item.ndim == 2 for item in tensors)
@@ -266,6 +276,75 @@ def replica_scale() -> float:
 def number_of_replicas() -> int:
     """1, as above."""
     return 1
+
+
+class Devices(NamedTuple):
+    """How a `keras.distribution` spreads positions, and the classes of a kernel, over devices.
+
+    The axes of tensors are named in words, such as "positions width": of those that this names,
+    each device holds its part, and of all others the whole.
+
+    Attributes:
+        mesh: the devices.
+        positions: the axis of the mesh over which the positions are spread, or None.
+        classes: that of the classes, or None.
+    """
+
+    mesh: Any
+    positions: str | None
+    classes: str | None
+
+    def each(self, run: Callable[..., Any], tensors: Any, results: Any) -> Callable[..., Any]:
+        """`run` of nested tensors with these axes, on each device with its own parts."""
+        whole = jax.shard_map(
+            run,
+            mesh=self.mesh,
+            in_specs=jax.tree.map(self._layout, tensors),
+            out_specs=jax.tree.map(self._layout, results),
+            check_vma=False,
+        )
+        return jax.jit(whole)
+
+    def _layout(self, axes: str) -> Any:
+        return jax.sharding.PartitionSpec(*(getattr(self, axis, None) for axis in axes.split()))
+
+    def total(self, values: Tensor, spread: str) -> Tensor:
+        """Inside of `each`, the sum over the devices that share what is spread."""
+        axis = getattr(self, spread)
+        return values if axis is None else jax.lax.psum(values, axis)
+
+    def largest(self, values: Tensor, spread: str) -> Tensor:
+        """The largest of each entry over them."""
+        axis = getattr(self, spread)
+        return values if axis is None else jax.lax.pmax(values, axis)
+
+    def beside(self, values: Tensor, spread: str) -> Tensor:
+        """The columns (N, k) of all of them beside each other."""
+        axis = getattr(self, spread)
+        return values if axis is None else jax.lax.all_gather(values, axis, axis=1, tiled=True)
+
+    def first(self, size: int, spread: str) -> Any:
+        """Where this device's part begins, of parts of this size."""
+        axis = getattr(self, spread)
+        return 0 if axis is None else size * jax.lax.axis_index(axis)
+
+
+def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> Devices | None:
+    """How a number of positions and a kernel are spread over devices, None on one of them.
+
+    Of a kernel that is no weight nothing is known: it is taken as whole on each device.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None or not isinstance(number, int):
+        return None
+    mesh, positions, classes = distribution.device_mesh, distribution.batch_dim_name, None
+    if isinstance(kernel, keras.Variable):
+        classes = distribution.get_variable_layout(kernel).axes[class_axis]
+    sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
+    if number % sizes[positions]:
+        positions = None
+    # With the kernel spread over the devices that share the positions, each needs all of it.
+    return Devices(mesh.backend_mesh, positions, None if classes == positions else classes)
 
 
 # --- operations on rows of classes ---
@@ -463,11 +542,17 @@ def may_loop_by_values(values: Tensor) -> bool:
 
 
 def with_derivative_of(run: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    """`run(*nested)`, compiled, whose derivative is that of `plain`, the same in plain steps."""
+    """`run(*nested)`, compiled, whose derivative is that of `plain`, the same in plain steps.
+
+    It is `plain` itself where a trace leaves a size open: then nobody can count tiles.
+    """
     by_xla = jax.jit(run)
 
     @jax.custom_jvp
     def both(*nested: Any) -> Any:
+        sizes = [size for item in jax.tree.leaves(nested) for size in item.shape]
+        if not all(isinstance(size, int) for size in sizes):
+            return plain(*nested)
         return (by_xla if Compilation.is_on else run)(*nested)
 
     @both.defjvp
@@ -565,6 +650,13 @@ def first_true(flags: Tensor) -> Tensor:
 def number_of_steps(numbers: Tensor) -> Tensor:
     """The largest of numbers (N,), as a loop takes it."""
     return numbers.max(initial=0)
+
+
+def divergence(
+    student: Tensor, teacher: Tensor, temperature: float, by_differences: Callable[..., Any]
+) -> Any:
+    """What `DistillationCrossentropy` is of finite rows (N, C): `by_differences` of both."""
+    return by_differences(student, teacher)
 
 
 def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:

@@ -23,6 +23,9 @@ Tensor = Any
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
+LAYERS_SEE_METRICS = True
+"""Whether Keras hands the state of metrics to the layers of a model that is trained."""
+
 _NO_SECOND_DERIVATIVE = (
     "TensorFlow cannot differentiate this gradient once more. For second derivatives, take JAX or "
     "torch as backend."
@@ -259,6 +262,11 @@ def number_of_replicas() -> int:
     """How many replicas of this call see a part of the batch each."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else int(context.num_replicas_in_sync)
+
+
+def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> None:
+    """None: a `keras.distribution` is JAX's."""
+    return None
 
 
 def _compiled_by_pieces(forward: Forward) -> Forward:
@@ -656,6 +664,13 @@ def first_true(flags: Tensor) -> Tensor:
 def number_of_steps(numbers: Tensor) -> Tensor:
     """The largest of numbers (N,), as a loop takes it."""
     return tf.maximum(tf.reduce_max(numbers), 0)
+
+
+def divergence(
+    student: Tensor, teacher: Tensor, temperature: float, by_differences: Callable[..., Any]
+) -> Any:
+    """What `DistillationCrossentropy` is of finite rows (N, C): `by_differences` of both."""
+    return by_differences(student, teacher)
 
 
 def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:

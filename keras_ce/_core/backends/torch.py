@@ -24,6 +24,9 @@ from keras_ce._core.backends.passes import (
 Tensor = Any
 
 
+LAYERS_SEE_METRICS = True
+"""Whether Keras hands the state of metrics to the layers of a model that is trained."""
+
 FAR_BELOW = -1e5
 """Its exponential is 0, and it is finite itself."""
 
@@ -179,6 +182,11 @@ def replica_scale() -> float:
 def number_of_replicas() -> int:
     """1, as above."""
     return 1
+
+
+def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> None:
+    """None: a `keras.distribution` is JAX's."""
+    return None
 
 
 class ClosedForm(torch.autograd.Function):
@@ -652,10 +660,60 @@ def number_of_steps(numbers: Tensor) -> int:
     return len(numbers)
 
 
+LEAST_DIVERGENCE = 1e-8
+"""A difference of logarithms in float64 has seven digits of it."""
+
+
+def divergence(
+    student: Tensor, teacher: Tensor, temperature: float, by_differences: Callable[..., Any]
+) -> Any:
+    """What `DistillationCrossentropy` is of finite rows (N, C): `by_differences` of both.
+
+    On a CPU by a softmax in float64, which is exact except for rows that nearly agree: operations
+    are what an eager call costs.
+    """
+    is_plain = student.dtype == torch.float32 and are_at_hand(student)
+    if not is_plain or torch.compiler.is_compiling() or _records():
+        return by_differences(student, teacher)
+
+    def softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Softened logits less their largest; their softmax; the logarithm of its divisor."""
+        logits = logits.double().sub_(logits.amax(-1, keepdim=True)).div_(temperature)
+        powers = logits.exp()
+        total = row_sum(powers)
+        return logits, powers.div_(total), total.log_()
+
+    of_student, q, log_q_total = softmax(student)
+    of_teacher, p, log_p_total = softmax(teacher)
+    losses = flat(row_sum(of_teacher.sub_(of_student).mul_(p)) + (log_q_total - log_p_total))
+    slopes = q.sub_(p).to(student.dtype)
+    is_small = losses < LEAST_DIVERGENCE
+    losses = (losses * temperature**2).to(student.dtype)
+    are_some_small = any_true(is_small)
+    if are_some_small is None:
+        return by_differences(student, teacher)
+    if are_some_small:
+        rows = is_small.nonzero()[:, 0]
+        losses[rows], (slopes[rows],) = by_differences(student[rows], teacher[rows])
+    return losses, (slopes,)
+
+
 def distances(rows: Tensor, is_squared: bool, by_pieces: Callable[..., Tensor]) -> Tensor:
     """The distances (B, B) of rows (B, D), or their squares: `by_pieces(rows, is_squared)`."""
-    values = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    has_no_trace = not torch.compiler.is_compiling() and not (_records() and rows.requires_grad)
+    if has_no_trace and are_at_hand(rows) and has_values(rows):
+        values = _distances_of_pairs(rows)
+    else:
+        values = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
     return values * values if is_squared else values
+
+
+def _distances_of_pairs(rows: Tensor) -> Tensor:
+    """The distances (B, B), each pair's computed once: on a CPU faster than `cdist`."""
+    values = rows.new_zeros((len(rows), len(rows)))
+    is_above = torch.ones_like(values, dtype=torch.bool).triu_(1)
+    values.masked_scatter_(is_above, torch.pdist(rows))
+    return values + values.T
 
 
 def distances_gradient(
