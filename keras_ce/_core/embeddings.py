@@ -375,13 +375,12 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
 
         return ops.fori_loop(0, backend.number_of_steps(number), of_rank, carry)
 
-    def mined(of_negatives: Tensor, farthest: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+    def mined(of_negatives: Tensor, farthest: Tensor, distance: Tensor) -> Tensor:
         """The nearest of the distances to negatives above one, if any; else the farthest."""
         none = largest_number(distance)
         beyond = backend.where(of_negatives > distance, of_negatives, none)
         nearest = backend.smallest(beyond)
-        is_beyond = nearest < none
-        return ops.where(is_beyond, nearest, farthest), is_beyond
+        return ops.where(nearest < none, nearest, farthest)
 
     def prepared(distances: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
         """The distances to negatives, the largest number elsewhere; the largest of each row."""
@@ -397,7 +396,7 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
             if is_all:
                 hinge = backend.row_sum(ops.relu((distance - of_negatives) + margin))
             else:
-                negative, _ = mined(of_negatives, farthest, distance)
+                negative = mined(of_negatives, farthest, distance)
                 hinge = ops.relu((distance - negative) + margin)
             return total + backend.where(is_pair, hinge, 0.0)
 
@@ -410,8 +409,6 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
     ) -> Tensor:
         distances = ops.stop_gradient(distances)  # Between its steps what follows is constant.
         of_negatives, farthest = prepared(distances, is_negative)
-        if not is_all:
-            last = backend.first_true(is_negative & ops.equal(distances, farthest))
 
         def step(slopes: Tensor, column: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
             if is_all:
@@ -419,11 +416,10 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
                 active = ops.cast(is_active, slopes.dtype)
                 slopes, number = slopes - active, backend.row_sum(active)
             else:
-                negative, is_beyond = mined(of_negatives, farthest, distance)
+                negative = mined(of_negatives, farthest, distance)
                 is_active = ((distance - negative) + margin > 0) & is_pair
                 number = ops.cast(is_active, slopes.dtype)
                 chosen = backend.first_true(ops.equal(of_negatives, negative))
-                chosen = ops.where(backend.flat(is_beyond), chosen, last)
                 pushed = backend.label_entry(slopes, chosen) - number
                 slopes = backend.with_label_entry(slopes, chosen, pushed)
             pulled = backend.label_entry(slopes, column) + number

@@ -70,6 +70,21 @@ def test_rows_that_nearly_agree_beside_rows_that_do_not(temperature):
 
 
 @pytest.mark.parametrize("mode", TWO_MODES)
+def test_a_large_shift_takes_no_digits_of_what_a_rare_class_costs(mode):
+    """Whole numbers, which float32 holds beside a shift of a million; losses of about 1e-16."""
+    teacher = np.round(3 * GENERATOR.normal(size=(8, 30))).astype("float32")
+    teacher[:, -1] = -33
+    student = teacher.copy()
+    student[:, -1] += np.float32([1, -1] * 4)
+    values, _ = run_of(1.0, mode)(student + np.float32(1e6), teacher)
+    expected = [
+        references.value(references.distillation_crossentropy, *rows, temperature=1.0)
+        for rows in zip(teacher, student, strict=True)
+    ]
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", TWO_MODES)
 def test_row_8_a_student_far_from_its_teacher(mode):
     """Differences whose exponential overflows, classes with next to no probability."""
     run = run_of(1.0, mode)
