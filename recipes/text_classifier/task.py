@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -18,10 +19,12 @@ from recipes._arguments import (
     require_integer,
     require_non_negative,
     require_positive,
+    require_proper_fraction,
     require_share,
 )
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
+from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
@@ -99,6 +102,8 @@ class TextClassifier(ClassifierMixin, Task):
     Attributes:
         classes_: The labels, sorted, (classes,).
         history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        threshold_: The probability below which `predict` answers `None`, or `None` where it always
+            answers: as `abstain_below` has set it, and `fit` takes it back.
         model_: The Keras model: from token ids (batch, time) and ids of n-grams (batch, blocks,
             n-grams), if `ngrams` is not 0, to logits (batch, classes). It carries vocabulary and
             class names, and so do its clones and its file.
@@ -338,10 +343,19 @@ class TextClassifier(ClassifierMixin, Task):
         self.tokens = legend["token_kind"]
         self.classes_ = numpy.array(legend.get("classes", legend["class_names"]))
         self.history_ = legend.get("history", {})
+        self.threshold_ = legend.get("threshold")
 
     def predict(self, texts: Sequence[str]) -> numpy.ndarray:
-        """The most probable label of each text, (texts,)."""
-        labels: numpy.ndarray = self.classes_[self._logits(texts).argmax(axis=1)]
+        """The most probable label of each text, (texts,).
+
+        After `abstain_below` an array of objects: `None` where that label is less probable than
+        `threshold_`.
+        """
+        if self.threshold_ is None:
+            return self._most_probable(texts)
+        probabilities = self.predict_proba(texts)
+        labels = self.classes_[probabilities.argmax(axis=1)].astype(object)
+        labels[probabilities.max(axis=1) < self.threshold_] = None
         return labels
 
     def predict_proba(self, texts: Sequence[str]) -> numpy.ndarray:
@@ -349,8 +363,54 @@ class TextClassifier(ClassifierMixin, Task):
         probabilities: numpy.ndarray = softmax(self._logits(texts).astype("float64"), axis=1)
         return probabilities
 
+    def abstain_below(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        accuracy: float = 0.95,
+        confidence: float = 0.95,
+    ) -> float:
+        """From now on `predict` says `None` where it is not sure enough to keep a promise.
+
+        Of the texts that it answers at least the promised share is right: new texts, drawn as these
+        were. `recipes.runs.abstention.find_threshold` says how the threshold is found, and under
+        which conditions the promise holds.
+
+        Args:
+            texts: Texts that `fit` has not seen, validation texts included. Some hundreds, at
+                least: a promise of 0.95 at a confidence of 0.95 takes 59, if all are right.
+            labels: One for each text.
+            accuracy: The promised share, from 0 to 1, both excluded.
+            confidence: How often such promises are to be kept, over draws of `texts`; likewise.
+                Each promise is one draw: of several on the same texts, each is kept as often, and
+                all of them together may be kept less often.
+
+        Returns:
+            The threshold, which is `threshold_` from now on; `save` keeps it.
+
+        Raises:
+            ValueError: If no threshold keeps the promise, or the texts are too few to tell; then
+                `threshold_` stays as it was.
+        """
+        require_proper_fraction("accuracy", accuracy)
+        require_proper_fraction("confidence", confidence)
+        labelled = _labelled(texts, labels, self.classes_)
+        probabilities = self.predict_proba(labelled.texts)
+        is_right = probabilities.argmax(axis=1) == labelled.labels
+        threshold = find_threshold(probabilities.max(axis=1), is_right, accuracy, confidence)
+        self.model_.update_legend(threshold=threshold)
+        self.threshold_ = threshold
+        return threshold
+
+    def score(
+        self, texts: Sequence[str], labels: Sequence[Any], sample_weight: Any = None
+    ) -> float:
+        """The accuracy of the most probable labels, also of those that `predict` holds back."""
+        predicted = self._most_probable(texts)
+        return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
+
     def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, float]:
-        """Measures on texts that `fit` has not seen.
+        """Measures on texts that `fit` has not seen, of the most probable label of every text.
 
         Returns:
             `accuracy`; `macro_f1`, over the classes that occur; `nll`, the mean negative logarithm
@@ -377,6 +437,10 @@ class TextClassifier(ClassifierMixin, Task):
             name: {measure: found[measure] for measure in ("accuracy", "macro_f1")}
             for name, found in measures.items()
         }
+
+    def _most_probable(self, texts: Sequence[str]) -> numpy.ndarray:
+        labels: numpy.ndarray = self.classes_[self._logits(texts).argmax(axis=1)]
+        return labels
 
     def _logits(self, texts: Sequence[str]) -> numpy.ndarray:
         return predict_logits(self.model_, checked_texts(texts))
