@@ -42,13 +42,15 @@ def find_threshold(
     draws, or less. So the confidence holds for whatever threshold comes out. Bonferroni would pay
     for each of 50 thresholds, and leave more examples without an answer.
 
-    Which numbers of examples are tried depends on how many there are, not on what they say: first
-    twice as many as would prove the promise without a mistake (with fewer than six times as many
-    examples, a third of them, if that can prove it), then a fiftieth of all more each time, and
-    all at last. The first is not smaller, for one mistake among few would end the search.
+    Which numbers of examples are tried depends on how many there are, not on what they say: first a
+    third of them (more, if a third could not prove the promise without a single mistake), then a
+    fiftieth more each time, and all at last. From fewer on, one wrong label among the surest would
+    often end the search: for a promise of 0.95 on TREC-6, half of 2,726 held-out texts gave no
+    threshold in 127 of 200 draws when it began with 118 of them, and in none when with a third.
+    The price: where less than a third can be answered, no threshold is found.
 
-    That holds exactly for examples drawn at random from those to come, if surer ones are right at
-    least as often as less sure ones; a threshold of one draw says nothing of other kinds.
+    The confidence is exact for examples drawn at random from those to come, if surer ones are right
+    at least as often as less sure ones. It says nothing of texts of another kind.
 
     Args:
         sureness: (examples,), a number for each, such as the probability of the predicted class;
@@ -73,7 +75,7 @@ def find_threshold(
         )
     order = numpy.argsort(-sureness, kind="stable")
     surest, right = sureness[order], numpy.cumsum(is_right[order])
-    first = min(2 * fewest, max(fewest, count // 3))
+    first = max(fewest, count // 3)
     sizes = numpy.append(numpy.arange(first, count, max(1, count // _STEPS)), count)
     # Examples as sure as the last one of a size are answered too.
     sizes = numpy.searchsorted(-surest, -surest[sizes - 1], side="right")

@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -25,7 +26,7 @@ from recipes.runs.failures import UserError
 from recipes.text_classifier import TextClassifierModel, build_text_classifier, data
 
 PROJECT = pathlib.Path(__file__).parents[2]
-RESULTS = sorted([*OF_EVERY_RUN, "confusion.png"])
+RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png"])
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
     "food": ["eats hay", "drinks water", "likes bread", "chews on grass", "wants some milk"],
@@ -112,6 +113,9 @@ def test_a_run_leaves_its_results_and_learns(run):
     assert metrics["baseline"]["macro_f1"] > 0.9
     assert metrics["baseline"]["seconds"] >= 0
     assert metrics["texts"]["test"] == 60
+    assert [promise["accuracy"] for promise in metrics["promises"]] == [0.9, 0.95, 0.99]
+    assert metrics["promises"][0]["right"] > 0.9
+    assert metrics["promises"][2]["threshold"] is None  # 60 texts cannot prove it
     assert metrics["settings"]["class_weight"] == "balanced"
     assert metrics["settings"]["units"] == 8
     for name in RESULTS:
@@ -176,6 +180,49 @@ def test_classify_text_goes_from_file_to_file(run, tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["food", "-", "rest"]
     with pytest.raises(UserError, match="`top` must be a positive integer. Received: top=0"):
         classify(run, "hello", "--top=0")
+
+
+def test_classify_text_answers_only_where_it_keeps_a_promise(run, tmp_path, capsys):
+    """The test texts of the run prove it: here 400 of a made-up one, with a promised 0.9."""
+    texts = ["the dog eats hay", "zzz", "my cat sleeps well"]
+    classify(run, *texts, "--json")
+    lines = capsys.readouterr().out.splitlines()
+    (first, unsure, last) = (json.loads(line)["best"][0] for line in lines)
+    between = (unsure["probability"] + min(first["probability"], last["probability"])) / 2
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(run / "model.keras", folder)
+    rows = [("food", "food", f"{between:.4f}")] * 300 + [("food", "rest", "0.0100")] * 100
+    write_csv(folder / "predictions.csv", rows, header=("label", "predicted", "probability"))
+    promise = ["--at-least", "0.9"]
+    for model in (folder, folder / "model.keras"):
+        classify(model, *texts, *promise)
+        printed = capsys.readouterr()
+        assert [line.split()[0] for line in printed.out.splitlines()] == ["food", "-", "rest"]
+        assert printed.err == (
+            f"answers from a probability of {round(between, 4):.4f} on: at least 0.9 of them are "
+            "right, at a confidence of 0.95\n"
+        )
+    classify(folder, *texts, *promise, "--json", "--top=2", "--confidence=0.99")
+    lines = [json.loads(line)["best"] for line in capsys.readouterr().out.splitlines()]
+    assert [len(best) for best in lines] == [2, 1, 2]
+    assert lines[1] == [{"predicted": None, "probability": unsure["probability"]}]
+    file = write_csv(tmp_path / "new.csv", [[text] for text in texts], header=["text"])
+    classify(folder, *promise, "--top=2", f"--input={file}", f"--output={tmp_path / 'out.csv'}")
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8-sig") as table:
+        found = list(csv.DictReader(table))
+    assert [row["predicted"] for row in found] == ["food", "", "rest"]
+    assert [bool(row["predicted_2"]) for row in found] == [True, False, True]
+    for arguments, message in (
+        ([folder, "--at-least=0.999"], "takes at least 2995 labelled texts"),
+        ([folder, "--at-least=95"], "`accuracy` must be a number between 0 and 1, both excluded"),
+        ([folder, *promise, "--confidence=1"], "`confidence` must be a number between 0 and 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            classify(*arguments, *texts)
+    (folder / "predictions.csv").unlink()
+    with pytest.raises(UserError, match=r"predictions\.csv does not exist, and a promised accura"):
+        classify(folder, *texts, *promise)
 
 
 @default_backend_only

@@ -21,7 +21,12 @@ from sklearn.utils.class_weight import compute_class_weight
 
 import keras_ce
 from recipes.runs.failures import UserError
-from recipes.text_classifier import TextClassifier, TextClassifierModel, build_text_classifier
+from recipes.text_classifier import (
+    TextClassifier,
+    TextClassifierModel,
+    build_text_classifier,
+    labelling,
+)
 from recipes.text_classifier.ngrams import fit_linear_model
 from recipes.text_classifier.training import predict_logits
 
@@ -402,6 +407,82 @@ def test_settings_are_checked_by_fit(setting, value, message):
 def test_labels_to_evaluate_with_must_be_known(fitted):
     with pytest.raises(ValueError, match="there are labels that no training text has: tools; the"):
         fitted.evaluate(NEW, [*NEW_LABELS[:3], "tools"])
+
+
+class TestAbstaining:
+    """What `find_threshold` finds is tested in test_abstention.py."""
+
+    texts, labels = some_texts(400)
+
+    @pytest.fixture
+    def unsure(self, fitted):
+        """Right on the first 300 of the texts by sureness, and a coin on the others."""
+        classifier = copy.deepcopy(fitted)
+        probabilities = classifier.predict_proba(self.texts)
+        order = np.argsort(-probabilities.max(axis=1))
+        labels = classifier.classes_[probabilities.argmax(axis=1)]
+        wrong = order[300::2]
+        labels[wrong] = classifier.classes_[1 - probabilities[wrong].argmax(axis=1)]
+        return classifier, probabilities, labels
+
+    def test_predict_holds_back_what_is_less_sure(self, unsure, tmp_path):
+        classifier, probabilities, labels = unsure
+        assert classifier.threshold_ is None
+        always = classifier.predict(self.texts)
+        threshold = classifier.abstain_below(self.texts, labels, accuracy=0.95, confidence=0.95)
+        assert threshold == classifier.threshold_
+        sureness = probabilities.max(axis=1)
+        is_answered = sureness >= threshold
+        assert 250 < is_answered.sum() < 400
+        predicted = classifier.predict(self.texts)
+        assert predicted.dtype == object
+        assert [label is None for label in predicted] == (~is_answered).tolist()
+        assert predicted[is_answered].tolist() == always[is_answered].tolist()
+        # What counts every text counts it as before.
+        assert classifier.score(self.texts, always) == 1
+        assert classifier.score(self.texts, labels) == pytest.approx(350 / 400)
+        assert classifier.evaluate(self.texts, labels)["accuracy"] == pytest.approx(350 / 400)
+        weights = np.where(always == labels, 0.0, 1.0)
+        assert classifier.score(self.texts, labels, sample_weight=weights) == 0
+        np.testing.assert_array_equal(classifier.predict_proba(self.texts), probabilities)
+        classifier.save(tmp_path / "model.keras")  # and read in safe mode
+        for copied in (
+            TextClassifier.load(tmp_path / "model.keras"),
+            pickle.loads(pickle.dumps(classifier)),
+        ):
+            assert copied.threshold_ == threshold
+            assert copied.predict(self.texts).tolist() == predicted.tolist()
+        found = list(labelling.best_classes(classifier, self.texts, 2))
+        assert [len(best) for best in found] == np.where(is_answered, 2, 1).tolist()
+        assert [best[0][0] for best in found] == predicted.tolist()
+        assert [best[0][1] for best in found] == pytest.approx(sureness, abs=1e-4)
+
+    def test_a_promise_that_cannot_be_kept_changes_nothing(self, unsure):
+        classifier, _, labels = unsure
+        threshold = classifier.abstain_below(self.texts, labels, 0.9)
+        coins = ["animals", "fruits"] * 200
+        for texts, of_texts, promise, message in (
+            (self.texts, coins[:3] + coins[:397], {}, "no threshold keeps a promise of an accuracy"),
+            (NEW, NEW_LABELS, {}, "takes at least 59 labelled texts"),
+            (NEW, NEW_LABELS, {"accuracy": 1}, "`accuracy` must be a number between 0 and 1"),
+            (NEW, NEW_LABELS, {"accuracy": 95}, "`accuracy` must be a number between 0 and 1"),
+            (NEW, NEW_LABELS, {"confidence": 0}, "`confidence` must be a number between 0 and 1"),
+            (NEW, NEW_LABELS[1:], {}, "one label for each text"),
+            (NEW, ["tools"] * 4, {}, "there are labels that no training text has: tools"),
+        ):
+            with pytest.raises(ValueError, match=message) as raised:
+                classifier.abstain_below(texts, of_texts, **promise)
+            assert "\n" not in str(raised.value)
+        assert classifier.threshold_ == classifier.model_.legend["threshold"] == threshold
+
+    @default_backend_only
+    def test_a_new_fit_and_a_clone_answer_always(self):
+        classifier = TextClassifier(**ONE_STEP).fit(TEXTS, LABELS)
+        classifier.abstain_below(TEXTS, classifier.predict(TEXTS))
+        assert classifier.threshold_ is not None
+        with pytest.raises(NotFittedError, match="has no `threshold_` yet"):
+            clone(classifier).threshold_  # noqa: B018
+        assert classifier.fit(TEXTS[:20], LABELS[:20]).threshold_ is None
 
 
 @default_backend_only
