@@ -53,6 +53,14 @@ def require_non_negative(name: str, value: Any) -> None:
         raise UserError(f"`{name}` must be a number >= 0. Received: {name}={value!r}.")
 
 
+def require_positive_fraction(name: str, value: Any) -> None:
+    """Raises `UserError` unless `value` is a number above 0 and up to 1."""
+    if not _is_number(value) or not 0 < value <= 1:
+        raise UserError(
+            f"`{name}` must be a number above 0 and up to 1. Received: {name}={value!r}."
+        )
+
+
 def require_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """Raises `UserError` unless `value` is one of the choices."""
     if value not in choices:

@@ -236,12 +236,13 @@ def write_report(
         test_texts_in_training=int(is_known.sum()),
     )
     remarks = _remarks_on_known(is_known, predicted == labels)
-    run.draw_history(["loss", "accuracy"])
+    of_epochs = _remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    run.draw_history(["loss", "accuracy"], unit="" if classifier.loss == "generalized" else "nats")
     figure = keras_ce.plots.risk_coverage(labels, probabilities)
     figure.savefig(run.folder / "coverage.png", dpi=150)
     unnamed = draw_confusion(run.folder / "confusion.png", counts, classes)
     by_font = confusion.note_on_fonts(unnamed, classes)
-    for remark in (*remarks, *by_font):
+    for remark in (*remarks, *of_epochs, *by_font):
         print(remark)
     whole = "both" if parts else "network"
     columns = {whole: metrics, "linear SVM": metrics["baseline"], **parts}
@@ -251,7 +252,10 @@ def write_report(
         columns,
         [
             _section_of_classes(of_classes, counts, training),
-            Section("The training", [Picture(run.folder / "history.png", "loss and accuracy")]),
+            Section(
+                "The training",
+                [*of_epochs, Picture(run.folder / "history.png", "loss and accuracy")],
+            ),
             Section(
                 "What was taken for what",
                 [
@@ -278,6 +282,17 @@ def _remarks_on_known(is_known: numpy.ndarray, is_right: numpy.ndarray) -> list[
     others = is_right[~is_known]
     return [
         f"{remark}; on the others the accuracy is {others.mean():.4f}" if len(others) else remark
+    ]
+
+
+def _remarks_on_epochs(validation_losses: Sequence[float], epochs: int) -> list[str]:
+    """What to say where the training might have gone on, had it been allowed to."""
+    best = validation_losses.index(min(validation_losses)) + 1
+    if best < epochs:
+        return []
+    return [
+        f"The lowest validation loss is that of the last epoch, number {epochs}: more epochs "
+        "(--epochs) may do better."
     ]
 
 
@@ -341,12 +356,12 @@ def _section_of_promises(found: Sequence[dict[str, Any]], picture: pathlib.Path)
         for promise in found
     ]
     return Section(
-        "When to say \"I don't know\"",
+        'When to say "I don\'t know"',
         [
             "Who answers only the texts that the classifier is surest of is wrong less often. For "
             "each accuracy, the lowest probability from which on answers keep it, on new texts of "
             f"this kind, at a confidence of {_CONFIDENCE:g} (an exact binomial bound); the share "
-            "of the test texts that reach it; and the share of those that are right. A \"-\" says "
+            'of the test texts that reach it; and the share of those that are right. A "-" says '
             "that so many test texts prove no such promise.",
             Table(["promised accuracy", "probability", "answered", "right"], rows),
             Picture(picture, "share of wrong answers by share of texts answered"),

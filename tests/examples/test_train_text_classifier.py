@@ -23,7 +23,13 @@ import recipes.text_classifier.task
 from examples import classify_text, train_text_classifier
 from recipes.runs import run_folder
 from recipes.runs.failures import UserError
-from recipes.text_classifier import TextClassifierModel, build_text_classifier, data
+from recipes.text_classifier import (
+    TextClassifier,
+    TextClassifierModel,
+    build_text_classifier,
+    data,
+    evaluation,
+)
 
 PROJECT = pathlib.Path(__file__).parents[2]
 RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png"])
@@ -121,6 +127,36 @@ def test_a_run_leaves_its_results_and_learns(run):
     for name in RESULTS:
         if name.endswith(".png"):
             assert (run / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@default_backend_only
+def test_loss_and_training_by_option(texts, run, tmp_path, capsys):
+    remark = (
+        "The lowest validation loss is that of the last epoch, number 2: more epochs (--epochs)"
+    )
+    train(
+        f"--train={texts / 'train.csv'} --test={texts / 'test.csv'} --output={tmp_path / 'run'} "
+        "--epochs 2 --loss generalized --q 0.5 --gamma 1 --strength 2 --learning-rate 0.004 "
+        "--dropout 0.25 --no-diagnosis"
+    )
+    assert remark in capsys.readouterr().out
+    assert remark in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    settings = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    asked = {"loss": "generalized", "q": 0.5, "gamma": 1, "strength": 2}
+    asked |= {"learning_rate": 0.004, "dropout": 0.25}
+    assert asked.items() <= settings["settings"].items()
+    # What the options are where nothing is asked for is what the task takes itself.
+    defaults = vars(train_text_classifier.parse([]))
+    of_task = TextClassifier().get_params()
+    shared = defaults.keys() & of_task.keys()
+    assert shared >= asked.keys()
+    assert {name: defaults[name] for name in shared} == {name: of_task[name] for name in shared}
+
+
+def test_epochs_that_were_enough_are_no_remark():
+    assert evaluation._remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
+    assert evaluation._remarks_on_epochs([2.0, 1.0], 3) == []
+    assert len(evaluation._remarks_on_epochs([2.0, 1.0], 2)) == 1
 
 
 def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):
@@ -376,6 +412,10 @@ def test_help_and_mistyped_options_are_answered_without_keras(arguments, status)
         ("--seed", "1099511627776", "`seed` must be an integer from 0 to 4294967295"),
         ("--lstm-units", "1000000000", "weights, which take .* give smaller units"),
         ("--class-weight", "heavy", "`class_weight` must be None, 'balanced'"),
+        ("--loss", "hinge", "`loss` must be one of 'smoothed', 'focal', 'logit-adjusted'"),
+        ("--q", "2", "`q` must be a number above 0 and up to 1. Received: q=2.0"),
+        ("--learning-rate", "0", "`learning_rate` must be a number > 0"),
+        ("--dropout", "1", "`dropout` must be a number from 0 up to"),
     ],
 )
 def test_values_are_checked_by_the_task(tmp_path, option, value, message):

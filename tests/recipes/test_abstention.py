@@ -94,7 +94,7 @@ def test_who_is_as_sure_is_answered_too():
     sureness = np.repeat([0.9, 0.5], [150, 150])
     is_right = np.repeat([True, False], [150, 150])
     assert find_threshold(sureness, is_right, 0.95, 0.95) == 0.9
-    # Tried are 100 at first, which are right, and another 32 that are as sure and wrong: no promise.
+    # Tried are 100 at first, which are right; but another 32 are as sure, and wrong.
     is_right[118:150] = False
     with pytest.raises(UserError, match="of the 150 surest of 300 texts 118 are right"):
         find_threshold(sureness, is_right, 0.95, 0.95)

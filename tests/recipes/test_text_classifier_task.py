@@ -349,6 +349,58 @@ class TestClassWeight:
         assert set(classifier.predict(TEXTS)) == {"animals"}
 
 
+class TestLoss:
+    ids = [0] * 6 + [1] * 2 + [2]
+    logits = np.array([[2.0, 0.5, -1.0]] * 9, dtype="float32")
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            (
+                {"label_smoothing": 0.2},
+                keras_ce.losses.LabelSmoothedCrossentropy(0.2, from_logits=True),
+            ),
+            ({"loss": "focal", "gamma": 1}, keras_ce.losses.FocalCrossentropy(1, from_logits=True)),
+            (
+                {"loss": "logit-adjusted", "strength": 0.5},
+                keras_ce.losses.LogitAdjustedCrossentropy([6, 2, 1], 0.5),
+            ),
+            (
+                {"loss": "generalized", "q": 0.3},
+                keras_ce.losses.GeneralizedCrossentropy(0.3, from_logits=True),
+            ),
+        ],
+    )
+    def test_it_is_the_one_of_its_name_with_its_argument(self, settings, expected):
+        found = TextClassifier(**settings)._loss(self.ids, None)
+        assert type(found) is type(expected)
+        assert float(found(self.ids, self.logits)) == float(expected(self.ids, self.logits))
+
+    @pytest.mark.parametrize("loss", ["smoothed", "focal"])
+    def test_class_weights_reach_it(self, loss):
+        classifier = TextClassifier(loss=loss, label_smoothing=0)
+        weighted, plain = (classifier._loss(self.ids, each) for each in ([1.0, 0.0, 0.0], None))
+        assert float(weighted([1, 2], self.logits[:2])) == 0 < float(plain([1, 2], self.logits[:2]))
+
+    @pytest.mark.parametrize("loss", ["logit-adjusted", "generalized"])
+    def test_class_weights_that_nobody_would_look_at_are_refused(self, loss):
+        classifier = TextClassifier(loss=loss, class_weight="balanced", **ONE_STEP)
+        message = f"the loss '{loss}' takes no `class_weight`; leave it out, or choose one of"
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(TEXTS, LABELS)
+
+    @default_backend_only
+    def test_a_network_is_trained_with_it_and_remembers(self, tmp_path):
+        settings = {"loss": "generalized", "q": 0.5, "ngrams": 0}
+        classifier = TextClassifier(**settings, **SMALL | {"epochs": 8}).fit(TEXTS, LABELS)
+        assert classifier.predict(NEW).tolist() == NEW_LABELS
+        # Nothing of it costs more than 1 / q; that of two equally probable classes is 0.586.
+        assert classifier.history_["val_loss"][0] < (1 - 0.5**0.5) / 0.5 + 0.05
+        classifier.save(tmp_path / "model.keras")
+        loaded = TextClassifier.load(tmp_path / "model.keras")
+        assert (loaded.loss, loaded.q) == ("generalized", 0.5)
+
+
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [
@@ -383,6 +435,12 @@ def test_bad_texts_and_labels_are_one_line(texts, labels, message):
         ("epochs", 0, "`epochs` must be a positive integer. Received: epochs=0"),
         ("batch_size", 1.5, "`batch_size` must be a positive integer"),
         ("label_smoothing", float("nan"), "`label_smoothing` must be a number from 0 up to"),
+        ("loss", "hinge", "`loss` must be one of 'smoothed', 'focal', 'logit-adjusted', 'general"),
+        ("gamma", -1, "`gamma` must be a number >= 0. Received: gamma=-1"),
+        ("strength", float("inf"), "`strength` must be a number >= 0. Received: strength=inf"),
+        ("q", 0, "`q` must be a number above 0 and up to 1. Received: q=0"),
+        ("q", 1.1, "`q` must be a number above 0 and up to 1. Received: q=1.1"),
+        ("dropout", 1, "`dropout` must be a number from 0 up to, but not including, 1"),
         ("seed", 1099511627776, "`seed` must be an integer from 0 to 4294967295"),
         ("seed", -1, "`seed` must be an integer from 0 to 4294967295"),
         ("vocabulary_size", 2, "`vocabulary_size` must be an integer of at least 3"),
@@ -462,7 +520,7 @@ class TestAbstaining:
         threshold = classifier.abstain_below(self.texts, labels, 0.9)
         coins = ["animals", "fruits"] * 200
         for texts, of_texts, promise, message in (
-            (self.texts, coins[:3] + coins[:397], {}, "no threshold keeps a promise of an accuracy"),
+            (self.texts, coins[:3] + coins[:397], {}, "no threshold keeps a promise of"),
             (NEW, NEW_LABELS, {}, "takes at least 59 labelled texts"),
             (NEW, NEW_LABELS, {"accuracy": 1}, "`accuracy` must be a number between 0 and 1"),
             (NEW, NEW_LABELS, {"accuracy": 95}, "`accuracy` must be a number between 0 and 1"),
