@@ -49,8 +49,8 @@ def find_threshold(
     threshold in 127 of 200 draws when it began with 118 of them, and in none when with a third.
     The price: where less than a third can be answered, no threshold is found.
 
-    The confidence is exact for examples drawn at random from those to come, if surer ones are right
-    at least as often as less sure ones. It says nothing of texts of another kind.
+    The confidence holds for examples drawn at random from those to come, if surer ones are right at
+    least as often as less sure ones. It says nothing of examples of another kind.
 
     Args:
         sureness: (examples,), a number for each, such as the probability of the predicted class;

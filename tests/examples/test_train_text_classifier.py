@@ -30,6 +30,7 @@ from recipes.text_classifier import (
     build_text_classifier,
     data,
     evaluation,
+    labelling,
 )
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -260,6 +261,18 @@ def test_classify_text_answers_only_where_it_keeps_a_promise(run, tmp_path, caps
     (folder / "predictions.csv").unlink()
     with pytest.raises(UserError, match=r"predictions\.csv does not exist, and a promised accura"):
         classify(folder, *texts, *promise)
+
+
+def test_the_threshold_of_a_run_allows_for_rounding(tmp_path):
+    """What is 0.99996 stands in the file as 1.0000."""
+    header = ("label", "predicted", "probability")
+    rows = [("2", "2", "1.0000")] * 100
+    write_csv(tmp_path / "predictions.csv", rows, header)
+    threshold = labelling.threshold_of_run(tmp_path, 0.95, 0.95)
+    assert threshold == pytest.approx(0.99995)
+    write_csv(tmp_path / "predictions.csv", [*rows, ("2", "2", "sure")], header)
+    with pytest.raises(UserError, match=r"predictions\.csv holds a probability that is no number"):
+        labelling.threshold_of_run(tmp_path, 0.95, 0.95)
 
 
 @default_backend_only
