@@ -53,46 +53,45 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
         odds = backend.exp((student - peak) / temperature)
         parts = backend.exp((teacher - top) / temperature)
         q_total, total = backend.row_sum(odds), backend.row_sum(parts)
-        p = parts / total
 
+        # d and `level` less any number: a difference of their peaks takes a shift away, and what
+        # a mean is off by, the next one finds.
+        shift, level = differences(peak, top)
         advantage, lost_digits = differences(student, teacher)
+        d = (advantage - shift) + lost_digits
         if not are_finite:
             is_out, is_lost = teacher < -most, student < -most
-            advantage, lost_digits = (
-                backend.where(ops.logical_or(is_out, is_lost), 0.0, item)
-                for item in (advantage, lost_digits)
-            )
-        # A mean may be off, because a shift changes nothing; what it is off by, the next one finds.
-        # Each shift is one of `level` too.
-        level, lost_of_level = differences(peak, top)
-        mean = backend.row_sum(p * advantage)
-        d, level = (advantage - mean) + lost_digits, (level - mean) + lost_of_level
+            d = backend.where(ops.logical_or(is_out, is_lost), 0.0, d)
         for _ in range(2):
-            mean = backend.row_sum(p * d)
+            mean = backend.row_sum(parts * d) / total
             d, level = d - mean, level - mean
-        d, level = d / temperature, level / temperature - backend.log(total)
+        d, level = d / temperature, level / temperature
         if not are_finite:
             d = backend.where(is_out, 2.0, d)  # The teacher has no p that p e^d could come from.
 
+        # Of `total` times p.
         is_far, is_large = ops.abs(d) > 1, level > LARGE
         near = backend.where(is_far, 0.0, d)
         bend = beyond_linear(near)
         far = odds * backend.exp(backend.where(is_large, LARGE, level))
-        terms = backend.where(is_far, far - p * (1 + d), p * bend)
+        terms = backend.where(is_far, far - parts * (1 + d), parts * bend)
         if not are_finite:
             terms = backend.where(ops.logical_and(is_lost, ops.logical_not(is_out)), most, terms)
-        excess = backend.row_sum(terms)
+        excess, is_plain = backend.row_sum(terms), is_large
         if not are_finite:
             is_hopeless = excess >= most
-            is_large = ops.logical_or(is_large, is_hopeless)
-        excess = backend.where(is_large, 0.0, excess)
-        losses = backend.where(is_large, level + backend.log(q_total), backend.log1p(excess))
+            is_plain = ops.logical_or(is_large, is_hopeless)
+        excess = backend.where(is_plain, 0.0, excess / total)
+        losses = backend.where(
+            is_large, level + backend.log(q_total / total), backend.log1p(excess)
+        )
         losses = temperature**2 * losses
         if not are_finite:
             losses = losses + infinity_where(is_hopeless, losses.dtype)
         # q - p; near the teacher as p (e^d / (1 + A) - 1).
+        p = parts / total
         slopes = backend.where(
-            ops.logical_or(is_far, is_large),
+            ops.logical_or(is_far, is_plain),
             odds / q_total - p,
             p * ((bend + near) - excess) / (1 + excess),
         )
