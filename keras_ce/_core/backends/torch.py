@@ -676,17 +676,12 @@ def divergence(
     if not is_plain or torch.compiler.is_compiling() or _records():
         return by_differences(student, teacher)
 
-    def softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Softened logits less their largest; their softmax; the logarithm of its divisor."""
-        logits = logits.double().sub_(logits.amax(-1, keepdim=True)).div_(temperature)
-        powers = logits.exp()
-        total = row_sum(powers)
-        return logits, powers.div_(total), total.log_()
-
-    of_student, q, log_q_total = softmax(student)
-    of_teacher, p, log_p_total = softmax(teacher)
-    losses = flat(row_sum(of_teacher.sub_(of_student).mul_(p)) + (log_q_total - log_p_total))
-    slopes = q.sub_(p).to(student.dtype)
+    log_q, log_p = (
+        torch.log_softmax(logits.double().div_(temperature), -1) for logits in (student, teacher)
+    )
+    p = log_p.exp()
+    losses = log_p.sub_(log_q).mul_(p).sum(-1)
+    slopes = log_q.exp_().sub_(p).to(student.dtype)
     is_small = losses < LEAST_DIVERGENCE
     losses = (losses * temperature**2).to(student.dtype)
     are_some_small = any_true(is_small)
