@@ -301,6 +301,11 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     return rows.gather(-1, ids[..., None].to(torch.int64))
 
 
+def entries(rows: Tensor, ids: Tensor) -> Tensor:
+    """Entries `ids[n]` (K,) of each row n: (N, C) and (N, K) to (N, K)."""
+    return rows.gather(-1, ids.to(torch.int64))
+
+
 def of_classes(values: Tensor, ids: Tensor) -> Tensor:
     """The number (C,) of each id (N,)."""
     return values[ids.to(torch.int64)]
@@ -315,6 +320,15 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     # Autograd records this line only for second derivatives, and needs the old values then.
     put = rows.index_put if _records() else rows.index_put_
     return put(places, values[:, 0])
+
+
+def with_added(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """`rows` (N, C) with `values[n]` (K,) added to entries `ids[n]` (K,) of each row n.
+
+    `rows` may be overwritten, as above.
+    """
+    add = rows.scatter_add if _records() else rows.scatter_add_
+    return add(-1, ids.to(torch.int64), values)
 
 
 def others_again(rows: Tensor, ids: Tensor) -> Tensor:
