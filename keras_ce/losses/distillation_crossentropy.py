@@ -44,7 +44,9 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
     probabilities q of the student are in proportion to p e^d, and the divergence is
     log(sum p e^d) = log(1 + A), with A = sum p (e^d - 1 - d): no difference of numbers that are
     almost equal. Where |d| > 1, p e^d is taken from the student's own softmax, e^s for s =
-    (student - its largest) / t, to which it is in a proportion e^`level` that all classes share.
+    (student - its largest) / t, to which it is in a proportion that all classes share:
+    e^`level` / `total`, with the divisor of p. It is the difference of the two largest less the
+    same mean as d, and between -log C and `LARGE` where it is used, so its digits are known.
     """
 
     def by_differences(student: Tensor, teacher: Tensor) -> Any:
@@ -69,7 +71,7 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
         if not are_finite:
             d = backend.where(is_out, 2.0, d)  # The teacher has no p that p e^d could come from.
 
-        # Of `total` times p.
+        # `total` times each term of A: the divisor of p goes last.
         is_far, is_large = ops.abs(d) > 1, level > LARGE
         near = backend.where(is_far, 0.0, d)
         bend = beyond_linear(near)
