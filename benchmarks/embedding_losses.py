@@ -84,18 +84,19 @@ def gradient_step(loss: Callable[..., Any], rows: Any, labels: Any) -> Step:
     if BACKEND == "jax":
         import jax
 
-        run = jax.jit(jax.value_and_grad(lambda embeddings: loss(labels, embeddings)))
-        return lambda: jax.block_until_ready(run(tensor))
+        # The labels are arguments: of constants XLA computes what it can when it compiles.
+        run = jax.jit(jax.value_and_grad(lambda embeddings, ids: loss(ids, embeddings)))
+        return lambda: jax.block_until_ready(run(tensor, labels))
     import tensorflow as tf
 
     @tf.function(jit_compile=True)
-    def on_tensorflow(embeddings: Any) -> Any:
+    def on_tensorflow(embeddings: Any, ids: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(embeddings)
-            value = loss(labels, embeddings)
+            value = loss(ids, embeddings)
         return value, tape.gradient(value, embeddings)
 
-    return lambda: on_tensorflow(tensor)[0].numpy()
+    return lambda: on_tensorflow(tensor, labels)[0].numpy()
 
 
 def peer(name: str) -> Callable[..., Any]:

@@ -7,10 +7,17 @@
 Prints, for each text, its class, the probability of that class, and the text; with `--json` a line
 of JSON for each. From file to file, all rows and columns stay as they are, and the row's number,
 its class and the probability are added.
+
+    python -m examples.classify_text runs/text_classifier-1 --at-least 0.95 < texts.txt
+
+answers only where it is sure enough: of its answers at least 95 % are right, at a confidence of
+95 %, as the test texts of that training prove. Elsewhere "-" stands for the class, an empty cell
+in a file, and null in JSON.
 """
 
 import argparse
 import pathlib
+import sys
 from collections.abc import Sequence
 
 import examples
@@ -26,6 +33,15 @@ def main(options: argparse.Namespace) -> None:
     table = row_by_row.gather(options.texts, options.input, options.text_column, **how)
     is_run = options.model.is_dir()
     classifier = TextClassifier.load(options.model / "model.keras" if is_run else options.model)
+    if options.at_least is not None:
+        folder = options.model if is_run else options.model.parent
+        accuracy, confidence = options.at_least, options.confidence
+        classifier.threshold_ = labelling.threshold_of_run(folder, accuracy, confidence)
+        print(
+            f"answers from a probability of {classifier.threshold_:.4f} on: at least "
+            f"{accuracy:.4g} of them are right, at a confidence of {confidence:.4g}",
+            file=sys.stderr,
+        )
     top = min(options.top, len(classifier.classes_))
     found = labelling.best_classes(classifier, table.texts, top)
     if output:
@@ -36,7 +52,10 @@ def main(options: argparse.Namespace) -> None:
     else:
         width = max(len(str(name)) for name in classifier.classes_)
         for text, best in zip(table.texts, found, strict=True):
-            shown = [f"{name:{width}}  {probability:.3f}" for name, probability in best]
+            shown = [
+                f"{'-' if name is None else name:{width}}  {probability:.3f}"
+                for name, probability in best
+            ]
             # One line each, whatever stands in a cell.
             print("  ".join([*shown, " ".join(text.split()) or f"{'-':{width}}  (no text)"]))
 
@@ -55,6 +74,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     text = "between the fields of --input, such as ';'; else found"
     parser.add_argument("--delimiter", metavar="MARK", help=text)
     parser.add_argument("--top", type=int, default=1, metavar="K", help="classes; %(default)s")
+    text = "answer only where this share of the answers is sure to be right, such as 0.95"
+    parser.add_argument("--at-least", type=float, metavar="ACCURACY", help=text)
+    text = "how sure that promise is; %(default)s"
+    parser.add_argument("--confidence", type=float, default=0.95, help=text)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")
     form.add_argument("--json", action="store_true", help="print a line of JSON for each text")

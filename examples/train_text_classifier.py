@@ -20,7 +20,8 @@ def main(options: argparse.Namespace) -> None:
     from recipes.text_classifier import TextClassifier, data, evaluation
 
     names = ("tokens", "units", "epochs", "batch_size", "label_smoothing", "class_weight", "seed")
-    settings = {name: getattr(options, name) for name in (*names, "diagnosis")}
+    names += ("diagnosis", "loss", "gamma", "strength", "q", "learning_rate", "dropout")
+    settings = {name: getattr(options, name) for name in names}
     classifier = TextClassifier(**settings)
     files = ("train", "validation", "test", "text_column", "label_column", "fine_labels")
     files += ("encoding", "delimiter", "skip_unlabelled")
@@ -70,7 +71,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     option("--lstm-units", dest="units", type=int, default=0, help="of an LSTM; %(default)s")
     option("--epochs", type=int, default=20, help="at most, %(default)s")
     option("--batch-size", type=int, default=64, help="%(default)s")
-    option("--label-smoothing", type=float, default=0.1, help="%(default)s")
+    option("--label-smoothing", type=float, default=0.1, help="of the smoothed loss, %(default)s")
+    option("--loss", default="smoothed", help="or focal, logit-adjusted, generalized")
+    option("--gamma", type=float, default=2.0, help="of the focal loss, %(default)s")
+    option("--strength", type=float, default=1.0, help="of the logit-adjusted one, %(default)s")
+    option("--q", type=float, default=0.7, help="of the generalized one, %(default)s")
+    option("--learning-rate", type=float, default=2e-3, help="of Adam, %(default)s")
+    option("--dropout", type=float, default=0.5, help="before the last layer, %(default)s")
     option("--class-weight", metavar="balanced", help="rare classes count more")
     option("--seed", type=int, default=0, help="%(default)s")
     option("--no-diagnosis", dest="diagnosis", action="store_false", help="train all the same")

@@ -39,10 +39,26 @@ def require_fraction(name: str, value: Any) -> None:
         raise UserError(f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}.")
 
 
+def require_proper_fraction(name: str, value: Any) -> None:
+    """Raises `UserError` unless `value` is a number between 0 and 1, neither of them."""
+    if not _is_number(value) or not 0 < value < 1:
+        raise UserError(
+            f"`{name}` must be a number between 0 and 1, both excluded. Received: {name}={value!r}."
+        )
+
+
 def require_non_negative(name: str, value: Any) -> None:
     """Raises `UserError` unless `value` is a finite number of at least 0."""
     if not _is_number(value) or not 0 <= value < float("inf"):
         raise UserError(f"`{name}` must be a number >= 0. Received: {name}={value!r}.")
+
+
+def require_positive_fraction(name: str, value: Any) -> None:
+    """Raises `UserError` unless `value` is a number above 0 and up to 1."""
+    if not _is_number(value) or not 0 < value <= 1:
+        raise UserError(
+            f"`{name}` must be a number above 0 and up to 1. Received: {name}={value!r}."
+        )
 
 
 def require_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import backends
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics
 from backends import BACKEND, MODES, QUICK, array
 from kinds import invalid, only_jax, only_tensorflow, only_torch, tensor
 
@@ -415,6 +416,42 @@ def test_ndcg_far_down_a_list_and_of_grades_that_hardly_differ():
     check(scores, relevance, PADDING, backends.QUICK_MODE, **NDCG)
     relevance[0, -4:] = [30, 29, 1, 0]
     check(scores, relevance, PADDING, backends.QUICK_MODE, **NDCG)
+
+
+def swap_changes(scores, relevance):
+    """What scikit-learn's NDCG changes by when two candidates swap their scores: (n, n)."""
+    gains = 2.0 ** relevance[None] - 1  # scikit-learn's own are linear
+    changes = np.zeros((len(scores), len(scores)))
+    for i, j in np.ndindex(changes.shape):
+        swapped = scores.copy()
+        swapped[[i, j]] = scores[[j, i]]
+        changes[i, j] = sklearn.metrics.ndcg_score(gains, scores[None])
+        changes[i, j] -= sklearn.metrics.ndcg_score(gains, swapped[None])
+    return np.abs(changes)
+
+
+@pytest.mark.parametrize("highest", [1, 4])
+@pytest.mark.parametrize("kept", [7, 5])
+def test_pairs_weigh_what_swapping_them_changes_ndcg_of_scikit_learn_by(kept, highest):
+    """Every pair of the lists lacks some of the margin: all of the weights are in the gradient."""
+    margin = 20.0
+    scores = GENERATOR.permuted(np.tile(np.arange(7) / 4 - 1, (5, 1)), axis=1)
+    relevance = GENERATOR.integers(0, highest + 1, (5, 7)).astype("float64")
+    relevance[:, :2] = [0, highest]
+    expected, expected_slopes = np.zeros(5), np.zeros((5, 7))
+    for row, (s, r) in enumerate(zip(scores[:, :kept], relevance[:, :kept], strict=True)):
+        weights = swap_changes(s, r) * (r[:, None] > r[None, :])
+        weights /= weights.sum()
+        expected[row] = (weights * (margin - (s[:, None] - s[None, :]))).sum()
+        expected_slopes[row, :kept] = weights.sum(0) - weights.sum(1)
+    relevance[:, kept:] = PADDING
+    values, slopes = backends.gradient(
+        lambda y_pred, y_true: margin_ranking(y_true, y_pred, margin, "ndcg", PADDING),
+        scores.astype("float32"),
+        relevance.astype("float32"),
+    )
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    np.testing.assert_allclose(slopes, expected_slopes, atol=1e-6)
 
 
 def test_the_top_of_a_list_counts_most():

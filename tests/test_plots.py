@@ -26,6 +26,9 @@ DRAWN = {
     "reliability_diagram": lambda ax=None: keras_ce.plots.reliability_diagram(
         [0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]], ax=ax
     ),
+    "risk_coverage": lambda ax=None: keras_ce.plots.risk_coverage(
+        [0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]], ax=ax
+    ),
     "smoothed_label": lambda ax=None: keras_ce.plots.smoothed_label([0, 1, 0], ax=ax),
     "squared_error_and_crossentropy": lambda ax=None: keras_ce.plots.squared_error_and_crossentropy(
         points=11, ax=ax
@@ -35,6 +38,7 @@ DRAWN = {
 PANELS = {
     "loss_and_gradient": 2,
     "reliability_diagram": 1,
+    "risk_coverage": 1,
     "smoothed_label": 1,
     "squared_error_and_crossentropy": 2,
     "training_history": 2,
@@ -332,6 +336,36 @@ def test_values_that_a_reliability_diagram_refuses():
         keras_ce.plots.reliability_diagram([0, 1], [[0.5, 0.5], [2.0, 0.0]])
     with invalid("y_true", "integers from 0 to 1", position=(1,), value=5):
         keras_ce.plots.reliability_diagram([0, 5], [[0.6, 0.4], [0.2, 0.8]])
+
+
+def test_risk_and_coverage():
+    y_pred = [[0.9, 0.1], [0.2, 0.8], [0.75, 0.25], [0.25, 0.75], [0.6, 0.4]]
+    y_true = [0, 1, 1, 1, 1]  # the third is wrong, as sure as the fourth, and so is the last
+    for scores, kind in ((y_pred, False), (np.log(y_pred), True)):
+        (panel,) = keras_ce.plots.risk_coverage(y_true, scores, from_logits=kind).axes
+        found = lines(panel)
+        np.testing.assert_allclose(
+            found["the surest first"], [[0.2, 0.4, 0.8, 1], [0, 0, 1 / 4, 2 / 5]], atol=1e-12
+        )
+        np.testing.assert_allclose(
+            found["the right first"], [[0.2, 0.4, 0.6, 0.8, 1], [0, 0, 0, 1 / 4, 2 / 5]]
+        )
+        mean = (0 + 0 + 1 / 4 + 1 / 4 + 2 / 5) / 5
+        assert panel.get_title() == f"2 of 5 wrong, {mean:.3f} on average over the curve"
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        ([], np.zeros((0, 2)), r"Received: y_true.shape=\(0,\), y_pred.shape=\(0, 2\)"),
+        ([0, 1], [0.5, 0.5], r"`y_pred` \(examples, classes\).* y_pred.shape=\(2,\)"),
+        ([0], [[0.5, 0.5], [1, 0]], r"y_true.shape=\(1,\), y_pred.shape=\(2, 2\)"),
+        ([0, 1], [[0.5, np.nan], [1, 0]], "`y_pred` must hold numbers. Received: NaN"),
+    ],
+)
+def test_what_risk_and_coverage_refuse(y_true, y_pred, message):
+    with pytest.raises(ValueError, match=message):
+        keras_ce.plots.risk_coverage(y_true, y_pred)
 
 
 def test_a_smoothed_label_and_its_lowest_loss():

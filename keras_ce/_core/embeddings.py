@@ -3,7 +3,8 @@
 Distances come from differences. |a|^2 + |b|^2 - 2ab is faster and loses what two rows close to
 each other differ by. No (B, B, D) numbers exist at once: the forward pass goes over the entries
 of the rows piece by piece, the gradient over the rows. Triplets are no (B, B, B) numbers either:
-each anchor's positives go by one after another, and each sees a row (B,) of negatives.
+each anchor's positives go by one after another, and each sees a row (B,) of negatives; in small
+batches, whose steps cost little more than their start, a few positives at once.
 """
 
 import dataclasses
@@ -34,6 +35,10 @@ Tensor = Any
 
 AT_ONCE = 8
 """Entries of rows, or rows, that one step of a loop takes: XLA makes one pass of them."""
+
+TRIPLETS_AT_ONCE = 2**17
+"""So many numbers, 0.5 MB in float32, one step over positives may take: above 362 rows it is one
+positive of each row."""
 
 
 @dataclasses.dataclass
@@ -364,42 +369,52 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
         first: Tensor,
         number: Tensor,
     ) -> Tensor:
-        """`carry = step(carry, column, is_pair, distance)` for each anchor's next positive."""
-        rows = _numbers(order)
+        """`carry = step(carry, columns, is_pair, distance)` for each anchor's next K positives.
 
-        def of_rank(rank: Any, carry: Tensor) -> Tensor:
-            is_there = rank < number
-            column = backend.of_classes(order, ops.where(is_there, first + rank, rows))
-            is_pair = backend.column(is_there & ops.not_equal(column, rows))
-            return step(carry, column, is_pair, backend.label_entry(distances, column))
+        The columns (B, K) and which of them are a pair (B, K), with their distances (B, K, 1).
+        """
+        rows, size = backend.column(_numbers(order)), order.shape[0]
+        at_once = 1
+        if size is not None:
+            at_once = max(1, min(AT_ONCE, TRIPLETS_AT_ONCE // size**2))
 
-        return ops.fori_loop(0, backend.number_of_steps(number), of_rank, carry)
+        def of_ranks(turn: Any, carry: Tensor) -> Tensor:
+            ranks = turn * at_once + ops.arange(at_once, dtype="int32")
+            is_there = ranks < backend.column(number)
+            columns = ops.where(is_there, backend.column(first) + ranks, rows)
+            columns = backend.of_classes(order, columns)
+            is_pair = is_there & ops.not_equal(columns, rows)
+            distance = backend.column(backend.entries(distances, columns))
+            return step(carry, columns, is_pair, distance)
 
-    def mined(of_negatives: Tensor, farthest: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+        turns = (backend.number_of_steps(number) + at_once - 1) // at_once
+        return ops.fori_loop(0, turns, of_ranks, carry)
+
+    def mined(of_negatives: Tensor, farthest: Tensor, distance: Tensor) -> Tensor:
         """The nearest of the distances to negatives above one, if any; else the farthest."""
         none = largest_number(distance)
         beyond = backend.where(of_negatives > distance, of_negatives, none)
         nearest = backend.smallest(beyond)
-        is_beyond = nearest < none
-        return ops.where(is_beyond, nearest, farthest), is_beyond
+        return ops.where(nearest < none, nearest, farthest)
 
     def prepared(distances: Tensor, is_negative: Tensor) -> tuple[Tensor, Tensor]:
-        """The distances to negatives, the largest number elsewhere; the largest of each row."""
-        of_negatives = backend.where(is_negative, distances, largest_number(distances))
+        """The distances to negatives (B, 1, B), the largest number elsewhere; the largest."""
+        of_negatives = backend.where(is_negative, distances, largest_number(distances))[:, None]
         if is_all:
-            return of_negatives, distances
-        return of_negatives, backend.largest(backend.where(is_negative, distances, -1.0))
+            return of_negatives, of_negatives
+        farthest = backend.largest(backend.where(is_negative, distances, -1.0))
+        return of_negatives, backend.column(farthest)
 
     def forward(distances: Tensor, is_negative: Tensor, *places: Tensor) -> Any:
         of_negatives, farthest = prepared(distances, is_negative)
 
-        def step(total: Tensor, column: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
+        def step(total: Tensor, columns: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
             if is_all:
                 hinge = backend.row_sum(ops.relu((distance - of_negatives) + margin))
             else:
-                negative, _ = mined(of_negatives, farthest, distance)
+                negative = mined(of_negatives, farthest, distance)
                 hinge = ops.relu((distance - negative) + margin)
-            return total + backend.where(is_pair, hinge, 0.0)
+            return total + backend.row_sum(backend.where(is_pair, backend.flat(hinge), 0.0))
 
         zeros = backend.column(ops.zeros_like(places[1], dtype=distances.dtype))
         total = over_positives(step, zeros, distances, *places)
@@ -410,24 +425,19 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
     ) -> Tensor:
         distances = ops.stop_gradient(distances)  # Between its steps what follows is constant.
         of_negatives, farthest = prepared(distances, is_negative)
-        if not is_all:
-            last = backend.first_true(is_negative & ops.equal(distances, farthest))
 
-        def step(slopes: Tensor, column: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
+        def step(slopes: Tensor, columns: Tensor, is_pair: Tensor, distance: Tensor) -> Tensor:
             if is_all:
-                is_active = ((distance - of_negatives) + margin > 0) & is_pair
+                is_active = ((distance - of_negatives) + margin > 0) & backend.column(is_pair)
                 active = ops.cast(is_active, slopes.dtype)
-                slopes, number = slopes - active, backend.row_sum(active)
+                slopes, number = slopes - ops.sum(active, 1), ops.sum(active, -1)
             else:
-                negative, is_beyond = mined(of_negatives, farthest, distance)
-                is_active = ((distance - negative) + margin > 0) & is_pair
-                number = ops.cast(is_active, slopes.dtype)
+                negative = mined(of_negatives, farthest, distance)
+                is_active = ((distance - negative) + margin > 0) & backend.column(is_pair)
+                number = backend.flat(ops.cast(is_active, slopes.dtype))
                 chosen = backend.first_true(ops.equal(of_negatives, negative))
-                chosen = ops.where(backend.flat(is_beyond), chosen, last)
-                pushed = backend.label_entry(slopes, chosen) - number
-                slopes = backend.with_label_entry(slopes, chosen, pushed)
-            pulled = backend.label_entry(slopes, column) + number
-            return backend.with_label_entry(slopes, column, pulled)
+                slopes = backend.with_added(slopes, chosen, -number)
+            return backend.with_added(slopes, columns, number)
 
         slopes = over_positives(step, ops.zeros_like(distances), distances, *places)
         return backend.column(upstream) * slopes

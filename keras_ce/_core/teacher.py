@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ce._core import checks
+from keras_ce._core.backends import backend
 from keras_ce._core.checks import InvalidValuesError
 from keras_ce._core.labels import (
     Given,
@@ -63,9 +64,10 @@ def taught(y_true: Any, y_pred: Any) -> Taught:
     given.teacher = teacher = zero_where(marked.is_exempt, teacher)
     most = largest_number(teacher)
     if not checks.all_within(teacher, -most, most):
-        # No comparison with NaN holds.
-        is_right = ops.all(teacher <= most, -1) & ops.any(teacher >= -most, -1)
-        is_invalid = unless(marked.is_exempt, ops.logical_not(is_right))
+        # 2 for what is no logit (no comparison with NaN holds), 0 for what is ruled out.
+        kinds = backend.where(teacher <= most, ops.cast(teacher >= -most, teacher.dtype), 2.0)
+        is_wrong = ops.not_equal(backend.flat(backend.largest(kinds)), 1)
+        is_invalid = unless(marked.is_exempt, is_wrong)
         found = checks.any_true(is_invalid)
         if found:
             raise _no_logits(teacher, is_invalid)

@@ -28,14 +28,12 @@ def differences(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def beyond_linear(values: Tensor) -> Tensor:
-    """e^x - 1 - x, to all digits; 0 at 0 and positive elsewhere."""
+    """e^x - 1 - x for x from -1 to 1, to all digits."""
     is_double = keras.backend.standardize_dtype(values.dtype) == "float64"
-    is_small = ops.abs(values) < 0.25
-    small = backend.where(is_small, values, 0.0)
     series = 0.0
-    for order in range(12 if is_double else 7, 1, -1):
-        series = series * small + 1 / math.factorial(order)
-    return backend.where(is_small, small * small * series, ops.expm1(values) - values)
+    for order in range(18 if is_double else 11, 1, -1):
+        series = series * values + 1 / math.factorial(order)
+    return values * values * series
 
 
 @kept
@@ -45,57 +43,59 @@ def _passes(temperature: float, are_finite: bool) -> Passes:
     With p the teacher's probabilities and d = (student - teacher) / t less its mean under p, the
     probabilities q of the student are in proportion to p e^d, and the divergence is
     log(sum p e^d) = log(1 + A), with A = sum p (e^d - 1 - d): no difference of numbers that are
-    almost equal. Where d > 1, p e^d is taken from the student's own softmax, e^s for s =
-    (student - its largest) / t, to which it is in a proportion e^`level` that all classes share.
+    almost equal. Where |d| > 1, p e^d is taken from the student's own softmax, e^s for s =
+    (student - its largest) / t, to which it is in a proportion that all classes share:
+    e^`level` / `total`, with the divisor of p. It is the difference of the two largest less the
+    same mean as d, and between -log C and `LARGE` where it is used, so its digits are known.
     """
 
     def by_differences(student: Tensor, teacher: Tensor) -> Any:
         most = softmax.largest_number(student)
-        log_p = (teacher - backend.largest(teacher)) / temperature
-        parts = backend.exp(log_p)
-        total = backend.row_sum(parts)
-        p, log_p = parts / total, log_p - backend.log(total)
-
-        peak = backend.largest(student)
+        peak, top = backend.largest(student), backend.largest(teacher)
         odds = backend.exp((student - peak) / temperature)
-        q_total = backend.row_sum(odds)
+        parts = backend.exp((teacher - top) / temperature)
+        q_total, total = backend.row_sum(odds), backend.row_sum(parts)
 
+        # d and `level` less any number: a difference of their peaks takes a shift away, and what
+        # a mean is off by, the next one finds.
+        shift, level = differences(peak, top)
         advantage, lost_digits = differences(student, teacher)
+        d = (advantage - shift) + lost_digits
         if not are_finite:
             is_out, is_lost = teacher < -most, student < -most
-            is_hopeless = ops.any(ops.logical_and(is_lost, ops.logical_not(is_out)), -1)
-            is_hopeless = backend.column(is_hopeless)
-            advantage, lost_digits = (
-                backend.where(ops.logical_or(is_out, is_lost), 0.0, item)
-                for item in (advantage, lost_digits)
-            )
-        # A mean may be off, because a shift changes nothing; what it is off by, the next one finds.
-        d = (advantage - backend.row_sum(p * advantage)) + lost_digits
-        d = d - backend.row_sum(p * d)
-        d = (d - backend.row_sum(p * d)) / temperature
+            d = backend.where(ops.logical_or(is_out, is_lost), 0.0, d)
+        for _ in range(2):
+            mean = backend.row_sum(parts * d) / total
+            d, level = d - mean, level - mean
+        d, level = d / temperature, level / temperature
         if not are_finite:
             d = backend.where(is_out, 2.0, d)  # The teacher has no p that p e^d could come from.
 
-        # The class by which the shared proportion is known best.
-        best = ops.argmax(log_p - ops.abs(d), axis=-1)
-        at_best = [backend.label_entry(item, best) for item in (log_p, d, student)]
-        level = (peak - at_best[2]) / temperature + (at_best[0] + at_best[1])
-        is_far, is_large = d > 1, level > LARGE
+        # `total` times each term of A: the divisor of p goes last.
+        is_far, is_large = ops.abs(d) > 1, level > LARGE
         near = backend.where(is_far, 0.0, d)
         bend = beyond_linear(near)
         far = odds * backend.exp(backend.where(is_large, LARGE, level))
-        excess = backend.row_sum(backend.where(is_far, far - p * (1 + d), p * bend))
-        excess = backend.where(is_large, 0.0, excess)
-        losses = backend.where(is_large, level + backend.log(q_total), backend.log1p(excess))
-
+        terms = backend.where(is_far, far - parts * (1 + d), parts * bend)
+        if not are_finite:
+            terms = backend.where(ops.logical_and(is_lost, ops.logical_not(is_out)), most, terms)
+        excess, is_plain = backend.row_sum(terms), is_large
+        if not are_finite:
+            is_hopeless = excess >= most
+            is_plain = ops.logical_or(is_large, is_hopeless)
+        excess = backend.where(is_plain, 0.0, excess / total)
+        losses = backend.where(
+            is_large, level + backend.log(q_total / total), backend.log1p(excess)
+        )
         losses = temperature**2 * losses
-        is_plain = ops.logical_or(is_far, is_large)
         if not are_finite:
             losses = losses + infinity_where(is_hopeless, losses.dtype)
-            is_plain = ops.logical_or(is_plain, is_hopeless)
         # q - p; near the teacher as p (e^d / (1 + A) - 1).
+        p = parts / total
         slopes = backend.where(
-            is_plain, odds / q_total - p, p * ((bend + near) - excess) / (1 + excess)
+            ops.logical_or(is_far, is_plain),
+            odds / q_total - p,
+            p * ((bend + near) - excess) / (1 + excess),
         )
         return backend.flat(losses), (slopes,)
 

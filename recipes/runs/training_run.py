@@ -119,9 +119,9 @@ class TrainingRun:
         """Writes a .csv file, such as `predictions.csv`."""
         write_table(self.folder / name, header, rows)
 
-    def draw_history(self, measures: Sequence[str]) -> None:
+    def draw_history(self, measures: Sequence[str], unit: str = "nats") -> None:
         """Draws `history.png`: these measures of every epoch, on training and validation data."""
-        figure = keras_ce.plots.training_history(self.task.history_, measures)
+        figure = keras_ce.plots.training_history(self.task.history_, measures, unit=unit)
         figure.savefig(self.folder / "history.png", dpi=150)
 
     def write_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import time
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from sklearn.svm import LinearSVC
 
 import keras_ce
 from recipes.runs import confusion
+from recipes.runs.abstention import find_threshold
+from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean
 from recipes.runs.report_page import Picture, Section, Table
 from recipes.tables.labelled_texts import LabelledTexts
@@ -37,6 +40,9 @@ MEASURES = {
     "seconds": "seconds",
 }
 """What `recipes.runs.training_run.print_comparison` shows, and what it calls it."""
+PROMISES = (0.9, 0.95, 0.99)
+"""The accuracies that the report looks for a threshold for."""
+_CONFIDENCE = 0.95
 _MISTAKES = 20
 _LONGEST_TEXT = 400
 _LONGEST_NAME = 60
@@ -160,6 +166,38 @@ def scores_of_classes(counts: numpy.ndarray, classes: Sequence[Any]) -> list[dic
     ]
 
 
+def promises(probabilities: numpy.ndarray, labels: numpy.ndarray) -> list[dict[str, Any]]:
+    """What it takes to promise an accuracy, at a confidence of 0.95.
+
+    Args:
+        probabilities: (texts, classes).
+        labels: The right class of each text, its id.
+
+    Returns:
+        For each of `PROMISES` the promised `accuracy`, the `confidence`, the `threshold` on the
+        largest probability, the `coverage` (share of the texts that reach it) and `right` (share of
+        those that are right); the last three `None` where no threshold keeps the promise.
+    """
+    sureness, is_right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    found: list[dict[str, Any]] = []
+    for accuracy in PROMISES:
+        threshold = coverage = right = None
+        with contextlib.suppress(UserError):
+            threshold = find_threshold(sureness, is_right, accuracy, _CONFIDENCE)
+            is_answered = sureness >= threshold
+            coverage, right = float(is_answered.mean()), float(is_right[is_answered].mean())
+        found.append(
+            {
+                "accuracy": accuracy,
+                "confidence": _CONFIDENCE,
+                "threshold": threshold,
+                "coverage": coverage,
+                "right": right,
+            }
+        )
+    return found
+
+
 def write_report(
     run: TrainingRun, training: LabelledTexts, test: LabelledTexts
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -194,13 +232,17 @@ def write_report(
         outcomes(probabilities, labels, rival),
         per_class=of_classes,
         parts=parts,
+        promises=promises(probabilities, labels),
         test_texts_in_training=int(is_known.sum()),
     )
     remarks = _remarks_on_known(is_known, predicted == labels)
-    run.draw_history(["loss", "accuracy"])
+    of_epochs = _remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    run.draw_history(["loss", "accuracy"], unit="" if classifier.loss == "generalized" else "nats")
+    figure = keras_ce.plots.risk_coverage(labels, probabilities)
+    figure.savefig(run.folder / "coverage.png", dpi=150)
     unnamed = draw_confusion(run.folder / "confusion.png", counts, classes)
     by_font = confusion.note_on_fonts(unnamed, classes)
-    for remark in (*remarks, *by_font):
+    for remark in (*remarks, *of_epochs, *by_font):
         print(remark)
     whole = "both" if parts else "network"
     columns = {whole: metrics, "linear SVM": metrics["baseline"], **parts}
@@ -210,7 +252,10 @@ def write_report(
         columns,
         [
             _section_of_classes(of_classes, counts, training),
-            Section("The training", [Picture(run.folder / "history.png", "loss and accuracy")]),
+            Section(
+                "The training",
+                [*of_epochs, Picture(run.folder / "history.png", "loss and accuracy")],
+            ),
             Section(
                 "What was taken for what",
                 [
@@ -220,6 +265,7 @@ def write_report(
                     Picture(run.folder / "confusion.png", "confusion matrix"),
                 ],
             ),
+            _section_of_promises(metrics["promises"], run.folder / "coverage.png"),
             _section_of_mistakes(test, labels, probabilities, classes),
         ],
         remarks,
@@ -236,6 +282,17 @@ def _remarks_on_known(is_known: numpy.ndarray, is_right: numpy.ndarray) -> list[
     others = is_right[~is_known]
     return [
         f"{remark}; on the others the accuracy is {others.mean():.4f}" if len(others) else remark
+    ]
+
+
+def _remarks_on_epochs(validation_losses: Sequence[float], epochs: int) -> list[str]:
+    """What to say where the training might have gone on, had it been allowed to."""
+    best = validation_losses.index(min(validation_losses)) + 1
+    if best < epochs:
+        return []
+    return [
+        f"The lowest validation loss is that of the last epoch, number {epochs}: more epochs "
+        "(--epochs) may do better."
     ]
 
 
@@ -282,6 +339,32 @@ def _section_of_classes(
                 ],
                 rows,
             ),
+        ],
+    )
+
+
+def _section_of_promises(found: Sequence[dict[str, Any]], picture: pathlib.Path) -> Section:
+    """What is left to answer where an accuracy is promised."""
+    rows = [
+        [
+            f"{promise['accuracy']:.2f}",
+            *(
+                "-" if promise[name] is None else f"{promise[name]:.3f}"
+                for name in ("threshold", "coverage", "right")
+            ),
+        ]
+        for promise in found
+    ]
+    return Section(
+        'When to say "I don\'t know"',
+        [
+            "Who answers only the texts that the classifier is surest of is wrong less often. For "
+            "each accuracy, the lowest probability from which on answers keep it, on new texts of "
+            f"this kind, at a confidence of {_CONFIDENCE:g} (an exact binomial bound); the share "
+            'of the test texts that reach it; and the share of those that are right. A "-" says '
+            "that so many test texts prove no such promise.",
+            Table(["promised accuracy", "probability", "answered", "right"], rows),
+            Picture(picture, "share of wrong answers by share of texts answered"),
         ],
     )
 

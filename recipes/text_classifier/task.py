@@ -6,22 +6,28 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+import keras
 import numpy
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils.class_weight import compute_class_weight
 
+import keras_ce
 from recipes._arguments import (
     require_choice,
     require_flag,
     require_integer,
     require_non_negative,
     require_positive,
+    require_positive_fraction,
+    require_proper_fraction,
     require_share,
 )
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
+from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
@@ -33,6 +39,8 @@ from recipes.text_classifier.training import TextBatches, predict_logits, token_
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
+LOSSES = ("smoothed", "focal", "logit-adjusted", "generalized")
+_WEIGHTED_LOSSES = ("smoothed", "focal")
 _LOSS = "softmax"
 """How the logits are to be read: exclusive classes."""
 _SOFTMAX_LOSSES = {
@@ -72,11 +80,21 @@ class TextClassifier(ClassifierMixin, Task):
             English endings) or `"characters"` (for languages without spaces, such as Chinese).
         epochs: The largest number of passes over the texts.
         batch_size: Texts in a batch.
-        label_smoothing: Share of each label that is given to all classes alike.
+        label_smoothing: Share of each label that is given to all classes alike, in the loss
+            `"smoothed"`.
         class_weight: `None`; `"balanced"`: rare classes count more, so that all count alike; a dict
             from label to weight, where a missing one is 1; or a weight for each class, in the
             order of `classes_`.
         seed: Decides everything that is left to chance.
+        loss: What the network is trained with: `"smoothed"` (`LabelSmoothedCrossentropy`);
+            `"focal"` (`FocalCrossentropy`), for many easy texts that drown a few hard ones;
+            `"logit-adjusted"` (`LogitAdjustedCrossentropy`), where rare classes shall be found as
+            often as frequent ones, with the frequencies of the training texts; `"generalized"`
+            (`GeneralizedCrossentropy`), for wrong labels. The linear model has a loss of its own.
+            Only the first two take `class_weight`.
+        gamma: How much the loss `"focal"` looks away from what is already probable.
+        strength: How far `"logit-adjusted"` goes; 1 aims at the mean of the classes' recalls.
+        q: Of the loss `"generalized"`, above 0 (like cross-entropy) and up to 1 (absolute error).
         vocabulary_size: Number of different tokens, the most frequent, two others included.
         embedding_dim: Length of a token's vector.
         affix_buckets: Number of vectors for beginnings and endings; 0 for none. Characters have
@@ -99,6 +117,8 @@ class TextClassifier(ClassifierMixin, Task):
     Attributes:
         classes_: The labels, sorted, (classes,).
         history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        threshold_: The probability below which `predict` answers `None`, or `None` where it always
+            answers: as `abstain_below` has set it, and `fit` takes it back.
         model_: The Keras model: from token ids (batch, time) and ids of n-grams (batch, blocks,
             n-grams), if `ngrams` is not 0, to logits (batch, classes). It carries vocabulary and
             class names, and so do its clones and its file.
@@ -117,6 +137,10 @@ class TextClassifier(ClassifierMixin, Task):
         "epochs": lambda name, value: require_integer(name, value, 1),
         "batch_size": lambda name, value: require_integer(name, value, 1),
         "label_smoothing": require_share,
+        "loss": lambda name, value: require_choice(name, value, LOSSES),
+        "gamma": require_non_negative,
+        "strength": require_non_negative,
+        "q": require_positive_fraction,
         "vocabulary_size": lambda name, value: require_integer(name, value, 3),
         "units": lambda name, value: require_integer(name, value, 0),
         "pooling": lambda name, value: require_choice(name, value, POOLINGS),
@@ -135,6 +159,10 @@ class TextClassifier(ClassifierMixin, Task):
         class_weight: str | Mapping[Any, float] | Sequence[float] | None = None,
         seed: int = 0,
         *,
+        loss: str = "smoothed",
+        gamma: float = 2.0,
+        strength: float = 1.0,
+        q: float = 0.7,
         vocabulary_size: int = 20_000,
         embedding_dim: int = 128,
         affix_buckets: int = 10_000,
@@ -157,6 +185,10 @@ class TextClassifier(ClassifierMixin, Task):
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
         self.seed = seed
+        self.loss = loss
+        self.gamma = gamma
+        self.strength = strength
+        self.q = q
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.affix_buckets = affix_buckets
@@ -274,9 +306,8 @@ class TextClassifier(ClassifierMixin, Task):
                 model,
                 batches(training, self.seed),
                 None if validation is None else batches(validation, None),
+                loss=self._loss(training.labels, class_weight),
                 epochs=epochs,
-                label_smoothing=self.label_smoothing,
-                class_weight=class_weight,
                 learning_rate=self.learning_rate,
                 patience=self.patience,
                 # Nothing is left to find where it has looked before.
@@ -284,6 +315,21 @@ class TextClassifier(ClassifierMixin, Task):
                 verbose=self.keras_verbose(),
             )
         return model, history
+
+    def _loss(self, ids: Sequence[int], class_weight: list[float] | None) -> keras.losses.Loss:
+        """What the network is trained with, on texts of these classes."""
+        if self.loss == "focal":
+            return keras_ce.losses.FocalCrossentropy(
+                self.gamma, from_logits=True, class_weight=class_weight
+            )
+        if self.loss == "logit-adjusted":
+            counts = numpy.bincount(ids).tolist()
+            return keras_ce.losses.LogitAdjustedCrossentropy(counts, self.strength)
+        if self.loss == "generalized":
+            return keras_ce.losses.GeneralizedCrossentropy(self.q, from_logits=True)
+        return keras_ce.losses.LabelSmoothedCrossentropy(
+            self.label_smoothing, from_logits=True, class_weight=class_weight
+        )
 
     def _fit_linear_model(
         self, training: LabelledTexts, class_weight: list[float] | None
@@ -305,6 +351,11 @@ class TextClassifier(ClassifierMixin, Task):
         given = self.class_weight
         if given is None:
             return None
+        if self.loss not in _WEIGHTED_LOSSES:
+            raise UserError(
+                f"the loss {self.loss!r} takes no `class_weight`; leave it out, or choose one of "
+                f"{', '.join(map(repr, _WEIGHTED_LOSSES))}"
+            )
         is_one_value = isinstance(given, str) or not isinstance(given, Iterable)
         if is_one_value and given != "balanced":
             raise UserError(
@@ -338,10 +389,19 @@ class TextClassifier(ClassifierMixin, Task):
         self.tokens = legend["token_kind"]
         self.classes_ = numpy.array(legend.get("classes", legend["class_names"]))
         self.history_ = legend.get("history", {})
+        self.threshold_ = legend.get("threshold")
 
     def predict(self, texts: Sequence[str]) -> numpy.ndarray:
-        """The most probable label of each text, (texts,)."""
-        labels: numpy.ndarray = self.classes_[self._logits(texts).argmax(axis=1)]
+        """The most probable label of each text, (texts,).
+
+        After `abstain_below` an array of objects: `None` where that label is less probable than
+        `threshold_`.
+        """
+        if self.threshold_ is None:
+            return self._most_probable(texts)
+        probabilities = self.predict_proba(texts)
+        labels = self.classes_[probabilities.argmax(axis=1)].astype(object)
+        labels[probabilities.max(axis=1) < self.threshold_] = None
         return labels
 
     def predict_proba(self, texts: Sequence[str]) -> numpy.ndarray:
@@ -349,8 +409,54 @@ class TextClassifier(ClassifierMixin, Task):
         probabilities: numpy.ndarray = softmax(self._logits(texts).astype("float64"), axis=1)
         return probabilities
 
+    def abstain_below(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        accuracy: float = 0.95,
+        confidence: float = 0.95,
+    ) -> float:
+        """From now on `predict` says `None` where it is not sure enough to keep a promise.
+
+        Of the texts that it answers at least the promised share is right: new texts, drawn as these
+        were. `recipes.runs.abstention.find_threshold` says how the threshold is found, and under
+        which conditions the promise holds.
+
+        Args:
+            texts: Texts that `fit` has not seen, validation texts included. Some hundreds, at
+                least: a promise of 0.95 at a confidence of 0.95 takes 59, if all are right.
+            labels: One for each text.
+            accuracy: The promised share, from 0 to 1, both excluded.
+            confidence: How often such promises are to be kept, over draws of `texts`; likewise.
+                Each promise is one draw: of several on the same texts, each is kept as often, and
+                all of them together may be kept less often.
+
+        Returns:
+            The threshold, which is `threshold_` from now on; `save` keeps it.
+
+        Raises:
+            ValueError: If no threshold keeps the promise, or the texts are too few to tell; then
+                `threshold_` stays as it was.
+        """
+        require_proper_fraction("accuracy", accuracy)
+        require_proper_fraction("confidence", confidence)
+        labelled = _labelled(texts, labels, self.classes_)
+        probabilities = self.predict_proba(labelled.texts)
+        is_right = probabilities.argmax(axis=1) == labelled.labels
+        threshold = find_threshold(probabilities.max(axis=1), is_right, accuracy, confidence)
+        self.model_.update_legend(threshold=threshold)
+        self.threshold_ = threshold
+        return threshold
+
+    def score(
+        self, texts: Sequence[str], labels: Sequence[Any], sample_weight: Any = None
+    ) -> float:
+        """The accuracy of the most probable labels, also of those that `predict` holds back."""
+        predicted = self._most_probable(texts)
+        return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
+
     def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, float]:
-        """Measures on texts that `fit` has not seen.
+        """Measures on texts that `fit` has not seen, of the most probable label of every text.
 
         Returns:
             `accuracy`; `macro_f1`, over the classes that occur; `nll`, the mean negative logarithm
@@ -377,6 +483,10 @@ class TextClassifier(ClassifierMixin, Task):
             name: {measure: found[measure] for measure in ("accuracy", "macro_f1")}
             for name, found in measures.items()
         }
+
+    def _most_probable(self, texts: Sequence[str]) -> numpy.ndarray:
+        labels: numpy.ndarray = self.classes_[self._logits(texts).argmax(axis=1)]
+        return labels
 
     def _logits(self, texts: Sequence[str]) -> numpy.ndarray:
         return predict_logits(self.model_, checked_texts(texts))

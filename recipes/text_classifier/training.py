@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy
 
-import keras_ce
 from recipes.runs import before_training
 from recipes.text_classifier import ngrams
 from recipes.text_classifier.model import TextClassifierModel
@@ -62,9 +61,8 @@ def train(
     training: TextBatches,
     validation: TextBatches | None = None,
     *,
+    loss: keras.losses.Loss,
     epochs: int,
-    label_smoothing: float,
-    class_weight: Sequence[float] | None,
     learning_rate: float,
     patience: int,
     diagnosis: bool = False,
@@ -79,9 +77,8 @@ def train(
         training: The texts to learn from.
         validation: The texts that decide when to stop; the weights with the lowest loss are kept.
             Without them, training goes on for all `epochs`.
+        loss: Of class ids and logits.
         epochs: The largest number of passes over the training texts.
-        label_smoothing: As in `LabelSmoothedCrossentropy`.
-        class_weight: A weight for each class, or `None`.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
         diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
@@ -93,9 +90,7 @@ def train(
     model.compile(
         # Averaged weights: half a point more accuracy than the last step's, and less of chance.
         optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.99),
-        loss=keras_ce.losses.LabelSmoothedCrossentropy(
-            label_smoothing, from_logits=True, class_weight=class_weight
-        ),
+        loss=loss,
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     callbacks = []

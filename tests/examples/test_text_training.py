@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_ce.losses import LabelSmoothedCrossentropy
 from recipes.runs.temperature import best_temperature, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import build_text_classifier
@@ -12,8 +13,7 @@ from recipes.tokens.length_groups import predict_by_length
 
 WORDS = [f"word{number}" for number in range(28)]
 SETTINGS = {
-    "label_smoothing": 0.1,
-    "class_weight": None,
+    "loss": LabelSmoothedCrossentropy(0.1, from_logits=True),
     "learning_rate": 0.02,
     "patience": 2,
 }
@@ -74,9 +74,10 @@ def test_without_validation_every_epoch_is_trained(model, data):
     assert accuracy > 0.95
 
 
-def test_class_weights_reach_the_loss(model, data):
+def test_the_loss_that_is_given_is_trained_with(model, data):
     # Class 1 counts for nothing: the network need not know it.
-    train(model, batches(model, data, 1), epochs=25, **{**SETTINGS, "class_weight": [1.0, 0.0]})
+    loss = LabelSmoothedCrossentropy(0.1, from_logits=True, class_weight=[1.0, 0.0])
+    train(model, batches(model, data, 1), epochs=25, **{**SETTINGS, "loss": loss})
     assert (predict_logits(model, data.texts).argmax(axis=1) == 0).all()
 
 

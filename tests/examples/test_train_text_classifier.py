@@ -7,6 +7,8 @@ import logging
 import os
 import pathlib
 import random
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -22,10 +24,17 @@ import recipes.text_classifier.task
 from examples import classify_text, train_text_classifier
 from recipes.runs import run_folder
 from recipes.runs.failures import UserError
-from recipes.text_classifier import TextClassifierModel, build_text_classifier, data
+from recipes.text_classifier import (
+    TextClassifier,
+    TextClassifierModel,
+    build_text_classifier,
+    data,
+    evaluation,
+    labelling,
+)
 
 PROJECT = pathlib.Path(__file__).parents[2]
-RESULTS = sorted([*OF_EVERY_RUN, "confusion.png"])
+RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png"])
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
     "food": ["eats hay", "drinks water", "likes bread", "chews on grass", "wants some milk"],
@@ -112,11 +121,44 @@ def test_a_run_leaves_its_results_and_learns(run):
     assert metrics["baseline"]["macro_f1"] > 0.9
     assert metrics["baseline"]["seconds"] >= 0
     assert metrics["texts"]["test"] == 60
+    assert [promise["accuracy"] for promise in metrics["promises"]] == [0.9, 0.95, 0.99]
+    assert metrics["promises"][0]["right"] > 0.9
+    assert metrics["promises"][2]["threshold"] is None  # 60 texts cannot prove it
     assert metrics["settings"]["class_weight"] == "balanced"
     assert metrics["settings"]["units"] == 8
     for name in RESULTS:
         if name.endswith(".png"):
             assert (run / name).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@default_backend_only
+def test_loss_and_training_by_option(texts, run, tmp_path, capsys):
+    remark = (
+        "The lowest validation loss is that of the last epoch, number 2: more epochs (--epochs)"
+    )
+    train(
+        f"--train={texts / 'train.csv'} --test={texts / 'test.csv'} --output={tmp_path / 'run'} "
+        "--epochs 2 --loss generalized --q 0.5 --gamma 1 --strength 2 --learning-rate 0.004 "
+        "--dropout 0.25 --no-diagnosis"
+    )
+    assert remark in capsys.readouterr().out
+    assert remark in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    settings = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    asked = {"loss": "generalized", "q": 0.5, "gamma": 1, "strength": 2}
+    asked |= {"learning_rate": 0.004, "dropout": 0.25}
+    assert asked.items() <= settings["settings"].items()
+    # What the options are where nothing is asked for is what the task takes itself.
+    defaults = vars(train_text_classifier.parse([]))
+    of_task = TextClassifier().get_params()
+    shared = defaults.keys() & of_task.keys()
+    assert shared >= asked.keys()
+    assert {name: defaults[name] for name in shared} == {name: of_task[name] for name in shared}
+
+
+def test_epochs_that_were_enough_are_no_remark():
+    assert evaluation._remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
+    assert evaluation._remarks_on_epochs([2.0, 1.0], 3) == []
+    assert len(evaluation._remarks_on_epochs([2.0, 1.0], 2)) == 1
 
 
 def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):
@@ -176,6 +218,61 @@ def test_classify_text_goes_from_file_to_file(run, tmp_path, capsys):
     assert [line.split()[0] for line in lines] == ["food", "-", "rest"]
     with pytest.raises(UserError, match="`top` must be a positive integer. Received: top=0"):
         classify(run, "hello", "--top=0")
+
+
+def test_classify_text_answers_only_where_it_keeps_a_promise(run, tmp_path, capsys):
+    """The test texts of the run prove it: here 400 of a made-up one, with a promised 0.9."""
+    texts = ["the dog eats hay", "zzz", "my cat sleeps well"]
+    classify(run, *texts, "--json")
+    lines = capsys.readouterr().out.splitlines()
+    (first, unsure, last) = (json.loads(line)["best"][0] for line in lines)
+    between = (unsure["probability"] + min(first["probability"], last["probability"])) / 2
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(run / "model.keras", folder)
+    rows = [("food", "food", f"{between:.4f}")] * 300 + [("food", "rest", "0.0100")] * 100
+    write_csv(folder / "predictions.csv", rows, header=("label", "predicted", "probability"))
+    promise = ["--at-least", "0.9"]
+    for model in (folder, folder / "model.keras"):
+        classify(model, *texts, *promise)
+        printed = capsys.readouterr()
+        assert [line.split()[0] for line in printed.out.splitlines()] == ["food", "-", "rest"]
+        start, threshold, end = re.split(r"(0\.\d{4})", printed.err)
+        assert start == "answers from a probability of "
+        assert float(threshold) == pytest.approx(between, abs=2e-4)
+        assert end == " on: at least 0.9 of them are right, at a confidence of 0.95\n"
+    classify(folder, *texts, *promise, "--json", "--top=2", "--confidence=0.99")
+    lines = [json.loads(line)["best"] for line in capsys.readouterr().out.splitlines()]
+    assert [len(best) for best in lines] == [2, 1, 2]
+    assert lines[1] == [{"predicted": None, "probability": unsure["probability"]}]
+    file = write_csv(tmp_path / "new.csv", [[text] for text in texts], header=["text"])
+    classify(folder, *promise, "--top=2", f"--input={file}", f"--output={tmp_path / 'out.csv'}")
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8-sig") as table:
+        found = list(csv.DictReader(table))
+    assert [row["predicted"] for row in found] == ["food", "", "rest"]
+    assert [bool(row["predicted_2"]) for row in found] == [True, False, True]
+    for arguments, message in (
+        ([folder, "--at-least=0.999"], "takes at least 2995 labelled texts"),
+        ([folder, "--at-least=95"], "`accuracy` must be a number between 0 and 1, both excluded"),
+        ([folder, *promise, "--confidence=1"], "`confidence` must be a number between 0 and 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            classify(*arguments, *texts)
+    (folder / "predictions.csv").unlink()
+    with pytest.raises(UserError, match=r"predictions\.csv does not exist, and a promised accura"):
+        classify(folder, *texts, *promise)
+
+
+def test_the_threshold_of_a_run_allows_for_rounding(tmp_path):
+    """What is 0.99996 stands in the file as 1.0000."""
+    header = ("label", "predicted", "probability")
+    rows = [("2", "2", "1.0000")] * 100
+    write_csv(tmp_path / "predictions.csv", rows, header)
+    threshold = labelling.threshold_of_run(tmp_path, 0.95, 0.95)
+    assert threshold == pytest.approx(0.99995)
+    write_csv(tmp_path / "predictions.csv", [*rows, ("2", "2", "sure")], header)
+    with pytest.raises(UserError, match=r"predictions\.csv holds a probability that is no number"):
+        labelling.threshold_of_run(tmp_path, 0.95, 0.95)
 
 
 @default_backend_only
@@ -329,6 +426,10 @@ def test_help_and_mistyped_options_are_answered_without_keras(arguments, status)
         ("--seed", "1099511627776", "`seed` must be an integer from 0 to 4294967295"),
         ("--lstm-units", "1000000000", "weights, which take .* give smaller units"),
         ("--class-weight", "heavy", "`class_weight` must be None, 'balanced'"),
+        ("--loss", "hinge", "`loss` must be one of 'smoothed', 'focal', 'logit-adjusted'"),
+        ("--q", "2", "`q` must be a number above 0 and up to 1. Received: q=2.0"),
+        ("--learning-rate", "0", "`learning_rate` must be a number > 0"),
+        ("--dropout", "1", "`dropout` must be a number from 0 up to"),
     ],
 )
 def test_values_are_checked_by_the_task(tmp_path, option, value, message):

@@ -2,6 +2,7 @@ import backends
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics
 from backends import BACKEND, QUICK, QUICK_MODES, array, invalid
 
 from keras_ce.losses import (
@@ -67,12 +68,34 @@ def test_against_a_loop_over_the_candidates(temperature, mode):
         np.testing.assert_allclose(slopes[place], expected_slope, atol=1e-6 / temperature)
 
 
+def test_padding_stays_out_however_soft_the_list():
+    """At this temperature all scores are alike, the lowest number that padding has too."""
+    scores, relevance = lists(4, 5)
+    run = backends.quick(listwise_crossentropy)
+    values = array(run(relevance, scores, 3e38, PADDING))
+    np.testing.assert_allclose(values, np.log((relevance != PADDING).sum(-1)), rtol=1e-6)
+
+
 def test_one_relevant_candidate_is_a_softmax():
     scores = GENERATOR.normal(size=(4, 5)).astype("float32") * 20
     ids = np.array([0, 4, 2, 2])
     values = array(backends.quick(listwise_crossentropy)(3.0 * np.eye(5)[ids], scores))
     expected = backends.quick(label_smoothed_crossentropy)(ids, scores, 0, from_logits=True)
     np.testing.assert_allclose(values, array(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 3.0])
+def test_it_is_never_below_minus_the_logarithm_of_ndcg(temperature):
+    """A softmax is at most 1 / rank, and NDCG of linear gains at least the mean of these."""
+    scores, relevance = lists(12, 7)
+    relevance[:, 1] = 1  # scikit-learn has no NDCG of one candidate
+    scores[:6] += 3 * relevance[:6]  # good orders, where the two are near each other
+    run = backends.quick(listwise_crossentropy)
+    values = array(run(relevance, scores, temperature, PADDING))
+    for value, s, r in zip(values, scores, relevance, strict=True):
+        is_kept = r != PADDING
+        ndcg = sklearn.metrics.ndcg_score(r[None, is_kept], s[None, is_kept])
+        assert value >= -np.log(ndcg) - 1e-6
 
 
 @pytest.mark.parametrize("mode", QUICK_MODES)

@@ -9,6 +9,7 @@ import pytest
 from backends import BACKEND, MODES, QUICK_MODE, invalid
 
 import keras_ce
+from keras_ce._core import embeddings
 from keras_ce.losses import TripletMargin, triplet_margin
 
 MINING = ("all", "semi-hard", "hard")
@@ -121,6 +122,16 @@ def test_defaults():
 
 
 # --- value and gradient ---
+
+
+@pytest.mark.parametrize("mining", ["all", "semi-hard"])
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_few_positives_at_once(mining, at_once, monkeypatch):
+    """As in large batches, the last of several steps may have fewer: here are four of an id."""
+    monkeypatch.setattr(embeddings, "TRIPLETS_AT_ONCE", at_once * len(IDS) ** 2)
+    # A margin of its own, so that nothing was traced before.
+    values, _ = compare(IDS, ROWS, mining=mining, margin=0.9 + at_once / 100)
+    assert np.sum(values > 0) >= 4
 
 
 @every_mining

@@ -211,9 +211,10 @@ class Fitted:
 
     classes_ = np.array(["a", CHINESE])
     tokens, class_weight, seed = "characters", None, 0
+    loss, epochs = "smoothed", 3
 
     def __init__(self):
-        self.history_ = {"loss": [1.0, 0.5], "accuracy": [0.5, 0.9]}
+        self.history_ = {"loss": [1.0, 0.5], "accuracy": [0.5, 0.9], "val_loss": [0.6, 0.7]}
 
     def check_settings(self):
         pass
@@ -233,6 +234,20 @@ class Fitted:
         return {"network": {"accuracy": 0.25, "macro_f1": 0.125}}
 
 
+def test_promises_of_a_classifier():
+    sure = np.linspace(0.99, 0.6, 400)
+    labels = np.where(np.arange(400) < 200, 0, 1)  # the surer half is right
+    found = evaluation.promises(np.stack([sure, 1 - sure], axis=1), labels)
+    assert [each["accuracy"] for each in found] == [0.9, 0.95, 0.99]
+    assert {each["confidence"] for each in found} == {0.95}
+    for each in found[:2]:
+        is_answered = sure >= each["threshold"]
+        assert 0.45 < each["coverage"] == is_answered.mean() < 0.6
+        assert each["accuracy"] < each["right"] == (labels[is_answered] == 0).mean()
+    assert found[0]["threshold"] <= found[1]["threshold"]
+    assert [found[2][name] for name in ("threshold", "coverage", "right")] == [None] * 3
+
+
 def test_the_report_of_a_classifier_says_what_a_reader_asks(tmp_path, capsys):
     training = LabelledTexts(["xa", "yb", "xc", "yd"], ["a", CHINESE] * 2)
     test = LabelledTexts(["xa", "ye", "xf <i>", "xg"], ["a", CHINESE, CHINESE, "a"])
@@ -247,7 +262,7 @@ def test_the_report_of_a_classifier_says_what_a_reader_asks(tmp_path, capsys):
     assert metrics["parts"] == {"network": part}
     assert columns == {"both": metrics, "linear SVM": metrics["baseline"], "network": part}
     page = Page((tmp_path / "run" / "report.html").read_text("utf-8"))
-    sizes, numbers, of_classes, mistakes, settings = page.tables
+    sizes, numbers, of_classes, promised, mistakes, settings = page.tables
     assert sizes == [["", "training", "test"], ["texts", "4", "4"]]
     low, high = metrics["intervals"]["accuracy"]["interval"]
     assert numbers[1][:2] == ["accuracy", f"0.7500 ({low:.4f} to {high:.4f})"]
@@ -256,9 +271,10 @@ def test_the_report_of_a_classifier_says_what_a_reader_asks(tmp_path, capsys):
         ["1", "a", "2", "2", "0.667", "1.000", "0.800", ""],
         ["2", CHINESE, "2", "2", "1.000", "0.500", "0.667", "a (1)"],
     ]
+    assert promised[1:] == [[promise, "-", "-", "-"] for promise in ("0.90", "0.95", "0.99")]
     assert mistakes[1:] == [["0.900", "a", CHINESE, "0.100", "xf <i>"]]
     assert ["tokens", "'characters'"] in settings
-    assert len(page.sources) == 2
+    assert len(page.sources) == 3
     assert any(text.startswith(said) for text in page.texts)
     assert "Source: mine.csv." in page.texts
 

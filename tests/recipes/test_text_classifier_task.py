@@ -21,7 +21,12 @@ from sklearn.utils.class_weight import compute_class_weight
 
 import keras_ce
 from recipes.runs.failures import UserError
-from recipes.text_classifier import TextClassifier, TextClassifierModel, build_text_classifier
+from recipes.text_classifier import (
+    TextClassifier,
+    TextClassifierModel,
+    build_text_classifier,
+    labelling,
+)
 from recipes.text_classifier.ngrams import fit_linear_model
 from recipes.text_classifier.training import predict_logits
 
@@ -344,6 +349,58 @@ class TestClassWeight:
         assert set(classifier.predict(TEXTS)) == {"animals"}
 
 
+class TestLoss:
+    ids = [0] * 6 + [1] * 2 + [2]
+    logits = np.array([[2.0, 0.5, -1.0]] * 9, dtype="float32")
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            (
+                {"label_smoothing": 0.2},
+                keras_ce.losses.LabelSmoothedCrossentropy(0.2, from_logits=True),
+            ),
+            ({"loss": "focal", "gamma": 1}, keras_ce.losses.FocalCrossentropy(1, from_logits=True)),
+            (
+                {"loss": "logit-adjusted", "strength": 0.5},
+                keras_ce.losses.LogitAdjustedCrossentropy([6, 2, 1], 0.5),
+            ),
+            (
+                {"loss": "generalized", "q": 0.3},
+                keras_ce.losses.GeneralizedCrossentropy(0.3, from_logits=True),
+            ),
+        ],
+    )
+    def test_it_is_the_one_of_its_name_with_its_argument(self, settings, expected):
+        found = TextClassifier(**settings)._loss(self.ids, None)
+        assert type(found) is type(expected)
+        assert float(found(self.ids, self.logits)) == float(expected(self.ids, self.logits))
+
+    @pytest.mark.parametrize("loss", ["smoothed", "focal"])
+    def test_class_weights_reach_it(self, loss):
+        classifier = TextClassifier(loss=loss, label_smoothing=0)
+        weighted, plain = (classifier._loss(self.ids, each) for each in ([1.0, 0.0, 0.0], None))
+        assert float(weighted([1, 2], self.logits[:2])) == 0 < float(plain([1, 2], self.logits[:2]))
+
+    @pytest.mark.parametrize("loss", ["logit-adjusted", "generalized"])
+    def test_class_weights_that_nobody_would_look_at_are_refused(self, loss):
+        classifier = TextClassifier(loss=loss, class_weight="balanced", **ONE_STEP)
+        message = f"the loss '{loss}' takes no `class_weight`; leave it out, or choose one of"
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(TEXTS, LABELS)
+
+    @default_backend_only
+    def test_a_network_is_trained_with_it_and_remembers(self, tmp_path):
+        classifier = TextClassifier(loss="focal", gamma=4, ngrams=0, **SMALL | {"epochs": 8})
+        classifier.fit(TEXTS, LABELS)
+        # Two equally probable classes cost 0.5 ** 4 ln 2 = 0.043.
+        assert max(classifier.history_["val_loss"]) < 0.06
+        assert classifier.predict(NEW).tolist() == NEW_LABELS
+        classifier.save(tmp_path / "model.keras")
+        loaded = TextClassifier.load(tmp_path / "model.keras")
+        assert (loaded.loss, loaded.gamma) == ("focal", 4)
+
+
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [
@@ -378,6 +435,12 @@ def test_bad_texts_and_labels_are_one_line(texts, labels, message):
         ("epochs", 0, "`epochs` must be a positive integer. Received: epochs=0"),
         ("batch_size", 1.5, "`batch_size` must be a positive integer"),
         ("label_smoothing", float("nan"), "`label_smoothing` must be a number from 0 up to"),
+        ("loss", "hinge", "`loss` must be one of 'smoothed', 'focal', 'logit-adjusted', 'general"),
+        ("gamma", -1, "`gamma` must be a number >= 0. Received: gamma=-1"),
+        ("strength", float("inf"), "`strength` must be a number >= 0. Received: strength=inf"),
+        ("q", 0, "`q` must be a number above 0 and up to 1. Received: q=0"),
+        ("q", 1.1, "`q` must be a number above 0 and up to 1. Received: q=1.1"),
+        ("dropout", 1, "`dropout` must be a number from 0 up to, but not including, 1"),
         ("seed", 1099511627776, "`seed` must be an integer from 0 to 4294967295"),
         ("seed", -1, "`seed` must be an integer from 0 to 4294967295"),
         ("vocabulary_size", 2, "`vocabulary_size` must be an integer of at least 3"),
@@ -402,6 +465,82 @@ def test_settings_are_checked_by_fit(setting, value, message):
 def test_labels_to_evaluate_with_must_be_known(fitted):
     with pytest.raises(ValueError, match="there are labels that no training text has: tools; the"):
         fitted.evaluate(NEW, [*NEW_LABELS[:3], "tools"])
+
+
+class TestAbstaining:
+    """What `find_threshold` finds is tested in test_abstention.py."""
+
+    texts, labels = some_texts(400)
+
+    @pytest.fixture
+    def unsure(self, fitted):
+        """Right on the first 300 of the texts by sureness, and a coin on the others."""
+        classifier = copy.deepcopy(fitted)
+        probabilities = classifier.predict_proba(self.texts)
+        order = np.argsort(-probabilities.max(axis=1))
+        labels = classifier.classes_[probabilities.argmax(axis=1)]
+        wrong = order[300::2]
+        labels[wrong] = classifier.classes_[1 - probabilities[wrong].argmax(axis=1)]
+        return classifier, probabilities, labels
+
+    def test_predict_holds_back_what_is_less_sure(self, unsure, tmp_path):
+        classifier, probabilities, labels = unsure
+        assert classifier.threshold_ is None
+        always = classifier.predict(self.texts)
+        threshold = classifier.abstain_below(self.texts, labels, accuracy=0.95, confidence=0.95)
+        assert threshold == classifier.threshold_
+        sureness = probabilities.max(axis=1)
+        is_answered = sureness >= threshold
+        assert 250 < is_answered.sum() < 400
+        predicted = classifier.predict(self.texts)
+        assert predicted.dtype == object
+        assert [label is None for label in predicted] == (~is_answered).tolist()
+        assert predicted[is_answered].tolist() == always[is_answered].tolist()
+        # What counts every text counts it as before.
+        assert classifier.score(self.texts, always) == 1
+        assert classifier.score(self.texts, labels) == pytest.approx(350 / 400)
+        assert classifier.evaluate(self.texts, labels)["accuracy"] == pytest.approx(350 / 400)
+        weights = np.where(always == labels, 0.0, 1.0)
+        assert classifier.score(self.texts, labels, sample_weight=weights) == 0
+        np.testing.assert_array_equal(classifier.predict_proba(self.texts), probabilities)
+        classifier.save(tmp_path / "model.keras")  # and read in safe mode
+        for copied in (
+            TextClassifier.load(tmp_path / "model.keras"),
+            pickle.loads(pickle.dumps(classifier)),
+        ):
+            assert copied.threshold_ == threshold
+            assert copied.predict(self.texts).tolist() == predicted.tolist()
+        found = list(labelling.best_classes(classifier, self.texts, 2))
+        assert [len(best) for best in found] == np.where(is_answered, 2, 1).tolist()
+        assert [best[0][0] for best in found] == predicted.tolist()
+        assert [best[0][1] for best in found] == pytest.approx(sureness, abs=1e-4)
+
+    def test_a_promise_that_cannot_be_kept_changes_nothing(self, unsure):
+        classifier, _, labels = unsure
+        threshold = classifier.abstain_below(self.texts, labels, 0.9)
+        coins = ["animals", "fruits"] * 200
+        for texts, of_texts, promise, message in (
+            (self.texts, coins[:3] + coins[:397], {}, "no threshold keeps a promise of"),
+            (NEW, NEW_LABELS, {}, "takes at least 59 labelled texts"),
+            (NEW, NEW_LABELS, {"accuracy": 1}, "`accuracy` must be a number between 0 and 1"),
+            (NEW, NEW_LABELS, {"accuracy": 95}, "`accuracy` must be a number between 0 and 1"),
+            (NEW, NEW_LABELS, {"confidence": 0}, "`confidence` must be a number between 0 and 1"),
+            (NEW, NEW_LABELS[1:], {}, "one label for each text"),
+            (NEW, ["tools"] * 4, {}, "there are labels that no training text has: tools"),
+        ):
+            with pytest.raises(ValueError, match=message) as raised:
+                classifier.abstain_below(texts, of_texts, **promise)
+            assert "\n" not in str(raised.value)
+        assert classifier.threshold_ == classifier.model_.legend["threshold"] == threshold
+
+    @default_backend_only
+    def test_a_new_fit_and_a_clone_answer_always(self):
+        classifier = TextClassifier(**ONE_STEP).fit(TEXTS, LABELS)
+        classifier.abstain_below(TEXTS, classifier.predict(TEXTS))
+        assert classifier.threshold_ is not None
+        with pytest.raises(NotFittedError, match="has no `threshold_` yet"):
+            clone(classifier).threshold_  # noqa: B018
+        assert classifier.fit(TEXTS[:20], LABELS[:20]).threshold_ is None
 
 
 @default_backend_only

@@ -384,6 +384,11 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     return jnp.take_along_axis(rows, ids[..., None], axis=-1, mode="clip")
 
 
+def entries(rows: Tensor, ids: Tensor) -> Tensor:
+    """Entries `ids[n]` (K,) of each row n: (N, C) and (N, K) to (N, K)."""
+    return jnp.take_along_axis(rows, ids, axis=-1, mode="clip")
+
+
 def of_classes(values: Tensor, ids: Tensor) -> Tensor:
     """The number (C,) of each id (N,)."""
     return values.take(ids, mode="clip")
@@ -392,6 +397,12 @@ def of_classes(values: Tensor, ids: Tensor) -> Tensor:
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1)."""
     return jnp.where(jnp.arange(rows.shape[-1], dtype=ids.dtype) == ids[:, None], values, rows)
+
+
+def with_added(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """`rows` (N, C) with `values[n]` (K,) added to entries `ids[n]` (K,) of each row n."""
+    is_there = jnp.arange(rows.shape[-1], dtype=ids.dtype) == ids[:, :, None]
+    return rows + jnp.where(is_there, values[:, :, None], 0.0).sum(1)
 
 
 def others_again(rows: Tensor, ids: Tensor) -> Tensor:

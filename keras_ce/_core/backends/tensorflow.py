@@ -392,6 +392,11 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     return tf.gather(rows, ids[..., None], batch_dims=len(ids.shape))
 
 
+def entries(rows: Tensor, ids: Tensor) -> Tensor:
+    """Entries `ids[n]` (K,) of each row n: (N, C) and (N, K) to (N, K)."""
+    return tf.gather(rows, ids, batch_dims=1)
+
+
 def of_classes(values: Tensor, ids: Tensor) -> Tensor:
     """The number (C,) of each id (N,)."""
     return tf.gather(values, ids)
@@ -400,6 +405,12 @@ def of_classes(values: Tensor, ids: Tensor) -> Tensor:
 def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """`rows` (N, C) with entry `ids[n]` of each row n replaced by `values[n]`, shape (N, 1)."""
     return where(tf.range(tf.shape(rows)[-1]) == ids[:, None], values, rows)
+
+
+def with_added(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """`rows` (N, C) with `values[n]` (K,) added to entries `ids[n]` (K,) of each row n."""
+    is_there = tf.range(tf.shape(rows)[-1]) == ids[:, :, None]
+    return rows + tf.reduce_sum(where(is_there, values[:, :, None], 0.0), 1)
 
 
 def others_again(rows: Tensor, ids: Tensor) -> Tensor:

@@ -301,6 +301,11 @@ def label_entry(rows: Tensor, ids: Tensor) -> Tensor:
     return rows.gather(-1, ids[..., None].to(torch.int64))
 
 
+def entries(rows: Tensor, ids: Tensor) -> Tensor:
+    """Entries `ids[n]` (K,) of each row n: (N, C) and (N, K) to (N, K)."""
+    return rows.gather(-1, ids.to(torch.int64))
+
+
 def of_classes(values: Tensor, ids: Tensor) -> Tensor:
     """The number (C,) of each id (N,)."""
     return values[ids.to(torch.int64)]
@@ -315,6 +320,15 @@ def with_label_entry(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     # Autograd records this line only for second derivatives, and needs the old values then.
     put = rows.index_put if _records() else rows.index_put_
     return put(places, values[:, 0])
+
+
+def with_added(rows: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+    """`rows` (N, C) with `values[n]` (K,) added to entries `ids[n]` (K,) of each row n.
+
+    `rows` may be overwritten, as above.
+    """
+    add = rows.scatter_add if _records() else rows.scatter_add_
+    return add(-1, ids.to(torch.int64), values)
 
 
 def others_again(rows: Tensor, ids: Tensor) -> Tensor:
@@ -676,17 +690,12 @@ def divergence(
     if not is_plain or torch.compiler.is_compiling() or _records():
         return by_differences(student, teacher)
 
-    def softmax(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Softened logits less their largest; their softmax; the logarithm of its divisor."""
-        logits = logits.double().sub_(logits.amax(-1, keepdim=True)).div_(temperature)
-        powers = logits.exp()
-        total = row_sum(powers)
-        return logits, powers.div_(total), total.log_()
-
-    of_student, q, log_q_total = softmax(student)
-    of_teacher, p, log_p_total = softmax(teacher)
-    losses = flat(row_sum(of_teacher.sub_(of_student).mul_(p)) + (log_q_total - log_p_total))
-    slopes = q.sub_(p).to(student.dtype)
+    log_q, log_p = (
+        torch.log_softmax(logits.double().div_(temperature), -1) for logits in (student, teacher)
+    )
+    p = log_p.exp()
+    losses = log_p.sub_(log_q).mul_(p).sum(-1)
+    slopes = log_q.exp_().sub_(p).to(student.dtype)
     is_small = losses < LEAST_DIVERGENCE
     losses = (losses * temperature**2).to(student.dtype)
     are_some_small = any_true(is_small)
