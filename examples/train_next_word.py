@@ -67,9 +67,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     epochs = "at most, %(default)s; stops when validation does not improve"
     add("--epochs", type=int, default=3, help=epochs)
     words = "%(default)s; the next epoch goes on where the last one ended"
-    add("--words-per-epoch", type=int, default=150_000, help=words)
-    add("--batch-size", type=int, default=8, help="windows, %(default)s")
-    add("--sequence-length", type=int, default=128, help="words in a window, %(default)s")
+    add("--words-per-epoch", type=int, default=130_000, help=words)
+    add("--batch-size", type=int, default=2, help="windows, %(default)s")
+    add("--sequence-length", type=int, default=512, help="words in a window, %(default)s")
     add("--learning-rate", type=float, default=1e-2, help="%(default)s")
     add("--label-smoothing", type=float, default=0.0, help="%(default)s")
     add("--seed", type=int, default=0, help="%(default)s")

@@ -29,8 +29,8 @@ CONTEXT_WORDS = 12
 CONTINUATIONS = 3
 WEIGHTS = numpy.linspace(0, 1, 21)
 DISCOUNTS = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
-POSITIONS_AT_ONCE = 512
-"""Of the positions whose logits of all words exist at the same time."""
+POSITIONS_AT_ONCE = 2048
+"""Whose features exist at the same time."""
 
 
 class Scores(NamedTuple):
@@ -52,7 +52,7 @@ def score_texts(
     sequence_length: int,
     number: int = BEST,
 ) -> Scores:
-    """Scores a model in pieces: the logits of a few hundred positions exist at a time.
+    """Scores a model, without the matrix of all positions and all words.
 
     Args:
         predictor: From token ids to logits of the next word.
@@ -62,20 +62,19 @@ def score_texts(
     """
     pieces = windows(texts, sequence_length)
     width = max(len(piece) - 1 for piece in pieces)
+    head = predictor.get_layer("next_word")
+    read = keras.Model(predictor.inputs, predictor.get_layer("features").output)
     scores: list[Scores] = []
-    rows = max(1, POSITIONS_AT_ONCE // sequence_length)
+    rows = max(1, POSITIONS_AT_ONCE // width)
     for start in range(0, len(pieces), rows):
         chosen = pieces[start : start + rows]
         tokens, next_tokens = tokens_and_next(chosen, width)
-        logits = ops.convert_to_tensor(predictor.predict_on_batch(tokens))
-        losses = keras_ce.losses.label_smoothed_crossentropy(
-            next_tokens, logits, 0.0, from_logits=True
+        features = ops.convert_to_tensor(read.predict_on_batch(tokens))
+        losses = keras_ce.losses.linear_crossentropy(
+            next_tokens, features, head.kernel, head.bias, ignore_class=0, class_axis=0
         )
-        largest, best = ops.top_k(logits, min(number, logits.shape[-1]))
-        # The loss is what a logit lacks of the logarithm of the sum.
-        right = ops.take_along_axis(logits, next_tokens[..., None], axis=-1)
-        probabilities = ops.exp(largest - (losses[..., None] + right))
-        arrays = [ops.convert_to_numpy(each) for each in (losses, best, probabilities)]
+        logarithms, best = head.top_k(features, min(number, head.num_classes))
+        arrays = [ops.convert_to_numpy(each) for each in (losses, best, ops.exp(logarithms))]
         for row, piece in enumerate(chosen):
             length = len(piece) - 1
             scores.append(Scores(piece[1:], *(each[row, :length] for each in arrays)))

@@ -1,10 +1,12 @@
 """The next-word model: what stands so far to the words that may come next.
 
-An Embedding, an LSTM, and attention to the places before that are like this one: the words that
-came after them, such as the names that a program keeps repeating, may come again. The output layer
-computes its cross-entropy without the matrix of all positions and all words, so a vocabulary of
-tens of thousands of words trains in the memory of a small one. Its kernel is the table of vectors
-that the attention takes means of: what is copied is what is predicted.
+Three things are added up at each place: what usually comes after the last word and after the one
+before it, in the vectors of two Embeddings; what came after places before that are like this one,
+such as the names that a program keeps repeating, found by attention; and what a convolution over
+the last words makes of both. The output layer computes its cross-entropy without the matrix of all
+positions and all words, so a vocabulary of tens of thousands of words trains in the memory of a
+small one. Its kernel is the table of vectors that the attention takes means of: what is copied is
+what is predicted.
 """
 
 from __future__ import annotations
@@ -25,6 +27,13 @@ from recipes._arguments import (
     shortened,
 )
 from recipes.legend import ModelWithLegend, with_legend
+
+WINDOW = 3
+"""Words that the convolution reads."""
+COPIES = 2
+"""Kinds of likeness by which places are found."""
+COPIED = 1.5
+"""How much a copied vector counts at first, beside those of the last two words."""
 
 
 @keras.saving.register_keras_serializable(package="keras_ce")
@@ -60,9 +69,8 @@ class NextWordModels(NamedTuple):
 def build_next_word(
     vocabulary_size: int = 30_000,
     *,
-    embedding_dim: int = 128,
-    units: int = 128,
-    features_dim: int = 64,
+    embedding_dim: int = 64,
+    units: int = 256,
     embedding_dropout: float = 0.0,
     dropout: float = 0.0,
     label_smoothing: float = 0.0,
@@ -79,15 +87,15 @@ def build_next_word(
     Args:
         vocabulary_size: Number of token ids, 0 (padding) and 1 (unknown) included. Both are
             classes too: unknown words are predicted as one.
-        embedding_dim: Length of a token's vector.
-        units: Units of the LSTM.
-        features_dim: Length of the vectors of the next words, and of the features that they are
-            multiplied by; the cost of the output layer is proportional to it.
+        embedding_dim: Length of a token's vectors, and of the features that those of the next words
+            are multiplied by; the cost of the output layer is proportional to it.
+        units: Units of the convolution.
         embedding_dropout: Share of the entries of the embeddings dropped in training.
         dropout: Share of the features before the output layer dropped in training.
         label_smoothing: Of the trainer's loss; see `keras_ce.layers.LinearCrossentropy`.
-        word_vectors: The vectors of the tokens before training, (vocabulary_size, embedding_dim);
-            by default random ones of length 1 on average.
+        word_vectors: The vectors of the tokens before training, (3, vocabulary_size,
+            embedding_dim): as the last word, as the one before it, and as the next one; see
+            `recipes.tokens.word_vectors`. By default random ones.
         word_counts: How often each id is the next word in the training texts, or empty. Before
             any training the model then predicts each word as often as it occurs.
         vocabulary: The token of each id, kept in the models' files.
@@ -102,7 +110,6 @@ def build_next_word(
     require_integer("vocabulary_size", vocabulary_size, 2)
     require_integer("embedding_dim", embedding_dim, 1)
     require_integer("units", units, 1)
-    require_integer("features_dim", features_dim, 1)
     require_share("embedding_dropout", embedding_dropout)
     require_share("dropout", dropout)
     if isinstance(vocabulary, str) or len(vocabulary) not in (0, vocabulary_size):
@@ -116,20 +123,17 @@ def build_next_word(
             f"id, or empty. Received: word_counts={shortened(word_counts)}."
         )
 
-    state_dim = units + embedding_dim
     require_room(
-        vocabulary_size * (embedding_dim + features_dim)
-        + 4 * units * state_dim
-        + 3 * features_dim * state_dim,
-        "vocabulary_size, embedding_dim, units and features_dim",
+        3 * vocabulary_size * embedding_dim + (WINDOW + 1 + COPIES) * embedding_dim * units,
+        "vocabulary_size, embedding_dim and units",
     )
 
     if word_vectors is not None:
         word_vectors = ops.convert_to_tensor(word_vectors, "float32")
-        if tuple(word_vectors.shape) != (vocabulary_size, embedding_dim):
+        if tuple(word_vectors.shape) != (3, vocabulary_size, embedding_dim):
             raise ValueError(
-                "`word_vectors` must have the shape (vocabulary_size, embedding_dim) = "
-                f"({vocabulary_size}, {embedding_dim}). Received: word_vectors.shape="
+                "`word_vectors` must have the shape (3, vocabulary_size, embedding_dim) = "
+                f"(3, {vocabulary_size}, {embedding_dim}). Received: word_vectors.shape="
                 f"{tuple(word_vectors.shape)}."
             )
 
@@ -137,30 +141,31 @@ def build_next_word(
     next_tokens = keras.Input((None,), dtype="int32", name="next_tokens")
     marked = with_legend(tokens, vocabulary=tuple(vocabulary), token_kind=token_kind)
     # Padding stands at the end, and nothing looks ahead: it needs no mask.
-    embedding = layers.Embedding(
-        vocabulary_size,
-        embedding_dim,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=embedding_dim**-0.5),
-        name="embedding",
-    )
-    embedded = embedding(marked)
+    tables = [
+        layers.Embedding(vocabulary_size, embedding_dim, name=name)
+        for name in ("last_word_vectors", "older_word_vectors", "next_word_vectors")
+    ]
+    last, older, following = (table(marked) for table in tables)
     if word_vectors is not None:
-        embedding.embeddings.assign(word_vectors)
+        for table, vectors in zip(tables, word_vectors, strict=True):
+            table.embeddings.assign(vectors)
     if embedding_dropout:
-        embedded = layers.Dropout(embedding_dropout, name="embedding_dropout")(embedded)
-    state = layers.LSTM(units, return_sequences=True, name="lstm")(embedded)
-    state = layers.Concatenate(name="state")([state, embedded])
-    table = layers.Embedding(vocabulary_size, features_dim, name="next_word_vectors")
-    copied = _what_followed(state, table(marked), features_dim)
-    features = layers.Concatenate(name="state_and_copied")([state, copied])
-    features = layers.Dense(features_dim, name="features")(features)
+        last = layers.Dropout(embedding_dropout, name="embedding_dropout")(last)
+    read = layers.Conv1D(units, WINDOW, padding="causal", activation="relu", name="read")(last)
+    state = layers.Concatenate(name="state")([read, last])
+    copies = [_what_followed(state, following, f"copy_{number + 1}") for number in range(COPIES)]
+    # At first nothing is changed: what has been counted and what is copied is a start of its own.
+    change = layers.Concatenate(name="state_and_copies")([state, *copies])
+    change = layers.Dense(embedding_dim, kernel_initializer="zeros", name="change")(change)
+    weighed = [layers.Rescaling(COPIED / COPIES)(copied) for copied in copies]
+    features = layers.Add(name="features")([last, _one_later(older, "older"), *weighed, change])
     if dropout:
         features = layers.Dropout(dropout, name="dropout")(features)
     head = LinearCrossentropy(
         vocabulary_size,
         label_smoothing=label_smoothing,
         ignore_class=0,
-        tied_to=table,
+        tied_to=tables[-1],
         name="next_word",
     )
     trainer = NextWordModel([tokens, next_tokens], head(features, next_tokens), name="trainer")
@@ -174,20 +179,30 @@ def build_next_word(
     return NextWordModels(trainer, predictor)
 
 
-def _what_followed(state: Any, vectors: Any, length: int) -> Any:
+def _what_followed(state: Any, vectors: Any, name: str) -> Any:
     """Attention to like places: the vectors of the words that came after them.
 
     Args:
         state: What is known at each position, (batch, time, any).
         vectors: Of the word of each position, (batch, time, length).
-        length: Of what like places are known by.
+        name: Begins the names of the layers.
 
     Returns:
         A mean of the vectors up to each position, (batch, time, length).
     """
-    place = layers.Dense(length, name="place")(state)
+    place = layers.Dense(
+        vectors.shape[-1],
+        # Three times as long as usual: an attention that is almost even learns slowly.
+        kernel_initializer=keras.initializers.VarianceScaling(9.0, "fan_avg", "uniform"),
+        name=f"{name}_place",
+    )(state)
     # The word of a position came after the place before it.
-    before = layers.ZeroPadding1D((1, 0), name="one_later")(place)
-    before = layers.Cropping1D((0, 1), name="place_before")(before)
-    attention = layers.Attention(use_scale=True, name="copied")
+    before = _one_later(place, f"{name}_place_before")
+    attention = layers.Attention(use_scale=True, name=name)
     return attention([place, vectors, before], use_causal_mask=True)
+
+
+def _one_later(values: Any, name: str) -> Any:
+    """Each position gets what stood at the one before it, the first one zeros."""
+    values = layers.ZeroPadding1D((1, 0), name=f"{name}_padded")(values)
+    return layers.Cropping1D((0, 1), name=name)(values)

@@ -32,13 +32,12 @@ class NextWord(Task):
             unknown words stand beside.
         embedding_dim: See `recipes.next_word.build_next_word`.
         units: Likewise.
-        features_dim: Likewise.
         label_smoothing: Likewise.
         epochs: The largest number of epochs.
         words_per_epoch: About so many words are learned from in an epoch; the next one goes on
             where the last one ended.
         patience: Epochs without a lower loss of the validation texts before `fit` stops.
-        batch_size: Windows in a batch.
+        batch_size: Windows in a batch; where all texts are shorter, as many more as have room.
         sequence_length: Words in a window.
         learning_rate: Of Adam at its highest.
         seed: Decides everything that is left to chance.
@@ -62,7 +61,6 @@ class NextWord(Task):
         "minimum_count": partial(arguments.require_integer, minimum=1),
         "embedding_dim": partial(arguments.require_integer, minimum=1),
         "units": partial(arguments.require_integer, minimum=1),
-        "features_dim": partial(arguments.require_integer, minimum=1),
         "label_smoothing": arguments.require_fraction,
         "epochs": partial(arguments.require_integer, minimum=1),
         "words_per_epoch": partial(arguments.require_integer, minimum=1),
@@ -82,15 +80,14 @@ class NextWord(Task):
         tokens: str = "cased",
         vocabulary_size: int = 50_000,
         minimum_count: int = 2,
-        embedding_dim: int = 128,
-        units: int = 128,
-        features_dim: int = 64,
+        embedding_dim: int = 64,
+        units: int = 256,
         label_smoothing: float = 0.0,
         epochs: int = 3,
-        words_per_epoch: int = 150_000,
+        words_per_epoch: int = 130_000,
         patience: int = 2,
-        batch_size: int = 8,
-        sequence_length: int = 128,
+        batch_size: int = 2,
+        sequence_length: int = 512,
         learning_rate: float = 1e-2,
         seed: int = 0,
         verbose: int | str = "auto",
@@ -100,7 +97,6 @@ class NextWord(Task):
         self.minimum_count = minimum_count
         self.embedding_dim = embedding_dim
         self.units = units
-        self.features_dim = features_dim
         self.label_smoothing = label_smoothing
         self.epochs = epochs
         self.words_per_epoch = words_per_epoch
@@ -145,7 +141,6 @@ class NextWord(Task):
                 len(words),
                 embedding_dim=embedding_dim,
                 units=self.units,
-                features_dim=self.features_dim,
                 label_smoothing=self.label_smoothing,
                 word_vectors=word_vectors.vectors_of_words(
                     ids, len(words), embedding_dim, self.seed

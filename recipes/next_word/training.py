@@ -17,7 +17,7 @@ class NextWordBatches(keras.utils.PyDataset):
 
     Args:
         texts: The word ids of each text.
-        batch_size: Windows in a batch.
+        batch_size: Windows in a batch; where all texts are shorter, as many more as have room.
         sequence_length: Words in a window, at most.
         words_per_epoch: Each epoch takes the next windows with about this many words, in an order
             that `seed` decides; all of them come before one comes again. `None` for all.
@@ -37,7 +37,7 @@ class NextWordBatches(keras.utils.PyDataset):
         self._windows = windows(texts, sequence_length)
         # One width for all batches: each other one is compiled anew, which takes seconds.
         self._width = max(len(window) - 1 for window in self._windows)
-        self._batch_size = batch_size
+        batch_size = self._batch_size = max(batch_size, batch_size * sequence_length // self._width)
         self._random = None if seed is None else numpy.random.default_rng(seed)
         self._windows_per_epoch = len(self._windows)
         if words_per_epoch is not None:

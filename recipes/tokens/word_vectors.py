@@ -1,21 +1,26 @@
-"""Vectors of words from what follows them: words that the same words follow are close."""
+"""Vectors of words from what follows them, and of the words that follow."""
 
 from collections.abc import Sequence
 
 import numpy
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix, vstack
 from sklearn.decomposition import TruncatedSVD
 
 from recipes.tokens.trigrams import contexts_and_words
+
+OLDER = 0.7
+"""How much the word before the last one counts: in part it says what the last one has said."""
 
 
 def vectors_of_words(
     texts: Sequence[numpy.ndarray], vocabulary_size: int, length: int, seed: int
 ) -> numpy.ndarray:
-    """The largest singular vectors of the positive pointwise mutual information of neighbours.
+    """Vectors that say in advance which words follow: a language model that begins with them.
 
-    As in Levy & Goldberg (2014), with the next word alone for context. It takes seconds, and a
-    language model that begins with such vectors starts well ahead.
+    `last[a] @ following[c]` is about the logarithm of 1 + how many times as often c comes after a
+    as it does anywhere; `older[a] @ following[c]` is the same for the word after that one, less a
+    share. They are the largest singular vectors of both tables together, each word counting as much
+    as the square root of how often it occurs (compare Levy & Goldberg 2014). It takes seconds.
 
     Args:
         texts: The word ids of each text.
@@ -24,20 +29,34 @@ def vectors_of_words(
         seed: Of the random projection that finds them.
 
     Returns:
-        (vocabulary_size, length), of length 1 on average; zeros for words that nothing follows.
+        (3, vocabulary_size, length): `last`, `older` and `following`; zeros for words that do not
+        occur there.
     """
-    _, last, word = contexts_and_words(texts)
-    pairs, counts = numpy.unique(last * vocabulary_size + word, return_counts=True)
-    last, word = numpy.divmod(pairs, vocabulary_size)
-    of_last = numpy.bincount(last, counts, vocabulary_size)[last]
-    of_word = numpy.bincount(word, counts, vocabulary_size)[word]
-    # A pair seen once is chance more often than not: half its weight.
-    expected = of_last * of_word / counts.sum()
-    information = numpy.log(counts / expected * counts / (counts + 1))
-    table = coo_matrix(
-        (numpy.maximum(information, 0), (last, word)), (vocabulary_size, vocabulary_size)
-    )
+    older, last, word = contexts_and_words(texts)
+    of_last, of_older = (_table(each, word, vocabulary_size) for each in (last, older))
     machine = TruncatedSVD(length, n_iter=2, random_state=seed)
-    vectors = machine.fit_transform(table.tocsr()) / numpy.sqrt(machine.singular_values_)
-    norms = numpy.linalg.norm(vectors, axis=1)
-    return vectors / max(float(numpy.sqrt((norms**2).mean())), 1e-12)
+    both = machine.fit_transform(vstack([of_last, of_older]).tocsr())
+    root = numpy.sqrt(machine.singular_values_.clip(1e-12))
+    return numpy.stack(
+        [
+            both[:vocabulary_size] / root / _root_counts(last, vocabulary_size),
+            OLDER * both[vocabulary_size:] / root / _root_counts(older, vocabulary_size),
+            machine.components_.T * root / _root_counts(word, vocabulary_size),
+        ]
+    )
+
+
+def _table(context: numpy.ndarray, word: numpy.ndarray, size: int) -> csr_matrix:
+    """How much more often than by chance a word follows a context, weighed by both counts."""
+    pairs, counts = numpy.unique(context * size + word, return_counts=True)
+    root = _root_counts(context, size), _root_counts(word, size)
+    context, word = numpy.divmod(pairs, size)
+    weights = root[0][context, 0] * root[1][word, 0]
+    ratio = counts * counts.sum() / weights**2
+    # A pair seen once is chance more often than not: half its weight.
+    values = numpy.log1p(ratio) * counts / (counts + 1) * weights
+    return coo_matrix((values, (context, word)), (size, size)).tocsr()
+
+
+def _root_counts(ids: numpy.ndarray, size: int) -> numpy.ndarray:
+    return numpy.sqrt(numpy.bincount(ids, minlength=size).clip(1))[:, None]

@@ -45,7 +45,7 @@ def small_network():
     """The command line as it is, a network that trains in seconds."""
     with pytest.MonkeyPatch.context() as patch:
         defaults = NextWord.__init__.__kwdefaults__
-        small = {"embedding_dim": 8, "units": 8, "features_dim": 8}
+        small = {"embedding_dim": 8, "units": 8}
         patch.setattr(NextWord.__init__, "__kwdefaults__", {**defaults, **small})
         yield
 

@@ -13,12 +13,11 @@ SMALL = {"embedding_dim": 6, "units": 5, "vocabulary": VOCABULARY, "token_kind":
 VARIANTS = {
     "plain": {},
     "everything": {
-        "features_dim": 7,
         "embedding_dropout": 0.2,
         "dropout": 0.5,
         "label_smoothing": 0.1,
         "word_counts": list(range(30)),
-        "word_vectors": np.eye(30, 6),
+        "word_vectors": np.random.default_rng(2).normal(size=(3, 30, 6)),
     },
 }
 
@@ -106,23 +105,32 @@ def test_word_counts_are_what_an_untrained_model_predicts():
     counts = np.arange(30)
     model = build_next_word(30, **SMALL, word_counts=counts)
     table = model.predictor.get_layer("next_word_vectors")
-    table.set_weights([np.zeros((30, 64))])
+    table.set_weights([np.zeros((30, 6))])
     found = np.exp(log_softmax(call(model.predictor, [[3, 4]])))[0]
     np.testing.assert_allclose(found, [(counts + 1) / (counts + 1).sum()] * 2, rtol=1e-5)
 
 
-def test_word_vectors_are_where_the_embedding_begins():
-    vectors = np.random.default_rng(1).normal(size=(30, 6)).astype("float32")
-    model = build_next_word(30, **SMALL, word_vectors=vectors)
-    np.testing.assert_array_equal(model.predictor.get_layer("embedding").get_weights()[0], vectors)
+def test_word_vectors_are_what_an_untrained_model_predicts_by():
+    last, older, following = vectors = np.random.default_rng(1).normal(size=(3, 30, 6))
+    model = build_next_word(30, **SMALL, word_vectors=vectors, word_counts=[1] * 30)
+    logits = call(model.predictor, [[3, 4, 5, 6]])[0]
+    # All words are as frequent: what is left of the logits are the features.
+    features = np.linalg.lstsq(np.c_[following, np.ones(30)], logits.T, rcond=None)[0][:6].T
+    # The word of a place came after the place before it: the first has itself alone to copy.
+    np.testing.assert_allclose(features[0], last[3] + 1.5 * following[3], atol=1e-4)
+    copied = features[1] - last[4] - older[3]
+    shares, *_ = np.linalg.lstsq(following[[3, 4]].T, copied, rcond=None)
+    np.testing.assert_allclose(shares @ following[[3, 4]], copied, atol=1e-4)
+    assert shares.sum() == pytest.approx(1.5, rel=1e-4)
+    assert (shares > 0).all()
 
 
 def test_what_followed_a_like_place_is_copied():
     state, vectors = keras.Input((None, 3)), keras.Input((None, 2))
-    model = keras.Model([state, vectors], _what_followed(state, vectors, 2))
+    model = keras.Model([state, vectors], _what_followed(state, vectors, "copy"))
     # Places 0 and 3 are alike, 1 and 4 too, and all else is not.
     kernel = np.array([[30.0, 0.0], [0.0, 30.0], [-30.0, -30.0]])
-    model.get_layer("place").set_weights([kernel, np.zeros(2)])
+    model.get_layer("copy_place").set_weights([kernel, np.zeros(2)])
     states = np.eye(3, dtype="float32")[[0, 1, 2, 0, 1]][None]
     of_words = np.random.default_rng(1).normal(size=(1, 5, 2)).astype("float32")
     found = call_floats(model, states, of_words)[0]
@@ -135,7 +143,8 @@ def test_the_kernel_of_the_output_layer_is_the_table_that_words_are_copied_from(
     for each in (model.predictor, keras.saving.load_model(tmp_path / "model.keras")):
         table = each.get_layer("next_word_vectors")
         assert each.get_layer("next_word").tied_to is table
-        assert sum(tuple(weight.shape) == table.embeddings.shape for weight in each.weights) == 1
+        # Those of the last word, of the one before it, and of the next one: no kernel beside them.
+        assert sum(tuple(weight.shape) == table.embeddings.shape for weight in each.weights) == 3
 
 
 def test_both_models_survive_saving(model, tmp_path):
@@ -156,7 +165,7 @@ def test_defaults():
     assert model.trainer.output_shape == (None, None)
     assert model.predictor.output_shape == (None, None, 30_000)
     assert isinstance(model.trainer.get_layer("next_word"), keras_ce.layers.LinearCrossentropy)
-    assert model.trainer.get_layer("embedding").output_dim == 128
+    assert model.trainer.get_layer("last_word_vectors").output_dim == 64
 
 
 @pytest.mark.parametrize(
@@ -165,13 +174,15 @@ def test_defaults():
         ({"vocabulary_size": 1}, r"`vocabulary_size` must be an integer of at least 2"),
         ({"embedding_dim": 0}, r"`embedding_dim` must be a positive integer"),
         ({"units": 0}, r"`units` must be a positive integer"),
-        ({"features_dim": 0}, r"`features_dim` must be a positive integer"),
         ({"dropout": 1.0}, r"`dropout` must be a number from 0 up to"),
         ({"embedding_dropout": -0.1}, r"`embedding_dropout` must be a number from 0 up to"),
         ({"label_smoothing": 1.5}, r"`label_smoothing` must be .*1\.5"),
         ({"vocabulary": ["", "?"]}, r"`vocabulary` must be a sequence of 30000 strings"),
         ({"vocabulary": "abc"}, r"`vocabulary` must be a sequence .*vocabulary='abc'"),
-        ({"word_vectors": np.ones((30_000, 127))}, r"= \(30000, 128\)\. .*\(30000, 127\)"),
+        (
+            {"word_vectors": np.ones((3, 30_000, 63))},
+            r"= \(3, 30000, 64\)\. .*\(3, 30000, 63\)",
+        ),
         ({"word_counts": [1, 2]}, r"`word_counts` must be a sequence of 30000 numbers"),
         (
             {"vocabulary_size": 2, "word_counts": [1, -1]},

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from recipes.next_word import NextWord, NextWordModel, data, training
 
-SMALL = {"embedding_dim": 8, "units": 8, "features_dim": 8, "batch_size": 16, "verbose": 0}
+SMALL = {"embedding_dim": 8, "units": 8, "batch_size": 16, "verbose": 0}
 SUBJECTS = ["The dog", "My cat", "A horse", "Our cow", "Nobody"]
 ACTIONS = ["eats hay", "drinks cold water", "runs a race", "sleeps"]
 

@@ -138,19 +138,32 @@ def test_the_baseline_is_chosen_on_validation_and_scored_on_test(counted):
     assert scores.metrics["hit_at_5"] >= scores.metrics["accuracy"]
 
 
-def test_words_that_the_same_words_follow_have_close_vectors():
-    # 2 and 3 come before 4 or 5, 6 and 7 before 8 or 9.
+def test_word_vectors_say_how_much_more_often_than_by_chance_a_word_follows():
+    # 2 and 3 come before 4 or 5, 6 and 7 before 8 or 9; what comes first decides what comes third.
     draw = np.random.default_rng(0).integers
-    texts = [np.array([base + draw(2), base + 2 + draw(2)]) for base in [2, 6] * 100]
-    vectors = word_vectors.vectors_of_words(texts, 10, 4, seed=1)
-    assert vectors.shape == (10, 4)
-    assert (vectors**2).sum(axis=1).mean() == pytest.approx(1)
-    cosine = keras.utils.normalize(vectors) @ keras.utils.normalize(vectors).T
-    assert cosine[2, 3] > 0.8
-    assert cosine[6, 7] > 0.8
-    assert abs(cosine[2, 6]) < 0.2
-    np.testing.assert_allclose(vectors[[0, 4, 9]], 0, atol=1e-9)
-    np.testing.assert_array_equal(word_vectors.vectors_of_words(texts, 10, 4, seed=1), vectors)
+    texts = [np.array([base + draw(2), base + 2 + draw(2), base + 8]) for base in [2, 6] * 100]
+    # Whatever the tables hold is in so many vectors.
+    vectors = word_vectors.vectors_of_words(texts, 15, 14, seed=1)
+    assert vectors.shape == (3, 15, 14)
+    for table, distance, share in ((vectors[0], 1, 1.0), (vectors[1], 2, word_vectors.OLDER)):
+        begun = [np.concatenate([[1] * distance, text]) for text in texts]
+        pairs = np.concatenate([np.stack([t[:-distance], t[distance:]], 1) for t in begun])
+        found = table @ vectors[2].T
+        for context, word in {(2, 4), (6, 9), (3, 4)} if distance == 1 else {(2, 10), (7, 14)}:
+            together = ((pairs[:, 0] == context) & (pairs[:, 1] == word)).sum()
+            alone = (pairs[:, 0] == context).sum(), (pairs[:, 1] == word).sum()
+            ratio = together * len(pairs) / np.prod(alone)
+            expected = share * np.log1p(ratio) * together / (together + 1)
+            assert found[context, word] == pytest.approx(expected, rel=1e-6)
+        assert abs(found[2, 9]) < 1e-9
+    np.testing.assert_allclose(vectors[0][[0, 12]], 0, atol=1e-9)
+    np.testing.assert_array_equal(word_vectors.vectors_of_words(texts, 15, 14, seed=1), vectors)
+
+
+def test_batches_of_short_texts_hold_more_of_them():
+    texts = [np.arange(2, 10)] * 9
+    assert len(NextWordBatches(texts, 2, 8)) == 5
+    assert len(NextWordBatches(texts, 2, 32)) == 2
 
 
 def test_the_weight_of_the_mixture_comes_from_validation():
