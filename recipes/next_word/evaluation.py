@@ -63,7 +63,7 @@ def score_texts(
     pieces = windows(texts, sequence_length)
     width = max(len(piece) - 1 for piece in pieces)
     head = predictor.get_layer("next_word")
-    read = keras.Model(predictor.inputs, predictor.get_layer("features").output)
+    read = keras.Model(predictor.input, predictor.get_layer("features").output)
     scores: list[Scores] = []
     rows = max(1, POSITIONS_AT_ONCE // width)
     for start in range(0, len(pieces), rows):

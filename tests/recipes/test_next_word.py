@@ -111,7 +111,8 @@ def test_word_counts_are_what_an_untrained_model_predicts():
 
 
 def test_word_vectors_are_what_an_untrained_model_predicts_by():
-    last, older, following = vectors = np.random.default_rng(1).normal(size=(3, 30, 6))
+    keras.utils.set_random_seed(1)
+    last, older, following = vectors = np.random.default_rng(1).normal(0, 0.3, size=(3, 30, 6))
     model = build_next_word(30, **SMALL, word_vectors=vectors, word_counts=[1] * 30)
     logits = call(model.predictor, [[3, 4, 5, 6]])[0]
     # All words are as frequent: what is left of the logits are the features.
@@ -122,7 +123,7 @@ def test_word_vectors_are_what_an_untrained_model_predicts_by():
     shares, *_ = np.linalg.lstsq(following[[3, 4]].T, copied, rcond=None)
     np.testing.assert_allclose(shares @ following[[3, 4]], copied, atol=1e-4)
     assert shares.sum() == pytest.approx(1.5, rel=1e-4)
-    assert (shares > 0).all()
+    assert (shares > 0.01).all()
 
 
 def test_what_followed_a_like_place_is_copied():
