@@ -7,8 +7,8 @@ Without arguments it learns from the source files of Python's own standard libra
 and docstrings, each word as it is written, without punctuation. Writes a model, its numbers and
 its pictures into a new folder.
 
-Reached on the test texts (seed 0, Python 3.11.7, a vocabulary of 32,996 words, 6 minutes on a machine
-that others used too):
+Reached on the test texts (seed 0, Python 3.11.7, a vocabulary of 32,996 words, 6 minutes on a busy
+machine):
 
                  network   trigrams   both averaged
     perplexity   234.5     267.0      161.7

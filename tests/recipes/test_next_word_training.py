@@ -3,7 +3,6 @@
 import collections
 import math
 
-import keras
 import numpy as np
 import pytest
 
