@@ -10,7 +10,8 @@ is found from them, and the promise is kept if the accuracy above that threshold
 population, is at least the promised one. Beside that, the population is cut into halves: one finds
 the threshold, and the other one's answers are counted; there, chance in the counting half makes
 mistakes too, and the halves pull in opposite directions, for what one has too much of the other
-lacks. Prints a Markdown table. "none": draws in which no threshold keeps the promise.
+lacks. Prints a Markdown table. "none": draws in which no threshold keeps the promise; they count as
+kept, for nothing is answered.
 """
 
 import argparse

@@ -25,9 +25,12 @@ import examples
 
 def main(options: argparse.Namespace) -> None:
     """Classifies the texts of the command line, of a file, or of standard input."""
+    from recipes.runs.failures import UserError
     from recipes.tables import row_by_row
     from recipes.text_classifier import TextClassifier, labelling
 
+    if options.confidence is not None and options.at_least is None:
+        raise UserError("--confidence needs --at-least: it says how sure that promise is")
     output = row_by_row.require_output(options.output)
     how = {"encoding": options.encoding, "delimiter": options.delimiter}
     table = row_by_row.gather(options.texts, options.input, options.text_column, **how)
@@ -35,7 +38,8 @@ def main(options: argparse.Namespace) -> None:
     classifier = TextClassifier.load(options.model / "model.keras" if is_run else options.model)
     if options.at_least is not None:
         folder = options.model if is_run else options.model.parent
-        accuracy, confidence = options.at_least, options.confidence
+        accuracy = options.at_least
+        confidence = 0.95 if options.confidence is None else options.confidence
         classifier.threshold_ = labelling.threshold_of_run(folder, accuracy, confidence)
         print(
             f"answers from a probability of {classifier.threshold_:.4f} on: at least "
@@ -76,8 +80,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=1, metavar="K", help="classes; %(default)s")
     text = "answer only where this share of the answers is sure to be right, such as 0.95"
     parser.add_argument("--at-least", type=float, metavar="ACCURACY", help=text)
-    text = "how sure that promise is; %(default)s"
-    parser.add_argument("--confidence", type=float, default=0.95, help=text)
+    text = "how sure that promise is; 0.95"
+    parser.add_argument("--confidence", type=float, metavar="SHARE", help=text)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")
     form.add_argument("--json", action="store_true", help="print a line of JSON for each text")

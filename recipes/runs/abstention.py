@@ -63,8 +63,13 @@ def find_threshold(
         The threshold: answers are to be given at or above it.
 
     Raises:
-        UserError: If there are too few examples, or the surest are wrong too often.
+        UserError: If there are too few examples, the surest are wrong too often, or a sureness is
+            NaN.
     """
+    if numpy.isnan(sureness).any():
+        raise UserError(
+            "how sure a prediction is must be a number. Received: NaN; has the training diverged?"
+        )
     count = len(sureness)
     fewest = int(numpy.ceil(numpy.log(1 - confidence) / numpy.log(accuracy)))
     promise = f"an accuracy of {accuracy:g} at a confidence of {confidence:g}"

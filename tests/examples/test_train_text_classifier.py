@@ -255,6 +255,7 @@ def test_classify_text_answers_only_where_it_keeps_a_promise(run, tmp_path, caps
         ([folder, "--at-least=0.999"], "takes at least 2995 labelled texts"),
         ([folder, "--at-least=95"], "`accuracy` must be a number between 0 and 1, both excluded"),
         ([folder, *promise, "--confidence=1"], "`confidence` must be a number between 0 and 1"),
+        ([folder, "--confidence=0.9"], "--confidence needs --at-least"),
     ):
         with pytest.raises(UserError, match=message):
             classify(*arguments, *texts)

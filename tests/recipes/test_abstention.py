@@ -113,3 +113,10 @@ def test_what_cannot_be_promised_is_said():
         match=r"of the 66 surest of 200 texts 33 are right, which proves 0\.\d{3}; promise less",
     ):
         find_threshold(sureness, np.arange(200) % 2 == 0, 0.95, 0.95)
+
+
+def test_a_sureness_that_is_no_number_proves_nothing():
+    sureness = np.full(100, 0.9)
+    sureness[7] = np.nan
+    with pytest.raises(UserError, match="must be a number. Received: NaN"):
+        find_threshold(sureness, np.ones(100, bool), 0.9, 0.9)
