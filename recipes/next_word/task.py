@@ -176,9 +176,10 @@ class NextWord(Task):
         kind = self.model_.token_kind
         return _ids(checked_texts(texts, may_be_blank=True), self.vocabulary_, kind, "given")
 
-    def scores(self, texts: Sequence[str]) -> evaluation.Scores:
-        """What the model says of every word of the texts."""
-        return evaluation.score_texts(self.model_, self.token_ids(texts), self.sequence_length)
+    def scores(self, texts: Sequence[str], number: int = evaluation.BEST) -> evaluation.Scores:
+        """What the model says of every word of the texts, and of the `number` most probable."""
+        ids = self.token_ids(texts)
+        return evaluation.score_texts(self.model_, ids, self.sequence_length, number)
 
     def perplexity(self, texts: Sequence[str]) -> float:
         """The perplexity of texts: among how many equally probable words the next one is, so hard.

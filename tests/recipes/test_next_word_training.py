@@ -8,7 +8,7 @@ import pytest
 
 from recipes.next_word import build_next_word, evaluation
 from recipes.next_word.evaluation import score_texts
-from recipes.next_word.training import NextWordBatches, windows
+from recipes.next_word.training import train, windows, windows_of
 from recipes.tokens import word_vectors
 from recipes.tokens.trigrams import TrigramModel
 
@@ -25,26 +25,31 @@ def test_windows_give_every_word_once_after_the_word_before_it():
     ]
 
 
-def test_epochs_go_through_all_windows_before_one_comes_again():
+def test_epochs_go_through_all_windows_before_one_comes_again(monkeypatch):
     texts = [np.arange(2, 42), np.arange(50, 90)]
-    batches = NextWordBatches(texts, 2, 4, words_per_epoch=32, seed=1)
-    again = NextWordBatches(texts, 2, 4, words_per_epoch=32, seed=1)
-    seen = collections.Counter()
-    for epoch in range(5):
-        assert len(batches) == 4
-        for index in range(4):
-            ((tokens, following),) = batches[index]
-            np.testing.assert_array_equal(again[index][0][0], tokens)
-            assert tokens.shape == following.shape == (2, 8)
-            np.testing.assert_array_equal(tokens[:, 1:4], following[:, :3])
-            np.testing.assert_array_equal(following[:, 4:], 0)
-            seen.update(following[:, :4].ravel().tolist())
-        if epoch == 1:
-            assert max(seen.values()) == 1
-        batches.on_epoch_end()
-        again.on_epoch_end()
-    assert set(seen.values()) == {2}
-    assert set(seen) == {*range(2, 42), *range(50, 90)}
+    models = build_next_word(90, embedding_dim=2, units=2)
+    given = {}
+
+    def fit(inputs, **options):
+        given.update(options, inputs=inputs)
+        return type("History", (), {"history": {}})
+
+    def order(seed):
+        monkeypatch.setattr(models.trainer, "fit", fit)
+        settings = {"batch_size": 2, "sequence_length": 4, "learning_rate": 0.1, "patience": 1}
+        train(models, texts, texts, epochs=5, words_per_epoch=32, seed=seed, verbose=0, **settings)
+        return given["inputs"]
+
+    tokens, following = order(seed=1)
+    assert (given["steps_per_epoch"], given["batch_size"], given["shuffle"]) == (4, 2, False)
+    assert tokens.shape == following.shape == (5 * 4 * 2, 8)
+    np.testing.assert_array_equal(tokens[:, 1:4], following[:, :3])
+    np.testing.assert_array_equal(following[:, 4:], 0)
+    every = {*range(2, 42), *range(50, 90)}
+    for half in np.split(following[:, :4], 2):
+        assert collections.Counter(half.ravel().tolist()) == dict.fromkeys(every, 1)
+    np.testing.assert_array_equal(order(seed=1)[0], tokens)
+    assert (order(seed=2)[0] != tokens).any()
 
 
 def brute_force_kneser_ney(texts, size, discount):
@@ -161,8 +166,8 @@ def test_word_vectors_say_how_much_more_often_than_by_chance_a_word_follows():
 
 def test_batches_of_short_texts_hold_more_of_them():
     texts = [np.arange(2, 10)] * 9
-    assert len(NextWordBatches(texts, 2, 8)) == 5
-    assert len(NextWordBatches(texts, 2, 32)) == 2
+    assert windows_of(texts, 2, 8).batch_size == 2
+    assert windows_of(texts, 2, 32).batch_size == 8
 
 
 def test_the_weight_of_the_mixture_comes_from_validation():
