@@ -22,7 +22,7 @@ _NO_LABELS = {"", "nan", "n/a", "#n/a", "null", "<na>"}
 
 @dataclasses.dataclass(frozen=True)
 class LabelledTexts:
-    """Texts and, in the same order, the label of each."""
+    """Texts and, in the same order, the label of each; or a tuple of labels, of any length."""
 
     texts: list[str]
     labels: list[Any]
@@ -32,6 +32,15 @@ class LabelledTexts:
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether a text has a tuple of labels."""
+        return any(isinstance(label, tuple) for label in self.labels)
+
+    def label_sets(self) -> list[tuple[Any, ...]]:
+        """All labels of each text, also where it has one."""
+        return [label if isinstance(label, tuple) else (label,) for label in self.labels]
 
     def __add__(self, other: "LabelledTexts") -> "LabelledTexts":
         """These texts and then the others."""
@@ -54,12 +63,16 @@ class LabelledTexts:
         """
         hashes = [hashlib.sha256(f"{salt}\0{text}".encode()).digest() for text in self.texts]
         threshold = sorted(hashes)[max(0, round(share * len(hashes)) - 1)]
+        label_sets = self.label_sets()
         kept_labels = {
-            label for label, digest in zip(self.labels, hashes, strict=True) if digest > threshold
+            label
+            for labels, digest in zip(label_sets, hashes, strict=True)
+            if digest > threshold
+            for label in labels
         }
         is_split_off = [
-            digest <= threshold and label in kept_labels
-            for label, digest in zip(self.labels, hashes, strict=True)
+            digest <= threshold and kept_labels.issuperset(labels)
+            for labels, digest in zip(label_sets, hashes, strict=True)
         ]
 
         def side(wanted: bool) -> LabelledTexts:

@@ -44,24 +44,27 @@ def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
             f"there must be one label for each text. Received: {count} texts and {len(found)} "
             "labels"
         )
+    return labels_as_array(found, [f"label {number}" for number in range(1, count + 1)])
+
+
+def labels_as_array(found: Sequence[Any], places: Sequence[str]) -> numpy.ndarray:
+    """The same, of labels that each have a place of their own, such as "label 3"."""
     missing = [
-        number
-        for number, label in enumerate(found, 1)
+        place
+        for place, label in zip(places, found, strict=True)
         if label is None or (isinstance(label, float | numpy.floating) and label != label)
     ]
     if missing:
         more = f" (so are {len(missing) - 1} more)" if missing[1:] else ""
-        raise UserError(
-            f"label {missing[0]} is missing{more}; leave such texts out or give them a label"
-        )
-    for number, label in enumerate(found, 1):
+        raise UserError(f"{missing[0]} is missing{more}; leave such texts out or give them a label")
+    for place, label in zip(places, found, strict=True):
         is_number = isinstance(label, int | float | numpy.number | numpy.bool_)
         if not isinstance(label, str) and not is_number:
-            raise UserError(f"label {number} is neither a string nor a number: {label!r}")
+            raise UserError(f"{place} is neither a string nor a number: {label!r}")
         if isinstance(label, str) != isinstance(found[0], str):
             raise UserError(
                 f"the labels must be all strings or all numbers. Received: {found[0]!r} first and "
-                f"{label!r} as label {number}"
+                f"{label!r} as {place}"
             )
     array = numpy.array(
         [whole_characters(label) if isinstance(label, str) else label for label in found]
@@ -72,6 +75,23 @@ def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
             f"{next(each for each in found if each != int(each))!r}"
         )
     return array
+
+
+def known_ids(labels: Sequence[Any], classes: numpy.ndarray) -> list[int]:
+    """The id of each label, its place among the classes.
+
+    Raises:
+        UserError: If it is no such class.
+    """
+    id_of_class = {label: index for index, label in enumerate(classes.tolist())}
+    unseen = sorted({str(label) for label in labels if label not in id_of_class})
+    if unseen:
+        raise UserError(
+            f"there are labels that no training text has: {', '.join(unseen[:5])}; the training "
+            f"labels are {', '.join(map(str, list(id_of_class)[:10]))}: correct them or train with "
+            "such texts"
+        )
+    return [id_of_class[label] for label in labels]
 
 
 def read_texts(

@@ -48,7 +48,7 @@ _LONGEST_TEXT = 400
 _LONGEST_NAME = 60
 
 
-def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, float]:
+def score_logits(logits: numpy.ndarray, labels: Sequence[int] | numpy.ndarray) -> dict[str, float]:
     """Scores class logits against the right classes.
 
     Args:
