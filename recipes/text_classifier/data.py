@@ -118,6 +118,12 @@ def read_texts(
         training = LabelledTexts(*standard_library.family_texts())
     else:
         training = labelled_texts.read_labelled_texts(train, **columns)
+        separator = columns.get("label_separator")
+        if separator is not None and all(len(labels) < 2 for labels in training.labels):
+            raise UserError(
+                f"no label of {train} has the separator {separator!r} in it; give the one that "
+                "stands there, or leave --label-separator out"
+            )
     if test is None:
         training, to_test = training.split(TEST_SHARE, "test")
     else:
@@ -127,18 +133,21 @@ def read_texts(
     else:
         to_validate = labelled_texts.read_labelled_texts(validation, **columns)
     source = train or "the standard library"
-    classes = sorted(set(training.labels))
+    classes = sorted({label for labels in training.label_sets() for label in labels})
     if len(classes) < 2:
-        raise UserError(
-            f"{source} has one class only ({classes[0]!r}); give texts of at least two classes"
-        )
+        only = f"one class only ({classes[0]!r})" if classes else "no label at all"
+        raise UserError(f"{source} has {only}; give texts of at least two classes")
     if not len(to_test) or not len(to_validate):
         raise UserError(
             f"{source} has too few texts to set some aside; give more, or name files with "
             "--validation and --test"
         )
     for name, other in (("--test", to_test), ("--validation", to_validate)):
-        unseen = sorted(set(other.labels) - set(classes))
+        if other.are_several != training.are_several:
+            form = "lists of labels" if other.are_several else "one label for each text"
+            raise UserError(f"{name} has {form}, and {source} has not; give both in the same form")
+        found = {label for labels in other.label_sets() for label in labels}
+        unseen = sorted(found - set(classes))
         if unseen:
             raise UserError(
                 f"{name} has labels that no training text has: {', '.join(unseen[:5])}; the "
@@ -158,10 +167,17 @@ def _with_numbers(
     *several: LabelledTexts,
 ) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
     """Labels that are all plain integers as integers: 2 stands before 10. "01" is a name."""
-    labels = {label for texts in several for label in texts.labels}
+    labels = {label for texts in several for each in texts.label_sets() for label in each}
     if all(label.isdecimal() and str(int(label)) == label for label in labels):
         several = tuple(
-            dataclasses.replace(texts, labels=list(map(int, texts.labels))) for texts in several
+            dataclasses.replace(
+                texts,
+                labels=[
+                    tuple(sorted(map(int, each))) if isinstance(each, tuple) else int(each)
+                    for each in texts.labels
+                ],
+            )
+            for texts in several
         )
     training, validation, test = several
     return training, validation, test

@@ -371,8 +371,8 @@ class TextClassifier(ClassifierMixin, Task):
         if self.loss not in fitting:
             number = "several labels" if has_several else "one label"
             raise UserError(
-                f"the loss {self.loss!r} is not for {number} for each text; leave it out, or choose "
-                f"one of {', '.join(map(repr, fitting))}"
+                f"the loss {self.loss!r} is not for {number} for each text; leave it out, or "
+                f"choose one of {', '.join(map(repr, fitting))}"
             )
         return self.loss
 

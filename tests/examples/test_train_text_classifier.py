@@ -156,9 +156,9 @@ def test_loss_and_training_by_option(texts, run, tmp_path, capsys):
 
 
 def test_epochs_that_were_enough_are_no_remark():
-    assert evaluation._remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
-    assert evaluation._remarks_on_epochs([2.0, 1.0], 3) == []
-    assert len(evaluation._remarks_on_epochs([2.0, 1.0], 2)) == 1
+    assert evaluation.remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
+    assert evaluation.remarks_on_epochs([2.0, 1.0], 3) == []
+    assert len(evaluation.remarks_on_epochs([2.0, 1.0], 2)) == 1
 
 
 def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):
