@@ -13,8 +13,8 @@ import keras_ce
 from recipes.runs.failures import UserError
 from recipes.text_classifier.data import known_ids, labels_as_array
 
-_FEWEST_TEXTS = 10
-"""Of a class, for a threshold of its own."""
+_TEXTS_OF_ALL = 10
+"""As many texts of a class as the threshold that is best for all classes weighs."""
 
 
 def are_several(labels: Any) -> bool:
@@ -49,6 +49,11 @@ def classes_and_ids(
                 "`labels` of two dimensions are an indicator array, 1 where a text has a class; "
                 "name its columns: TextClassifier(classes=[...]). Received: shape "
                 f"{tuple(labels.shape)}"
+            )
+        if isinstance(names, str) or not hasattr(names, "__len__"):
+            raise UserError(
+                "`classes` must be a sequence of labels, one for each column. "
+                f"Received: classes={names!r}."
             )
         classes = labels_as_array(
             list(names), [f"entry {number} of `classes`" for number in range(1, len(names) + 1)]
@@ -118,30 +123,32 @@ def measure() -> keras.metrics.Metric:
     return keras_ce.metrics.F1Score("micro", 0.5, from_logits=True, name="micro_f1")
 
 
-def best_thresholds(probabilities: numpy.ndarray, targets: numpy.ndarray) -> list[float]:
+def best_thresholds(logits: numpy.ndarray, targets: numpy.ndarray) -> list[float]:
     """For each class the probability from which on to predict it, for the highest F1.
 
-    A class of fewer than 10 texts gets the threshold that is best for all pairs of text and class
-    together: F1 of a few texts jumps from one probability to the next.
+    F1 of a few texts jumps from one probability to the next. So the best logit of a class is
+    averaged with the one that is best for all pairs of text and class together, which weighs as
+    much as 10 texts of the class.
 
     Args:
-        probabilities: (texts, classes), of texts that nothing was learned from.
+        logits: (texts, classes), of texts that nothing was learned from.
         targets: 1 where a text has a class and 0 elsewhere, likewise.
     """
-    common = _best_threshold(probabilities.ravel(), targets.ravel())
-    return [
-        _best_threshold(*columns) if columns[1].sum() >= _FEWEST_TEXTS else common
-        for columns in zip(probabilities.T, targets.T, strict=True)
-    ]
+    of_all = _best_threshold(logits.ravel(), targets.ravel())
+    of_each = numpy.array(list(map(_best_threshold, logits.T, targets.T)))
+    texts = targets.sum(axis=0)
+    found = (texts * of_each + _TEXTS_OF_ALL * of_all) / (texts + _TEXTS_OF_ALL)
+    thresholds: list[float] = expit(found).tolist()
+    return thresholds
 
 
-def _best_threshold(probabilities: numpy.ndarray, targets: numpy.ndarray) -> float:
+def _best_threshold(logits: numpy.ndarray, targets: numpy.ndarray) -> float:
     if not targets.any():
-        return 0.5
-    precision, recall, levels = precision_recall_curve(targets, probabilities)
+        return 0.0
+    precision, recall, levels = precision_recall_curve(targets, logits)
     f1 = 2 * precision * recall / numpy.maximum(precision + recall, 1e-12)
     best = int(f1[:-1].argmax())
-    # Halfway to the probability below, which is not to be predicted any more.
+    # Halfway to the logit below, which is not to be predicted any more.
     return float(levels[max(0, best - 1) : best + 1].mean())
 
 

@@ -76,8 +76,8 @@ class TextClassifier(ClassifierMixin, Task):
     `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A text may also have several labels, or none: see `fit`. Then each label is predicted from a
-    probability on that is its own, the one with the highest F1 on the validation texts; a label
-    that fewer than 10 of them have gets the one that is best for all labels together.
+    probability on that is its own, for the highest F1 of the validation texts; of a label that few
+    of them have it is near the one that is best for all labels together.
 
     A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and
     joblib work.
@@ -291,9 +291,9 @@ class TextClassifier(ClassifierMixin, Task):
         divide_logits(model, 1 / factors[0], ["logits"])
         model.update_legend(history=history)
         if has_several:
-            probabilities = expit(numpy.tensordot(factors, several, 1))
+            logits = numpy.tensordot(factors, several, 1)
             model.update_legend(
-                thresholds=several_labels.best_thresholds(probabilities, targets),
+                thresholds=several_labels.best_thresholds(logits, targets),
                 is_indicator=several_labels.is_indicator(labels),
             )
         with self.seeded():
