@@ -204,7 +204,7 @@ def _with_label_lists(
     path: pathlib.Path, rows: Sequence[tuple[str, Any, Any]], separator: str | None
 ) -> list[tuple[str, Any, Any]]:
     """The rows with a tuple of labels each: a cell cut at the separator, or a list as it stands."""
-    if separator is not None and not separator.strip():
+    if separator == "":
         raise UserError("--label-separator is empty; give what stands between labels, such as '|'")
     found: list[tuple[str, Any, Any]] = []
     for place, text, label in rows:

@@ -63,11 +63,10 @@ def best_classes(
 def require_separator(separator: str, classes: Sequence[Any]) -> None:
     """Raises `UserError` where a label holds what is to stand between the labels in a cell."""
     holding = [label for label in map(str, classes) if separator in label]
-    if holding or not separator:
-        what = f"the label {holding[0]!r} has {separator!r} in it" if holding else "it is empty"
+    if holding:
         raise UserError(
-            f"{what}, and it must tell the labels in a cell apart; name another one with "
-            "--label-separator"
+            f"the label {holding[0]!r} has {separator!r} in it, which is to stand between the "
+            "labels in a cell; name another separator with --label-separator"
         )
 
 

@@ -427,7 +427,7 @@ def test_help_and_mistyped_options_are_answered_without_keras(arguments, status)
         ("--seed", "1099511627776", "`seed` must be an integer from 0 to 4294967295"),
         ("--lstm-units", "1000000000", "weights, which take .* give smaller units"),
         ("--class-weight", "heavy", "`class_weight` must be None, 'balanced'"),
-        ("--loss", "hinge", "`loss` must be one of 'smoothed', 'focal', 'logit-adjusted'"),
+        ("--loss", "hinge", "`loss` must be one of 'auto', 'smoothed', 'focal', 'logit-adjusted'"),
         ("--q", "2", "`q` must be a number above 0 and up to 1. Received: q=2.0"),
         ("--learning-rate", "0", "`learning_rate` must be a number > 0"),
         ("--dropout", "1", "`dropout` must be a number from 0 up to"),
