@@ -413,7 +413,7 @@ class TestLoss:
         (["a", "b"], [0], "one label for each text. Received: 2 texts and 1 labels"),
         (["a", "b"], "ab", "`labels` must be a sequence with one label for each text"),
         (["a", "b"], [{}, {}], r"label 1 is neither a string nor a number: {}"),
-        (["a", "b"], np.zeros((2, 2, 1)), "`labels` must have one dimension, one label for each"),
+        (["a", "b"], np.zeros((2, 2, 1)), r"Received: shape \(2, 2, 1\)"),
         (["a", "b"], ["x", None], "label 2 is missing; leave such texts out or give them a label"),
         (["a", "b"], [0, float("nan")], "label 2 is missing; leave such texts"),
         (["a", "b"], ["x", 1], "must be all strings or all numbers. Received: 'x' first and 1"),
