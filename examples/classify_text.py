@@ -13,6 +13,9 @@ its class and the probability are added.
 answers only where it is sure enough: of its answers at least 95 % are right, at a confidence of
 95 %, as the test texts of that training prove. Elsewhere "-" stands for the class, an empty cell
 in a file, and null in JSON.
+
+A classifier of several labels for each text gives those that it predicts, the most probable first,
+and "-" where there is none; in a file they stand in one cell, with `--label-separator` between.
 """
 
 import argparse
@@ -36,6 +39,11 @@ def main(options: argparse.Namespace) -> None:
     table = row_by_row.gather(options.texts, options.input, options.text_column, **how)
     is_run = options.model.is_dir()
     classifier = TextClassifier.load(options.model / "model.keras" if is_run else options.model)
+    if options.at_least is not None and classifier.thresholds_ is not None:
+        raise UserError(
+            "--at-least is for one label for each text; this classifier gives several, each from a "
+            "probability of its own on: leave --at-least out"
+        )
     if options.at_least is not None:
         folder = options.model if is_run else options.model.parent
         accuracy = options.at_least
@@ -46,9 +54,20 @@ def main(options: argparse.Namespace) -> None:
             f"{accuracy:.4g} of them are right, at a confidence of {confidence:.4g}",
             file=sys.stderr,
         )
-    top = min(options.top, len(classifier.classes_))
+    has_several = classifier.thresholds_ is not None
+    if has_several and options.top is not None:
+        raise UserError(
+            "--top is for one label for each text; this classifier gives several, those that it "
+            "predicts: leave --top out"
+        )
+    top = min(1 if options.top is None else options.top, len(classifier.classes_))
     found = labelling.best_classes(classifier, table.texts, top)
-    if output:
+    if output and has_several:
+        separator = options.label_separator
+        labelling.require_separator(separator, classifier.classes_.tolist())
+        cells = (labelling.in_one_cell(best, separator) for best in found)
+        print(table.write(output, labelling.COLUMNS, cells, top))
+    elif output:
         print(table.write(output, labelling.COLUMNS, found, top))
     elif options.json:
         for line in table.json_lines(labelling.COLUMNS, found):
@@ -61,7 +80,9 @@ def main(options: argparse.Namespace) -> None:
                 for name, probability in best
             ]
             # One line each, whatever stands in a cell.
-            print("  ".join([*shown, " ".join(text.split()) or f"{'-':{width}}  (no text)"]))
+            if not shown:
+                shown = [f"{'-':{width}}"]
+            print("  ".join([*shown, " ".join(text.split()) or "(no text)"]))
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -77,7 +98,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--encoding", metavar="NAME", help=text)
     text = "between the fields of --input, such as ';'; else found"
     parser.add_argument("--delimiter", metavar="MARK", help=text)
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="classes; %(default)s")
+    parser.add_argument("--top", type=int, metavar="K", help="classes; 1")
+    text = "between several labels in a cell of --output; %(default)s"
+    parser.add_argument("--label-separator", default="|", metavar="MARK", help=text)
     text = "answer only where this share of the answers is sure to be right, such as 0.95"
     parser.add_argument("--at-least", type=float, metavar="ACCURACY", help=text)
     text = "how sure that promise is; 0.95"

@@ -3,6 +3,8 @@
     python -m examples.train_text_classifier
     python -m examples.train_text_classifier --train train_5500.label --test TREC.test
 
+Several labels for a text stand in one cell, with `--label-separator "|"`, or in a list in JSON.
+
 Without arguments it learns to tell the docstrings of Python's own standard library apart by
 module family. Writes a model, its numbers and its pictures into a new folder.
 """
@@ -17,18 +19,29 @@ import examples
 def main(options: argparse.Namespace) -> None:
     """Trains and evaluates what the command line asks for."""
     from recipes.runs.training_run import TrainingRun, print_comparison
-    from recipes.text_classifier import TextClassifier, data, evaluation
+    from recipes.text_classifier import (
+        TextClassifier,
+        data,
+        evaluation,
+        labelling,
+        several_labels_report,
+    )
 
     names = ("tokens", "units", "epochs", "batch_size", "label_smoothing", "class_weight", "seed")
     names += ("diagnosis", "loss", "gamma", "strength", "q", "learning_rate", "dropout")
     settings = {name: getattr(options, name) for name in names}
     classifier = TextClassifier(**settings)
     files = ("train", "validation", "test", "text_column", "label_column", "fine_labels")
-    files += ("encoding", "delimiter", "skip_unlabelled")
+    files += ("encoding", "delimiter", "label_separator", "skip_unlabelled")
+    separator = options.label_separator or "|"
     source = options.train or data.STANDARD_SOURCE
     with TrainingRun("text_classifier", options.output, classifier, source) as run:
         texts = data.read_texts(**{name: getattr(options, name) for name in files})
         training, validation, test = texts
+        has_several = training.are_several
+        if has_several:
+            names = {label for labels in training.labels for label in labels}
+            labelling.require_separator(separator, sorted(names))
         sizes = map(len, texts)
         run.create_folder(texts=dict(zip(("training", "validation", "test"), sizes, strict=True)))
         if options.validation is None:
@@ -36,15 +49,13 @@ def main(options: argparse.Namespace) -> None:
         given = None if options.validation is None else (validation.texts, validation.labels)
         classifier.fit(training.texts, training.labels, validation_data=given)
         classifier.save(run.folder / "model.keras")
-        probabilities = classifier.predict_proba(test.texts)
-        predicted = classifier.classes_[probabilities.argmax(axis=1)]
-        sure = [f"{probability:.4f}" for probability in probabilities.max(axis=1)]
-        places = test.rows or [""] * len(test)  # of the file that the texts come from
-        rows = zip(places, test.texts, test.labels, predicted, sure, strict=True)
-        header = ("row", "text", "label", "predicted", "probability")
-        run.write_table("predictions.csv", header, rows)
-        _, columns = evaluation.write_report(run, training, test)
-        print_comparison("on the test texts", evaluation.MEASURES, columns)
+        header = ("row", "text", "label", *labelling.COLUMNS)
+        run.write_table(
+            "predictions.csv", header, labelling.predictions(classifier, test, separator)
+        )
+        report = several_labels_report if has_several else evaluation
+        _, columns = report.write_report(run, training, test)
+        print_comparison("on the test texts", report.MEASURES, columns)
         print(f"model, numbers and pictures: {run.folder}; to send on: report.html")
         folder = shlex.quote(str(run.folder))
         print(f'try it: python -m examples.classify_text {folder} "a text"')
@@ -66,13 +77,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     option("--fine-labels", action="store_true", help="HUM:ind instead of HUM")
     option("--encoding", metavar="NAME", help="of the files, such as gb18030; else found")
     option("--delimiter", metavar="MARK", help="between the fields, such as ';'; else found")
+    option("--label-separator", metavar="MARK", help="between several labels, such as '|'")
     option("--skip-unlabelled", action="store_true", help="leave out rows without a label")
     option("--tokens", default="words", help="words, stems or characters (such as Chinese)")
     option("--lstm-units", dest="units", type=int, default=0, help="of an LSTM; %(default)s")
     option("--epochs", type=int, default=20, help="at most, %(default)s")
     option("--batch-size", type=int, default=64, help="%(default)s")
     option("--label-smoothing", type=float, default=0.1, help="of the smoothed loss, %(default)s")
-    option("--loss", default="smoothed", help="or focal, logit-adjusted, generalized")
+    losses = "smoothed, focal, logit-adjusted, generalized; for several labels sigmoid or"
+    option("--loss", default="auto", help=f"{losses} multi-label-softmax; else the first")
     option("--gamma", type=float, default=2.0, help="of the focal loss, %(default)s")
     option("--strength", type=float, default=1.0, help="of the logit-adjusted one, %(default)s")
     option("--q", type=float, default=0.7, help="of the generalized one, %(default)s")

@@ -1,6 +1,7 @@
 """How sure models shall be: numbers that scale their logits, found on validation data."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy
@@ -26,7 +27,7 @@ def best_temperature(logits: numpy.ndarray, labels: Sequence[int]) -> float:
     return float(numpy.exp(scipy.optimize.minimize_scalar(loss, bounds=(-3, 3)).x))
 
 
-def best_factors(several: Sequence[numpy.ndarray], labels: Sequence[int]) -> list[float]:
+def best_factors(several: Sequence[numpy.ndarray], labels: Any) -> list[float]:
     """What to multiply the logits of several models by, so that their sum tells the most.
 
     The lowest negative log-likelihood of the labels, which is convex in the factors: who is right
@@ -36,25 +37,43 @@ def best_factors(several: Sequence[numpy.ndarray], labels: Sequence[int]) -> lis
     Args:
         several: For each model its logits (examples, classes), of examples that none of them
             learned from.
-        labels: The right class of each.
+        labels: The right class of each, (examples,); where the classes are independent, 1 for each
+            that is right and 0 for the others, (examples, classes).
 
     Returns:
         A factor for each model, from 1/20 to 20: with few examples the best may be without bound.
     """
     logits = numpy.stack(several).astype("float64")
-    rows = numpy.arange(len(labels))
+    labels = numpy.asarray(labels)
+    crossentropy = _of_independent_classes if labels.ndim == 2 else _of_exclusive_classes
 
     def loss_and_slope(factors: numpy.ndarray) -> tuple[float, numpy.ndarray]:
-        log_probability = scipy.special.log_softmax(numpy.tensordot(factors, logits, 1), axis=1)
-        surplus = numpy.exp(log_probability)
-        surplus[rows, labels] -= 1
-        slope = (logits * surplus).sum(axis=(1, 2)) / len(rows)
-        return -log_probability[rows, labels].mean(), slope
+        loss, surplus = crossentropy(numpy.tensordot(factors, logits, 1), labels)
+        return loss / len(labels), (logits * surplus).sum(axis=(1, 2)) / len(labels)
 
     start = numpy.ones(len(several))
     bounds = [(1 / 20, 20)] * len(several)
     found = scipy.optimize.minimize(loss_and_slope, start, jac=True, bounds=bounds)
     return [float(factor) for factor in found.x]
+
+
+def _of_exclusive_classes(
+    logits: numpy.ndarray, labels: numpy.ndarray
+) -> tuple[float, numpy.ndarray]:
+    """The softmax cross-entropy of all examples together, and its gradient."""
+    log_probability = scipy.special.log_softmax(logits, axis=1)
+    rows = numpy.arange(len(labels))
+    gradient = numpy.exp(log_probability)
+    gradient[rows, labels] -= 1
+    return -log_probability[rows, labels].sum(), gradient
+
+
+def _of_independent_classes(
+    logits: numpy.ndarray, labels: numpy.ndarray
+) -> tuple[float, numpy.ndarray]:
+    """The sigmoid cross-entropy of all examples and classes together, and its gradient."""
+    loss = (numpy.logaddexp(0, logits) - labels * logits).sum()
+    return loss, scipy.special.expit(logits) - labels
 
 
 def divide_logits(model: keras.Model, temperature: float, layers: Sequence[str]) -> None:

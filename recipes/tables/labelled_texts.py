@@ -1,4 +1,4 @@
-"""Reads texts with one label each, and splits them by a hash so that a run can be repeated."""
+"""Reads texts with one label each, or several, and splits them by a hash: it can be repeated."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ _NO_LABELS = {"", "nan", "n/a", "#n/a", "null", "<na>"}
 
 @dataclasses.dataclass(frozen=True)
 class LabelledTexts:
-    """Texts and, in the same order, the label of each."""
+    """Texts and, in the same order, the label of each; or a tuple of labels, of any length."""
 
     texts: list[str]
     labels: list[Any]
@@ -32,6 +32,15 @@ class LabelledTexts:
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether a text has a tuple of labels."""
+        return any(isinstance(label, tuple) for label in self.labels)
+
+    def label_sets(self) -> list[tuple[Any, ...]]:
+        """All labels of each text, also where it has one."""
+        return [label if isinstance(label, tuple) else (label,) for label in self.labels]
 
     def __add__(self, other: "LabelledTexts") -> "LabelledTexts":
         """These texts and then the others."""
@@ -54,12 +63,16 @@ class LabelledTexts:
         """
         hashes = [hashlib.sha256(f"{salt}\0{text}".encode()).digest() for text in self.texts]
         threshold = sorted(hashes)[max(0, round(share * len(hashes)) - 1)]
+        label_sets = self.label_sets()
         kept_labels = {
-            label for label, digest in zip(self.labels, hashes, strict=True) if digest > threshold
+            label
+            for labels, digest in zip(label_sets, hashes, strict=True)
+            if digest > threshold
+            for label in labels
         }
         is_split_off = [
-            digest <= threshold and label in kept_labels
-            for label, digest in zip(self.labels, hashes, strict=True)
+            digest <= threshold and kept_labels.issuperset(labels)
+            for labels, digest in zip(label_sets, hashes, strict=True)
         ]
 
         def side(wanted: bool) -> LabelledTexts:
@@ -78,6 +91,7 @@ def read_labelled_texts(
     fine_labels: bool = False,
     encoding: str | None = None,
     delimiter: str | None = None,
+    label_separator: str | None = None,
     skip_unlabelled: bool = False,
 ) -> LabelledTexts:
     """Reads labelled texts.
@@ -87,6 +101,10 @@ def read_labelled_texts(
     TREC's own format. A folder has a folder for each label, with a .txt file for each text, or a
     .txt file for each label, with a text in each line.
 
+    In JSON and Parquet a label may be a list of labels, also an empty one; then all must be, and
+    the labels of a text are a tuple. So they are with a separator, which cuts what is no list; an
+    empty cell is no label.
+
     Args:
         file: Path of the file or folder.
         text_column: Name of the column that holds the text.
@@ -94,6 +112,7 @@ def read_labelled_texts(
         fine_labels: Whether to use the whole label `COARSE:fine` of TREC's format.
         encoding: What the file is written in; `None` finds it out.
         delimiter: What stands between the fields of a `.csv` or `.tsv`; `None` finds it out.
+        label_separator: What stands between several labels in one cell, such as "|".
         skip_unlabelled: Whether rows without a label are left out, and counted in a message.
 
     Raises:
@@ -107,6 +126,7 @@ def read_labelled_texts(
         ("--fine-labels", fine_labels, not is_table and not path.is_dir()),
         ("--text-column or --label-column", columns != ["text", "label"], is_table),
         ("--delimiter", delimiter is not None, is_table),
+        ("--label-separator", label_separator is not None, is_table),
     ):
         if is_given and not is_of_use and path.exists():
             raise UserError(f"{option} says nothing about {path}; leave it out")
@@ -133,6 +153,8 @@ def read_labelled_texts(
         rows = _trec_rows(path, table_files.read_text(path, encoding), fine_labels)
     if not rows:
         raise UserError(f"{path} has a header but no rows; expected one labelled text per row")
+    if label_separator is not None or any(isinstance(label, list) for _, _, label in rows):
+        rows = _with_label_lists(path, rows, label_separator)
     return _checked(path, rows, skip_unlabelled)
 
 
@@ -147,10 +169,14 @@ def _checked(
                 f"{path}, {listed([row[0] for row in several])}: the {what} is "
                 f"{several[0][index]!r}; expected one string or number"
             )
-    unlabelled = [place for place, _, label in rows if _is_no_label(label)]
+    # That a text has none of several labels is something to learn from, if nobody says otherwise.
+    is_unlabelled = [
+        _is_no_label(label) or (skip_unlabelled and label == ()) for _, _, label in rows
+    ]
+    unlabelled = [place for place, _, _ in itertools.compress(rows, is_unlabelled)]
     if skip_unlabelled and unlabelled:
         print(f"{path}: left out without a label: {listed(unlabelled)}", file=sys.stderr)
-        rows = [row for row in rows if not _is_no_label(row[2])]
+        rows = [row for row, is_none in zip(rows, is_unlabelled, strict=True) if not is_none]
         if not rows:
             raise UserError(f"{path} has no row with a label; label some")
     without_text = [place for place, text, _ in rows if table_files.is_missing(text)]
@@ -166,7 +192,43 @@ def _checked(
     texts = [table_files.as_text(text) for _, text, _ in rows]
     # "row 3" is 3, "file pos/1.txt" is pos/1.txt.
     places = [place.partition(" ")[2] for place, _, _ in rows]
-    return LabelledTexts(texts, _alike([label for _, _, label in rows]), places)
+    found = LabelledTexts(texts, [label for _, _, label in rows], places)
+    label_sets = found.label_sets()
+    names = iter(_alike([label for labels in label_sets for label in labels]))
+    label_sets = [tuple(sorted({next(names) for _ in labels})) for labels in label_sets]
+    labels = label_sets if found.are_several else [label for (label,) in label_sets]
+    return dataclasses.replace(found, labels=labels)
+
+
+def _with_label_lists(
+    path: pathlib.Path, rows: Sequence[tuple[str, Any, Any]], separator: str | None
+) -> list[tuple[str, Any, Any]]:
+    """The rows with a tuple of labels each: a cell cut at the separator, or a list as it stands."""
+    if separator == "":
+        raise UserError("--label-separator is empty; give what stands between labels, such as '|'")
+    found: list[tuple[str, Any, Any]] = []
+    for place, text, label in rows:
+        if separator is not None and isinstance(label, str):
+            # An empty cell is a text without any of the labels; "n/a" says that nobody knows.
+            parts = [part.strip() for part in label.split(separator)]
+            label = label if label.strip() and _is_no_label(label) else tuple(filter(None, parts))
+        elif isinstance(label, list):
+            others = [each for each in label if isinstance(each, list | dict) or _is_no_label(each)]
+            if others:
+                raise UserError(
+                    f"{path}, {place}: the list of labels has {others[0]!r} in it; expected "
+                    "strings or numbers"
+                )
+            label = tuple(label)
+        elif separator is not None and isinstance(label, int | float) and not _is_no_label(label):
+            label = (label,)
+        elif not _is_no_label(label):
+            raise UserError(
+                f"{path}, {place}: the label is {label!r}, and other rows have lists of labels; "
+                "give a list in each row, also for one label"
+            )
+        found.append((place, text, label))
+    return found
 
 
 def _is_no_label(label: Any) -> bool:

@@ -44,24 +44,27 @@ def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
             f"there must be one label for each text. Received: {count} texts and {len(found)} "
             "labels"
         )
+    return labels_as_array(found, [f"label {number}" for number in range(1, count + 1)])
+
+
+def labels_as_array(found: Sequence[Any], places: Sequence[str]) -> numpy.ndarray:
+    """The same, of labels that each have a place of their own, such as "label 3"."""
     missing = [
-        number
-        for number, label in enumerate(found, 1)
+        place
+        for place, label in zip(places, found, strict=True)
         if label is None or (isinstance(label, float | numpy.floating) and label != label)
     ]
     if missing:
         more = f" (so are {len(missing) - 1} more)" if missing[1:] else ""
-        raise UserError(
-            f"label {missing[0]} is missing{more}; leave such texts out or give them a label"
-        )
-    for number, label in enumerate(found, 1):
+        raise UserError(f"{missing[0]} is missing{more}; leave such texts out or give them a label")
+    for place, label in zip(places, found, strict=True):
         is_number = isinstance(label, int | float | numpy.number | numpy.bool_)
         if not isinstance(label, str) and not is_number:
-            raise UserError(f"label {number} is neither a string nor a number: {label!r}")
+            raise UserError(f"{place} is neither a string nor a number: {label!r}")
         if isinstance(label, str) != isinstance(found[0], str):
             raise UserError(
                 f"the labels must be all strings or all numbers. Received: {found[0]!r} first and "
-                f"{label!r} as label {number}"
+                f"{label!r} as {place}"
             )
     array = numpy.array(
         [whole_characters(label) if isinstance(label, str) else label for label in found]
@@ -72,6 +75,23 @@ def checked_labels(labels: Sequence[Any], count: int) -> numpy.ndarray:
             f"{next(each for each in found if each != int(each))!r}"
         )
     return array
+
+
+def known_ids(labels: Sequence[Any], classes: numpy.ndarray) -> list[int]:
+    """The id of each label, its place among the classes.
+
+    Raises:
+        UserError: If it is no such class.
+    """
+    id_of_class = {label: index for index, label in enumerate(classes.tolist())}
+    unseen = sorted({str(label) for label in labels if label not in id_of_class})
+    if unseen:
+        raise UserError(
+            f"there are labels that no training text has: {', '.join(unseen[:5])}; the training "
+            f"labels are {', '.join(map(str, list(id_of_class)[:10]))}: correct them or train with "
+            "such texts"
+        )
+    return [id_of_class[label] for label in labels]
 
 
 def read_texts(
@@ -98,6 +118,12 @@ def read_texts(
         training = LabelledTexts(*standard_library.family_texts())
     else:
         training = labelled_texts.read_labelled_texts(train, **columns)
+        separator = columns.get("label_separator")
+        if separator is not None and all(len(labels) < 2 for labels in training.labels):
+            raise UserError(
+                f"no label of {train} has the separator {separator!r} in it; give the one that "
+                "stands there, or leave --label-separator out"
+            )
     if test is None:
         training, to_test = training.split(TEST_SHARE, "test")
     else:
@@ -107,18 +133,21 @@ def read_texts(
     else:
         to_validate = labelled_texts.read_labelled_texts(validation, **columns)
     source = train or "the standard library"
-    classes = sorted(set(training.labels))
+    classes = sorted({label for labels in training.label_sets() for label in labels})
     if len(classes) < 2:
-        raise UserError(
-            f"{source} has one class only ({classes[0]!r}); give texts of at least two classes"
-        )
+        only = f"one class only ({classes[0]!r})" if classes else "no label at all"
+        raise UserError(f"{source} has {only}; give texts of at least two classes")
     if not len(to_test) or not len(to_validate):
         raise UserError(
             f"{source} has too few texts to set some aside; give more, or name files with "
             "--validation and --test"
         )
     for name, other in (("--test", to_test), ("--validation", to_validate)):
-        unseen = sorted(set(other.labels) - set(classes))
+        if other.are_several != training.are_several:
+            form = "lists of labels" if other.are_several else "one label for each text"
+            raise UserError(f"{name} has {form}, and {source} has not; give both in the same form")
+        found = {label for labels in other.label_sets() for label in labels}
+        unseen = sorted(found - set(classes))
         if unseen:
             raise UserError(
                 f"{name} has labels that no training text has: {', '.join(unseen[:5])}; the "
@@ -138,10 +167,17 @@ def _with_numbers(
     *several: LabelledTexts,
 ) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
     """Labels that are all plain integers as integers: 2 stands before 10. "01" is a name."""
-    labels = {label for texts in several for label in texts.labels}
+    labels = {label for texts in several for each in texts.label_sets() for label in each}
     if all(label.isdecimal() and str(int(label)) == label for label in labels):
         several = tuple(
-            dataclasses.replace(texts, labels=list(map(int, texts.labels))) for texts in several
+            dataclasses.replace(
+                texts,
+                labels=[
+                    tuple(sorted(map(int, each))) if isinstance(each, tuple) else int(each)
+                    for each in texts.labels
+                ],
+            )
+            for texts in several
         )
     training, validation, test = several
     return training, validation, test

@@ -43,12 +43,12 @@ MEASURES = {
 PROMISES = (0.9, 0.95, 0.99)
 """The accuracies that the report looks for a threshold for."""
 _CONFIDENCE = 0.95
-_MISTAKES = 20
-_LONGEST_TEXT = 400
-_LONGEST_NAME = 60
+MISTAKES = 20
+LONGEST_TEXT = 400
+LONGEST_NAME = 60
 
 
-def score_logits(logits: numpy.ndarray, labels: Sequence[int]) -> dict[str, float]:
+def score_logits(logits: numpy.ndarray, labels: Sequence[int] | numpy.ndarray) -> dict[str, float]:
     """Scores class logits against the right classes.
 
     Args:
@@ -86,16 +86,8 @@ def score_linear_svm(
         label that it gives to each test text.
     """
     start = time.perf_counter()
-    features = make_union(
-        TfidfVectorizer(
-            tokenizer=lambda text: split_tokens(text, tokens),
-            token_pattern=None,
-            ngram_range=(1, 3),
-            sublinear_tf=True,
-        ),
-        TfidfVectorizer(analyzer="char", ngram_range=(2, 5), sublinear_tf=True),
-    )
-    machine = make_pipeline(features, LinearSVC(class_weight=class_weight, random_state=0))
+    svm = LinearSVC(class_weight=class_weight, random_state=0)
+    machine = make_pipeline(features_of_linear_svm(tokens), svm)
     predicted = machine.fit(train.texts, train.labels).predict(test.texts)
     scores = {
         "model": "linear SVM on TF-IDF of words and characters",
@@ -104,6 +96,19 @@ def score_linear_svm(
         "seconds": round(time.perf_counter() - start, 2),
     }
     return scores, predicted
+
+
+def features_of_linear_svm(tokens: str) -> Any:
+    """TF-IDF of words and of characters, unfitted; `tokens` as in `score_linear_svm`."""
+    return make_union(
+        TfidfVectorizer(
+            tokenizer=lambda text: split_tokens(text, tokens),
+            token_pattern=None,
+            ngram_range=(1, 3),
+            sublinear_tf=True,
+        ),
+        TfidfVectorizer(analyzer="char", ngram_range=(2, 5), sublinear_tf=True),
+    )
 
 
 def outcomes(
@@ -149,11 +154,17 @@ def scores_of_classes(counts: numpy.ndarray, classes: Sequence[Any]) -> list[dic
         For each class `label`, `texts` (how many are of it), `precision` (`None` where it is never
         predicted), `recall` (`None` without texts) and `f1` (`None` where both are).
     """
+    return scores_of_counts(numpy.diag(counts), counts.sum(axis=1), counts.sum(axis=0), classes)
+
+
+def scores_of_counts(
+    hits: numpy.ndarray, right: numpy.ndarray, predicted: numpy.ndarray, classes: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """The same, from the numbers of each class: of both, of its texts and of its predictions."""
 
     def share(part: int, whole: int) -> float | None:
         return part / whole if whole else None
 
-    hits, right, predicted = numpy.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     return [
         {
             "label": label,
@@ -236,7 +247,7 @@ def write_report(
         test_texts_in_training=int(is_known.sum()),
     )
     remarks = _remarks_on_known(is_known, predicted == labels)
-    of_epochs = _remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    of_epochs = remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
     run.draw_history(["loss", "accuracy"], unit="" if classifier.loss == "generalized" else "nats")
     figure = keras_ce.plots.risk_coverage(labels, probabilities)
     figure.savefig(run.folder / "coverage.png", dpi=150)
@@ -285,7 +296,7 @@ def _remarks_on_known(is_known: numpy.ndarray, is_right: numpy.ndarray) -> list[
     ]
 
 
-def _remarks_on_epochs(validation_losses: Sequence[float], epochs: int) -> list[str]:
+def remarks_on_epochs(validation_losses: Sequence[float], epochs: int) -> list[str]:
     """What to say where the training might have gone on, had it been allowed to."""
     best = validation_losses.index(min(validation_losses)) + 1
     if best < epochs:
@@ -307,11 +318,11 @@ def _section_of_classes(
     rows = []
     for number, scores in enumerate(of_classes):
         worst = int(mistaken[number].argmax())
-        taken = f"{_cut(of_classes[worst]['label'], _LONGEST_NAME)} ({mistaken[number, worst]})"
+        taken = f"{cut(of_classes[worst]['label'], LONGEST_NAME)} ({mistaken[number, worst]})"
         rows.append(
             [
                 number + 1,
-                _cut(scores["label"], _LONGEST_NAME),
+                cut(scores["label"], LONGEST_NAME),
                 f"{learned.get(scores['label'], 0):,}",
                 f"{scores['texts']:,}",
                 *(
@@ -378,16 +389,16 @@ def _section_of_mistakes(
     """The mistakes that the network is surest of: some are mistakes of the labels."""
     predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = numpy.flatnonzero(predicted != labels)
-    first = wrong[numpy.argsort(-sure[wrong], kind="stable")][:_MISTAKES]
+    first = wrong[numpy.argsort(-sure[wrong], kind="stable")][:MISTAKES]
     if not len(first):
         return Section("Mistakes", ["There is none among the test texts."])
     rows = [
         [
             f"{sure[row]:.3f}",
-            _cut(classes[predicted[row]], _LONGEST_NAME),
-            _cut(classes[labels[row]], _LONGEST_NAME),
+            cut(classes[predicted[row]], LONGEST_NAME),
+            cut(classes[labels[row]], LONGEST_NAME),
             f"{probabilities[row, labels[row]]:.3f}",
-            _cut(test.texts[row], _LONGEST_TEXT),
+            cut(test.texts[row], LONGEST_TEXT),
             *([test.rows[row]] if test.rows else []),
         ]
         for row in first
@@ -412,7 +423,8 @@ def _section_of_mistakes(
     )
 
 
-def _cut(text: Any, longest: int) -> str:
+def cut(text: Any, longest: int) -> str:
+    """The beginning of a text that may be long."""
     return str(text) if len(str(text)) <= longest else f"{str(text)[:longest]}…"
 
 

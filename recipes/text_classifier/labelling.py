@@ -10,6 +10,7 @@ from recipes._arguments import require_integer, require_proper_fraction
 from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
+from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.task import TextClassifier
 
 _CHUNK = 10_000
@@ -26,7 +27,8 @@ def best_classes(
     """For each text its most probable classes and their probabilities (4 digits), the best first.
 
     Of a text whose best class is less probable than `threshold_` there is that probability alone,
-    with `None` for the class.
+    with `None` for the class. Of a classifier of several labels for each text there are those that
+    it predicts, however many.
 
     Args:
         classifier: Fitted.
@@ -50,8 +52,49 @@ def best_classes(
             if classifier.threshold_ is not None and row.max() < classifier.threshold_:
                 yield [(None, round(float(row.max()), 4))]
                 continue
-            order = numpy.argsort(-row, kind="stable")[:top]
+            order = numpy.argsort(-row, kind="stable")
+            if classifier.thresholds_ is None:
+                order = order[:top]
+            else:
+                order = order[row[order] >= classifier.thresholds_[order]]
             yield [(classes[number], round(float(row[number]), 4)) for number in order]
+
+
+def require_separator(separator: str, classes: Sequence[Any]) -> None:
+    """Raises `UserError` where a label holds what is to stand between the labels in a cell."""
+    holding = [label for label in map(str, classes) if separator in label]
+    if holding:
+        raise UserError(
+            f"the label {holding[0]!r} has {separator!r} in it, which is to stand between the "
+            "labels in a cell; name another separator with --label-separator"
+        )
+
+
+def predictions(
+    classifier: TextClassifier, test: LabelledTexts, separator: str
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of `predictions.csv`: row, text, label, and what `COLUMNS` says.
+
+    Args:
+        classifier: Fitted.
+        test: Texts, with the rows of the file that they come from, if any.
+        separator: What stands between several labels, and between their probabilities.
+    """
+    places = test.rows or [""] * len(test)
+    found = best_classes(classifier, test.texts, 1)
+    for place, text, label, best in zip(places, test.texts, test.labels, found, strict=True):
+        if classifier.thresholds_ is None:
+            ((predicted, probability),) = best
+            yield place, text, label, predicted, f"{probability:.4f}"
+        else:
+            cell = separator.join(map(str, label))
+            yield place, text, cell, *in_one_cell(best, separator)[0]
+
+
+def in_one_cell(best: Sequence[tuple[Any, float]], separator: str) -> list[tuple[str, str]]:
+    """Several labels as one, and their probabilities likewise, for a table."""
+    names = separator.join(str(name) for name, _ in best)
+    return [(names, separator.join(f"{probability:.4f}" for _, probability in best))]
 
 
 def threshold_of_run(folder: pathlib.Path, accuracy: float, confidence: float) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy
@@ -128,44 +129,55 @@ def known_rows(hashes: numpy.ndarray, found: numpy.ndarray) -> numpy.ndarray:
 
 def fit_linear_model(
     texts: Sequence[str],
-    labels: Sequence[int],
+    labels: Any,
     *,
     token_kind: str,
     size: int,
     class_weight: Sequence[float] | None,
     seed: int,
 ) -> LinearModel:
-    """Fits a linear SVM to the n-grams of texts.
+    """Fits a linear SVM to the n-grams of texts, of independent classes one for each.
 
     Args:
         texts: To learn from.
-        labels: The class of each, from 0 on; every class occurs.
+        labels: The class of each, from 0 on, (texts,); where the classes are independent, 1 for
+            each that is right and 0 for the others, (texts, classes). Every class occurs.
         token_kind: How texts are split into tokens.
         size: The largest number of n-grams, those of the most texts. With many classes fewer: the
             table has no more than 2**24 numbers.
-        class_weight: A weight for each class, or `None`.
+        class_weight: A weight for each class, or `None`; of independent ones what a 1 weighs.
         seed: Decides in which order the texts are gone through.
     """
     ngrams = [text_ngrams(text, token_kind) for text in texts]
     hashes, counts = numpy.unique(
         numpy.concatenate([block for blocks in ngrams for block in blocks]), return_counts=True
     )
-    size = min(size, max(1, _MOST_WEIGHTS // (max(labels) + 1)))
+    labels = numpy.asarray(labels)
+    classes = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
+    size = min(size, max(1, _MOST_WEIGHTS // classes))
     most_frequent = numpy.sort(numpy.argsort(-counts, kind="stable")[:size])
     hashes, counts = hashes[most_frequent], counts[most_frequent]
     rarity = 1 + numpy.log((1 + len(texts)) / (1 + counts))
-    machine = LinearSVC(
-        # Looser than scikit-learn's, and not worse on texts that were not learned from.
-        tol=1e-2,
-        class_weight=None if class_weight is None else dict(enumerate(class_weight)),
-        random_state=seed,
-    ).fit(tfidf(ngrams, hashes, rarity), labels)
-    kernel, bias = machine.coef_, machine.intercept_
-    if len(kernel) == 1:  # two classes: the second against the first
-        kernel, bias = (
-            numpy.concatenate([-kernel, kernel]) / 2,
-            numpy.concatenate([-bias, bias]) / 2,
-        )
+    features = tfidf(ngrams, hashes, rarity)
+
+    def fit(labels: numpy.ndarray, weights: dict[int, float] | None) -> LinearSVC:
+        # Looser than scikit-learn's tolerance, and not worse on texts that were not learned from.
+        machine = LinearSVC(tol=1e-2, class_weight=weights, random_state=seed)
+        return machine.fit(features, labels)
+
+    if labels.ndim == 2:
+        weights = [None] * classes if class_weight is None else [{1: each} for each in class_weight]
+        machines = list(map(fit, labels.T, weights))
+        kernel = numpy.concatenate([machine.coef_ for machine in machines])
+        bias = numpy.concatenate([machine.intercept_ for machine in machines])
+    else:
+        machine = fit(labels, None if class_weight is None else dict(enumerate(class_weight)))
+        kernel, bias = machine.coef_, machine.intercept_
+        if len(kernel) == 1:  # two classes: the second against the first
+            kernel, bias = (
+                numpy.concatenate([-kernel, kernel]) / 2,
+                numpy.concatenate([-bias, bias]) / 2,
+            )
     return LinearModel(token_kind, hashes, rarity, kernel.T, bias)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 import numpy
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
@@ -31,7 +31,8 @@ from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
-from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels
+from recipes.text_classifier import several_labels
+from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, known_ids
 from recipes.text_classifier.evaluation import score_logits
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
@@ -39,10 +40,12 @@ from recipes.text_classifier.training import TextBatches, predict_logits, token_
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
-LOSSES = ("smoothed", "focal", "logit-adjusted", "generalized")
-_WEIGHTED_LOSSES = ("smoothed", "focal")
-_LOSS = "softmax"
-"""How the logits are to be read: exclusive classes."""
+_LOSSES_OF_ONE = ("smoothed", "focal", "logit-adjusted", "generalized")
+_LOSSES_OF_SEVERAL = ("sigmoid", "multi-label-softmax")
+LOSSES = ("auto", *_LOSSES_OF_ONE, *_LOSSES_OF_SEVERAL)
+_WEIGHTED_LOSSES = ("smoothed", "focal", "sigmoid")
+_EXCLUSIVE, _INDEPENDENT = "softmax", "sigmoid"
+"""How the logits are to be read: exclusive classes, or several at once."""
 _SOFTMAX_LOSSES = {
     "categoricalcrossentropy",
     "categoricalfocalcrossentropy",
@@ -72,6 +75,10 @@ class TextClassifier(ClassifierMixin, Task):
     anew on all of them, the network for as many epochs.
     `recipes.text_classifier.build_text_classifier` is the network alone.
 
+    A text may also have several labels, or none: see `fit`. Then each label is predicted from a
+    probability on that is its own, for the highest F1 of the validation texts; of a label that few
+    of them have it is near the one that is best for all labels together.
+
     A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and
     joblib work.
 
@@ -84,14 +91,19 @@ class TextClassifier(ClassifierMixin, Task):
             `"smoothed"`.
         class_weight: `None`; `"balanced"`: rare classes count more, so that all count alike; a dict
             from label to weight, where a missing one is 1; or a weight for each class, in the
-            order of `classes_`.
+            order of `classes_`. With several labels for each text it is what the presence of a
+            label weighs against its absence, and `"balanced"` is absent over present ones.
         seed: Decides everything that is left to chance.
-        loss: What the network is trained with: `"smoothed"` (`LabelSmoothedCrossentropy`);
+        loss: What the network is trained with. `"auto"` is `"smoothed"` with one label for each
+            text, and `"sigmoid"` with several. For one: `"smoothed"` (`LabelSmoothedCrossentropy`);
             `"focal"` (`FocalCrossentropy`), for many easy texts that drown a few hard ones;
             `"logit-adjusted"` (`LogitAdjustedCrossentropy`), where rare classes shall be found as
             often as frequent ones, with the frequencies of the training texts; `"generalized"`
-            (`GeneralizedCrossentropy`), for wrong labels. The linear model has a loss of its own.
-            Only the first two take `class_weight`.
+            (`GeneralizedCrossentropy`), for wrong labels. For several: `"sigmoid"`
+            (`WeightedSigmoidCrossentropy`), each label by itself; `"multi-label-softmax"`
+            (`MultiLabelSoftmaxCrossentropy`), those that a text has against those that it has not.
+            The linear model has a loss of its own. Only `"smoothed"`, `"focal"` and `"sigmoid"`
+            take `class_weight`.
         gamma: How much the loss `"focal"` looks away from what is already probable.
         strength: How far `"logit-adjusted"` goes; 1 aims at the mean of the classes' recalls.
         q: Of the loss `"generalized"`, above 0 (like cross-entropy) and up to 1 (absolute error).
@@ -110,15 +122,20 @@ class TextClassifier(ClassifierMixin, Task):
             network looks at, those of the most texts; 0 for the network alone.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
+        classes: The labels that the columns of an indicator array stand for; `None` for labels of
+            another form.
         diagnosis: Whether `keras_ce.diagnose` looks at network, loss and texts before training.
         verbose: `"auto"`: a progress bar on a terminal, one line per epoch elsewhere; 0 nothing,
             1 a bar, 2 lines.
 
     Attributes:
-        classes_: The labels, sorted, (classes,).
-        history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        classes_: The labels, sorted, or as `classes` names them, (classes,).
+        history_: Loss and accuracy, with several labels micro F1, of each epoch, those on
+            validation texts under `val_...`.
         threshold_: The probability below which `predict` answers `None`, or `None` where it always
             answers: as `abstain_below` has set it, and `fit` takes it back.
+        thresholds_: With several labels for each text the probability from which on each is
+            predicted, (classes,); else `None`.
         model_: The Keras model: from token ids (batch, time) and ids of n-grams (batch, blocks,
             n-grams), if `ngrams` is not 0, to logits (batch, classes). It carries vocabulary and
             class names, and so do its clones and its file.
@@ -159,7 +176,7 @@ class TextClassifier(ClassifierMixin, Task):
         class_weight: str | Mapping[Any, float] | Sequence[float] | None = None,
         seed: int = 0,
         *,
-        loss: str = "smoothed",
+        loss: str = "auto",
         gamma: float = 2.0,
         strength: float = 1.0,
         q: float = 0.7,
@@ -176,6 +193,7 @@ class TextClassifier(ClassifierMixin, Task):
         ngrams: int = 200_000,
         learning_rate: float = 2e-3,
         patience: int = 3,
+        classes: Sequence[Any] | None = None,
         diagnosis: bool = True,
         verbose: int | str = "auto",
     ) -> None:
@@ -202,20 +220,24 @@ class TextClassifier(ClassifierMixin, Task):
         self.ngrams = ngrams
         self.learning_rate = learning_rate
         self.patience = patience
+        self.classes = classes
         self.diagnosis = diagnosis
         self.verbose = verbose
 
     def fit(
         self,
         texts: Sequence[str],
-        labels: Sequence[Any],
-        validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
+        labels: Any,
+        validation_data: tuple[Sequence[str], Any] | None = None,
     ) -> Self:
         """Learns from texts and their labels.
 
         Args:
             texts: Strings: a list, an array, a column of pandas.
-            labels: One for each text: strings, or numbers.
+            labels: One for each text: strings, or numbers. Or several: for each text a list, tuple
+                or set of any length; or an indicator array (texts, classes) of 1 where a text has a
+                label and 0 elsewhere, whose columns the setting `classes` names: the form for
+                scikit-learn's model selection.
             validation_data: Texts and labels that decide how long to train and how sure to be, and
                 from which nothing else is learned.
 
@@ -224,13 +246,15 @@ class TextClassifier(ClassifierMixin, Task):
         """
         self.check_settings()
         texts = checked_texts(texts)
-        classes, ids = numpy.unique(checked_labels(labels, len(texts)), return_inverse=True)
+        has_several = several_labels.are_several(labels)
+        classes, ids = self._classes_and_ids(labels, len(texts))
+        self._loss_of(has_several)
         if len(classes) < 2:
             raise UserError(
                 f"the texts have one class only ({classes.tolist()[0]!r}); give texts of at least "
                 "two classes"
             )
-        training = LabelledTexts(texts, ids.tolist())
+        training = LabelledTexts(texts, ids)
         if validation_data is None:
             training, validation = training.split(VALIDATION_SHARE, "validation")
             if not len(validation):
@@ -244,14 +268,17 @@ class TextClassifier(ClassifierMixin, Task):
                     "`validation_data` must be (texts, labels). "
                     f"Received: {len(validation_data)} parts."
                 )
-            validation = _labelled(*validation_data, classes)
+            validation = _labelled(*validation_data, classes, has_several)
+        if has_several:
+            several_labels.require_both(_targets(training, len(classes)), classes)
         weights = self._class_weights(classes, training.labels)
         model, history = self._train(training, validation, classes, weights, self.epochs)
-        linear = self._fit_linear_model(training, weights)
+        linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(model, validation.texts)]
         if linear is not None:
             several.append(linear.logits(validation.texts))
-        factors = best_factors(several, validation.labels)
+        targets = _targets(validation, len(classes))
+        factors = best_factors(several, targets)
         if validation_data is None:
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
@@ -260,15 +287,29 @@ class TextClassifier(ClassifierMixin, Task):
             if self.keras_verbose():
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
             model, _ = self._train(training, None, classes, weights, epochs)
-            linear = self._fit_linear_model(training, weights)
+            linear = self._fit_linear_model(training, len(classes), weights)
         divide_logits(model, 1 / factors[0], ["logits"])
         model.update_legend(history=history)
+        if has_several:
+            logits = numpy.tensordot(factors, several, 1)
+            model.update_legend(
+                thresholds=several_labels.best_thresholds(logits, targets),
+                is_indicator=several_labels.is_indicator(labels),
+            )
         with self.seeded():
             if linear is not None:
                 model = with_linear_model(model, linear, factors[1])
             self.model_ = plain_copy(model)
         self.restore(self.model_.legend)
         return self
+
+    def _classes_and_ids(self, labels: Any, count: int) -> tuple[numpy.ndarray, list[Any]]:
+        """The classes, and the id of the class of each text, or a tuple of several."""
+        if several_labels.are_several(labels):
+            return several_labels.classes_and_ids(labels, count, self.classes)
+        several_labels.refuse_names(self.classes)
+        classes, ids = numpy.unique(checked_labels(labels, count), return_inverse=True)
+        return classes, ids.tolist()
 
     def _train(
         self,
@@ -297,16 +338,22 @@ class TextClassifier(ClassifierMixin, Task):
                 class_names=[str(label) for label in classes.tolist()],
                 token_kind=self.tokens,
             )
-            model.update_legend(classes=classes.tolist(), loss=_LOSS, **self.legend_entries())
+            model.update_legend(
+                classes=classes.tolist(),
+                loss=_INDEPENDENT if training.are_several else _EXCLUSIVE,
+                **self.legend_entries(),
+            )
 
             def batches(of: LabelledTexts, seed: int | None) -> TextBatches:
-                return TextBatches(token_ids(model, of.texts), of.labels, self.batch_size, seed)
+                targets = _targets(of, len(classes))
+                return TextBatches(token_ids(model, of.texts), targets, self.batch_size, seed)
 
             history = train(
                 model,
                 batches(training, self.seed),
                 None if validation is None else batches(validation, None),
-                loss=self._loss(training.labels, class_weight),
+                loss=self._loss(_targets(training, len(classes)), class_weight),
+                measure=several_labels.measure() if training.are_several else None,
                 epochs=epochs,
                 learning_rate=self.learning_rate,
                 patience=self.patience,
@@ -316,44 +363,65 @@ class TextClassifier(ClassifierMixin, Task):
             )
         return model, history
 
-    def _loss(self, ids: Sequence[int], class_weight: list[float] | None) -> keras.losses.Loss:
-        """What the network is trained with, on texts of these classes."""
-        if self.loss == "focal":
+    def _loss_of(self, has_several: bool) -> str:
+        """The name of the loss for several labels for each text, or for one."""
+        fitting = _LOSSES_OF_SEVERAL if has_several else _LOSSES_OF_ONE
+        if self.loss == "auto":
+            return fitting[0]
+        if self.loss not in fitting:
+            number = "several labels" if has_several else "one label"
+            raise UserError(
+                f"the loss {self.loss!r} is not for {number} for each text; leave it out, or "
+                f"choose one of {', '.join(map(repr, fitting))}"
+            )
+        return self.loss
+
+    def _loss(self, targets: Any, class_weight: list[float] | None) -> keras.losses.Loss:
+        """What the network is trained with, on texts of these class ids, or indicators."""
+        loss = self._loss_of(numpy.ndim(targets) == 2)
+        if loss == "sigmoid":
+            weight = 1.0 if class_weight is None else class_weight
+            return keras_ce.losses.WeightedSigmoidCrossentropy(weight, from_logits=True)
+        if loss == "multi-label-softmax":
+            return keras_ce.losses.MultiLabelSoftmaxCrossentropy()
+        if loss == "focal":
             return keras_ce.losses.FocalCrossentropy(
                 self.gamma, from_logits=True, class_weight=class_weight
             )
-        if self.loss == "logit-adjusted":
-            counts = numpy.bincount(ids).tolist()
+        if loss == "logit-adjusted":
+            counts = numpy.bincount(targets).tolist()
             return keras_ce.losses.LogitAdjustedCrossentropy(counts, self.strength)
-        if self.loss == "generalized":
+        if loss == "generalized":
             return keras_ce.losses.GeneralizedCrossentropy(self.q, from_logits=True)
         return keras_ce.losses.LabelSmoothedCrossentropy(
             self.label_smoothing, from_logits=True, class_weight=class_weight
         )
 
     def _fit_linear_model(
-        self, training: LabelledTexts, class_weight: list[float] | None
+        self, training: LabelledTexts, num_classes: int, class_weight: list[float] | None
     ) -> LinearModel | None:
         """The linear model that stands beside the network; `None` where there is to be none."""
         if not self.ngrams:
             return None
         return fit_linear_model(
             training.texts,
-            training.labels,
+            _targets(training, num_classes),
             token_kind=self.tokens,
             size=self.ngrams,
             class_weight=class_weight,
             seed=self.seed,
         )
 
-    def _class_weights(self, classes: numpy.ndarray, ids: Sequence[int]) -> list[float] | None:
-        """The weight of each class, in the order of `classes`."""
+    def _class_weights(self, classes: numpy.ndarray, ids: Sequence[Any]) -> list[float] | None:
+        """The weight of each class, in the order of `classes`; with several, of its presence."""
         given = self.class_weight
         if given is None:
             return None
-        if self.loss not in _WEIGHTED_LOSSES:
+        has_several = any(isinstance(each, tuple) for each in ids)
+        loss = self._loss_of(has_several)
+        if loss not in _WEIGHTED_LOSSES:
             raise UserError(
-                f"the loss {self.loss!r} takes no `class_weight`; leave it out, or choose one of "
+                f"the loss {loss!r} takes no `class_weight`; leave it out, or choose one of "
                 f"{', '.join(map(repr, _WEIGHTED_LOSSES))}"
             )
         is_one_value = isinstance(given, str) or not isinstance(given, Iterable)
@@ -370,6 +438,9 @@ class TextClassifier(ClassifierMixin, Task):
                     f"{classes.tolist()[:10]!r}"
                 )
             weights = [given.get(label, 1.0) for label in classes.tolist()]
+        elif isinstance(given, str) and has_several:
+            present = several_labels.indicators(ids, len(classes)).mean(axis=0)
+            weights = (1 - present) / present
         elif isinstance(given, str):
             numbers = numpy.arange(len(classes))
             weights = compute_class_weight("balanced", classes=numbers, y=numpy.asarray(ids))
@@ -381,7 +452,8 @@ class TextClassifier(ClassifierMixin, Task):
                 f"Received: {len(weights)}."
             )
         for label, weight in zip(classes.tolist(), weights, strict=True):
-            require_non_negative(f"class_weight[{label!r}]", weight)
+            require = require_positive if has_several else require_non_negative
+            require(f"class_weight[{label!r}]", weight)
         return [float(weight) for weight in weights]
 
     def restore(self, legend: dict[str, Any]) -> None:
@@ -390,13 +462,21 @@ class TextClassifier(ClassifierMixin, Task):
         self.classes_ = numpy.array(legend.get("classes", legend["class_names"]))
         self.history_ = legend.get("history", {})
         self.threshold_ = legend.get("threshold")
+        thresholds = legend.get("thresholds")
+        self.thresholds_ = None if thresholds is None else numpy.array(thresholds)
+        self._gives_indicators = legend.get("is_indicator", False)
 
-    def predict(self, texts: Sequence[str]) -> numpy.ndarray:
+    def predict(self, texts: Sequence[str]) -> Any:
         """The most probable label of each text, (texts,).
 
         After `abstain_below` an array of objects: `None` where that label is less probable than
-        `threshold_`.
+        `threshold_`. With several labels for each text those that are at least as probable as
+        `thresholds_`, in the form that `fit` got: a list for each text, in the order of `classes_`,
+        or an indicator array (texts, classes).
         """
+        if self.thresholds_ is not None:
+            predicted = self._are_predicted(texts)
+            return several_labels.labels_of(predicted, self.classes_, self._gives_indicators)
         if self.threshold_ is None:
             return self._most_probable(texts)
         probabilities = self.predict_proba(texts)
@@ -405,8 +485,14 @@ class TextClassifier(ClassifierMixin, Task):
         return labels
 
     def predict_proba(self, texts: Sequence[str]) -> numpy.ndarray:
-        """The probability of each label, (texts, classes), in the order of `classes_`."""
-        probabilities: numpy.ndarray = softmax(self._logits(texts).astype("float64"), axis=1)
+        """The probability of each label, (texts, classes), in the order of `classes_`.
+
+        With several labels for each text a row does not add up to 1: each is a probability of its
+        own.
+        """
+        logits = self._logits(texts).astype("float64")
+        probabilities: numpy.ndarray
+        probabilities = softmax(logits, axis=1) if self.thresholds_ is None else expit(logits)
         return probabilities
 
     def abstain_below(
@@ -436,11 +522,16 @@ class TextClassifier(ClassifierMixin, Task):
 
         Raises:
             ValueError: If no threshold keeps the promise, or the texts are too few to tell; then
-                `threshold_` stays as it was.
+                `threshold_` stays as it was. Or if the texts have several labels.
         """
+        if self.thresholds_ is not None:
+            raise UserError(
+                "abstain_below is for one label for each text; of several, `thresholds_` says from "
+                "which probability on each is predicted"
+            )
         require_proper_fraction("accuracy", accuracy)
         require_proper_fraction("confidence", confidence)
-        labelled = _labelled(texts, labels, self.classes_)
+        labelled = self._known(texts, labels)
         probabilities = self.predict_proba(labelled.texts)
         is_right = probabilities.argmax(axis=1) == labelled.labels
         threshold = find_threshold(probabilities.max(axis=1), is_right, accuracy, confidence)
@@ -448,41 +539,68 @@ class TextClassifier(ClassifierMixin, Task):
         self.threshold_ = threshold
         return threshold
 
-    def score(
-        self, texts: Sequence[str], labels: Sequence[Any], sample_weight: Any = None
-    ) -> float:
-        """The accuracy of the most probable labels, also of those that `predict` holds back."""
+    def score(self, texts: Sequence[str], labels: Any, sample_weight: Any = None) -> float:
+        """The accuracy of the most probable labels, also of those that `predict` holds back.
+
+        With several labels the share of the texts all of whose labels are right.
+        """
+        if self.thresholds_ is not None:
+            labelled = self._known(texts, labels)
+            targets = _targets(labelled, len(self.classes_))
+            predicted = self._are_predicted(labelled.texts)
+            return float(accuracy_score(targets, predicted, sample_weight=sample_weight))
         predicted = self._most_probable(texts)
         return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
 
-    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> dict[str, float]:
+    def evaluate(self, texts: Sequence[str], labels: Any) -> dict[str, float]:
         """Measures on texts that `fit` has not seen, of the most probable label of every text.
 
         Returns:
             `accuracy`; `macro_f1`, over the classes that occur; `nll`, the mean negative logarithm
             of the probability of the right label, in nats; `ece`, the expected calibration error.
-        """
-        labelled = _labelled(texts, labels, self.classes_)
-        return score_logits(self._logits(labelled.texts), labelled.labels)
 
-    def evaluate_parts(
-        self, texts: Sequence[str], labels: Sequence[Any]
-    ) -> dict[str, dict[str, float]]:
+            With several labels `micro_f1`; `macro_f1`, over the classes that occur; `hamming`, the
+            share of the pairs of text and class that are wrong; `nll` and `ece`, of these pairs.
+        """
+        labelled = self._known(texts, labels)
+        logits, targets = self._logits(labelled.texts), _targets(labelled, len(self.classes_))
+        if self.thresholds_ is not None:
+            return several_labels.scores(logits, targets, self.thresholds_)
+        return score_logits(logits, targets)
+
+    def evaluate_parts(self, texts: Sequence[str], labels: Any) -> dict[str, dict[str, float]]:
         """`accuracy` and `macro_f1` of the `network` and of the `n-grams`, each by itself.
+
+        With several labels `micro_f1`, `macro_f1` and `hamming`, of what each gives more than 0.5.
 
         How sure they are is measured of their sum, for which alone they are calibrated. Empty where
         the network is alone.
         """
         if self.model_.ngram_layer() is None:
             return {}
-        labelled = _labelled(texts, labels, self.classes_)
+        labelled = self._known(texts, labels)
+        targets = _targets(labelled, len(self.classes_))
         of_network = predict_logits(self.model_.network(), labelled.texts)
         parts = {"network": of_network, "n-grams": self._logits(labelled.texts) - of_network}
-        measures = {name: score_logits(each, labelled.labels) for name, each in parts.items()}
+        if self.thresholds_ is not None:
+            return {
+                name: several_labels.scores_of_predictions(each > 0, targets)
+                for name, each in parts.items()
+            }
+        measures = {name: score_logits(each, targets) for name, each in parts.items()}
         return {
             name: {measure: found[measure] for measure in ("accuracy", "macro_f1")}
             for name, found in measures.items()
         }
+
+    def _known(self, texts: Sequence[str], labels: Any) -> LabelledTexts:
+        """Texts and the class id of each, or a tuple of them, checked."""
+        return _labelled(texts, labels, self.classes_, self.thresholds_ is not None)
+
+    def _are_predicted(self, texts: Sequence[str]) -> numpy.ndarray:
+        """Whether a text has each of several labels, (texts, classes)."""
+        predicted: numpy.ndarray = self.predict_proba(texts) >= self.thresholds_
+        return predicted
 
     def _most_probable(self, texts: Sequence[str]) -> numpy.ndarray:
         labels: numpy.ndarray = self.classes_[self._logits(texts).argmax(axis=1)]
@@ -511,7 +629,8 @@ class TextClassifier(ClassifierMixin, Task):
                 f"kind; {advice}"
             )
         loss = model_files.compiled_loss(path) or legend.get("loss", "none that the file names")
-        if loss != _LOSS and loss.lower().replace("_", "") not in _SOFTMAX_LOSSES:
+        is_read = loss == _EXCLUSIVE or (loss == _INDEPENDENT and "thresholds" in legend)
+        if not is_read and loss.lower().replace("_", "") not in _SOFTMAX_LOSSES:
             raise UserError(
                 f"{os.fspath(path)} was trained with {loss}, and TextClassifier reads logits of "
                 f"exclusive classes; {advice}"
@@ -524,19 +643,22 @@ class TextClassifier(ClassifierMixin, Task):
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
+        tags.classifier_tags.multi_label = True
         return tags
 
 
-def _labelled(texts: Sequence[str], labels: Sequence[Any], classes: numpy.ndarray) -> LabelledTexts:
-    """Texts and the class id of each, checked."""
+def _labelled(
+    texts: Sequence[str], labels: Any, classes: numpy.ndarray, has_several: bool
+) -> LabelledTexts:
+    """Texts and the class id of each, or a tuple of them, checked."""
     texts = checked_texts(texts)
-    id_of_class = {label: index for index, label in enumerate(classes.tolist())}
-    labels = checked_labels(labels, len(texts)).tolist()
-    unseen = sorted({str(label) for label in labels if label not in id_of_class})
-    if unseen:
-        raise UserError(
-            f"there are labels that no training text has: {', '.join(unseen[:5])}; the training "
-            f"labels are {', '.join(map(str, list(id_of_class)[:10]))}: correct them or train with "
-            "such texts"
-        )
-    return LabelledTexts(texts, [id_of_class[label] for label in labels])
+    if has_several:
+        return LabelledTexts(texts, several_labels.ids_of(labels, len(texts), classes))
+    return LabelledTexts(texts, known_ids(checked_labels(labels, len(texts)).tolist(), classes))
+
+
+def _targets(labelled: LabelledTexts, num_classes: int) -> numpy.ndarray:
+    """The class id of each text, (texts,); where there are several, indicators (texts, classes)."""
+    if labelled.are_several:
+        return several_labels.indicators(labelled.labels, num_classes)
+    return numpy.asarray(labelled.labels)

@@ -1,6 +1,7 @@
 """Trains a text classifier on texts of different lengths, and asks it for its logits."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy
@@ -22,7 +23,7 @@ class TextBatches(keras.utils.PyDataset):
 
     Args:
         sequences: Token ids of each text.
-        labels: Class id of each text.
+        labels: Class id of each text, (texts,); or indicators (texts, classes).
         batch_size: Texts in a batch.
         seed: Seed of the order, or `None` to keep the texts sorted by length.
     """
@@ -30,7 +31,7 @@ class TextBatches(keras.utils.PyDataset):
     def __init__(
         self,
         sequences: Sequence[Sequence[int]],
-        labels: Sequence[int],
+        labels: Any,
         batch_size: int,
         seed: int | None = None,
     ) -> None:
@@ -51,7 +52,7 @@ class TextBatches(keras.utils.PyDataset):
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """Token ids (batch, time) and class ids (batch,) of one batch."""
+        """Token ids (batch, time) and what stands for the labels, of one batch."""
         batch = self._batches[index]
         return pad([self._sequences[row] for row in batch]), self._labels[batch]
 
@@ -62,6 +63,7 @@ def train(
     validation: TextBatches | None = None,
     *,
     loss: keras.losses.Loss,
+    measure: keras.metrics.Metric | None = None,
     epochs: int,
     learning_rate: float,
     patience: int,
@@ -77,7 +79,8 @@ def train(
         training: The texts to learn from.
         validation: The texts that decide when to stop; the weights with the lowest loss are kept.
             Without them, training goes on for all `epochs`.
-        loss: Of class ids and logits.
+        loss: Of labels and logits.
+        measure: What the history has beside the loss; `None` for the accuracy of class ids.
         epochs: The largest number of passes over the training texts.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
@@ -85,13 +88,13 @@ def train(
         verbose: As Keras has it.
 
     Returns:
-        Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        Loss and measure of each epoch, those on validation texts under `val_...`.
     """
     model.compile(
         # Averaged weights: half a point more accuracy than the last step's, and less of chance.
         optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.99),
         loss=loss,
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        metrics=[measure or keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     callbacks = []
     if validation is not None:

@@ -104,3 +104,64 @@ def test_trec_files(shared_data):
         == ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
     )
     assert train.texts[0] == "How did serfdom develop in and then leave Russia ?"
+
+
+class TestSeveralLabels:
+    def test_a_cell_is_cut_at_the_separator(self, tmp_path):
+        file = tmp_path / "texts.csv"
+        file.write_text("text,label\na, x | y\nb,y\nc,\nd,y||x|y\n", encoding="utf-8")
+        found = read_labelled_texts(file, label_separator="|")
+        assert found.labels == [("x", "y"), ("y",), (), ("x", "y")]
+        assert found.are_several
+        assert read_labelled_texts(file, label_separator="|", skip_unlabelled=True).rows == list(
+            "124"
+        )
+        with pytest.raises(UserError, match="row 3: the label is missing"):
+            read_labelled_texts(file)
+        file.write_text("text,label\na,x|y\nb,n/a\n", encoding="utf-8")
+        with pytest.raises(UserError, match="row 2: the label is missing"):
+            read_labelled_texts(file, label_separator="|")
+
+    def test_lists_in_json_are_labels(self, tmp_path):
+        file = tmp_path / "texts.jsonl"
+        lines = ['{"text": "a", "label": [2, 1]}', '{"text": "b", "label": []}']
+        file.write_text("\n".join(lines), encoding="utf-8")
+        assert read_labelled_texts(file).labels == [("1", "2"), ()]
+        lines.append('{"text": "c", "label": "1|3"}')
+        file.write_text("\n".join(lines), encoding="utf-8")
+        assert read_labelled_texts(file, label_separator="|").labels[2] == ("1", "3")
+
+    @pytest.mark.parametrize(
+        ("label", "options", "message"),
+        [
+            ('"x"', {}, "line 2: the label is 'x', and other rows have lists of labels; give a li"),
+            ("[[1]]", {}, r"line 2: the list of labels has \[1\] in it; expected strings or numb"),
+            ('["x", null]', {}, "line 2: the list of labels has None in it"),
+            ('["x", " "]', {}, "line 2: the list of labels has ' ' in it"),
+            ('{"x": 1}', {"label_separator": "|"}, "line 2: the label is {'x': 1}, and other rows"),
+            ("null", {}, "line 2: the label is missing"),
+            ("[1]", {"label_separator": ""}, "--label-separator is empty; give what stands betw"),
+        ],
+    )
+    def test_others_are_one_line(self, tmp_path, label, options, message):
+        file = tmp_path / "texts.jsonl"
+        lines = ['{"text": "a", "label": ["x"]}', f'{{"text": "b", "label": {label}}}']
+        file.write_text("\n".join(lines), encoding="utf-8")
+        with pytest.raises(UserError, match=message) as raised:
+            read_labelled_texts(file, **options)
+        assert "\n" not in str(raised.value)
+
+    def test_other_formats_have_no_separator(self, tmp_path):
+        file = tmp_path / "train.label"
+        file.write_text("HUM:ind Who was Galileo ?\n", encoding="utf-8")
+        with pytest.raises(UserError, match="--label-separator says nothing about"):
+            read_labelled_texts(file, label_separator="|")
+
+    def test_no_label_is_lost_by_a_split(self):
+        labels = [("common",), (), ("common", "rare")] * 30 + [("rarest", "common")]
+        data = LabelledTexts([f"text {number}" for number in range(91)], labels)
+        for salt in map(str, range(30)):
+            kept, split_off = data.split(0.5, salt)
+            assert {label for each in kept.labels for label in each} == {"common", "rare", "rarest"}
+            assert len(kept) + len(split_off) == 91
+            assert len(split_off) >= 44

@@ -156,9 +156,9 @@ def test_loss_and_training_by_option(texts, run, tmp_path, capsys):
 
 
 def test_epochs_that_were_enough_are_no_remark():
-    assert evaluation._remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
-    assert evaluation._remarks_on_epochs([2.0, 1.0], 3) == []
-    assert len(evaluation._remarks_on_epochs([2.0, 1.0], 2)) == 1
+    assert evaluation.remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
+    assert evaluation.remarks_on_epochs([2.0, 1.0], 3) == []
+    assert len(evaluation.remarks_on_epochs([2.0, 1.0], 2)) == 1
 
 
 def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):
@@ -427,7 +427,7 @@ def test_help_and_mistyped_options_are_answered_without_keras(arguments, status)
         ("--seed", "1099511627776", "`seed` must be an integer from 0 to 4294967295"),
         ("--lstm-units", "1000000000", "weights, which take .* give smaller units"),
         ("--class-weight", "heavy", "`class_weight` must be None, 'balanced'"),
-        ("--loss", "hinge", "`loss` must be one of 'smoothed', 'focal', 'logit-adjusted'"),
+        ("--loss", "hinge", "`loss` must be one of 'auto', 'smoothed', 'focal', 'logit-adjusted'"),
         ("--q", "2", "`q` must be a number above 0 and up to 1. Received: q=2.0"),
         ("--learning-rate", "0", "`learning_rate` must be a number > 0"),
         ("--dropout", "1", "`dropout` must be a number from 0 up to"),

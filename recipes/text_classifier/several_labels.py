@@ -1,0 +1,237 @@
+"""Several labels for each text: lists or an indicator array in, the same form out."""
+
+from collections.abc import Sequence, Set
+from typing import Any
+
+import keras
+import numpy
+from scipy.special import expit
+from sklearn.metrics import f1_score, hamming_loss, log_loss, precision_recall_curve
+from sklearn.preprocessing import MultiLabelBinarizer
+
+import keras_ce
+from recipes.runs.failures import UserError
+from recipes.text_classifier.data import known_ids, labels_as_array
+
+_TEXTS_OF_ALL = 10
+"""As many texts of a class as the threshold that is best for all classes weighs."""
+
+
+def are_several(labels: Any) -> bool:
+    """Whether these are several labels for each text: lists, tuples or sets, or two dimensions."""
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
+        return False
+    return getattr(labels, "ndim", 1) == 2 or any(map(_is_list, labels))
+
+
+def is_indicator(labels: Any) -> bool:
+    """Whether several labels come as an array of 0 and 1, (texts, classes)."""
+    return getattr(labels, "ndim", 1) == 2
+
+
+def classes_and_ids(
+    labels: Any, count: int, names: Sequence[Any] | None
+) -> tuple[numpy.ndarray, list[tuple[int, ...]]]:
+    """The classes of several labels for each text, and the ids of the classes of each text.
+
+    Args:
+        labels: A list, tuple or set for each text, or an indicator array.
+        count: The number of texts.
+        names: Of the columns of an indicator array; else `None`.
+
+    Raises:
+        UserError: If the labels are no good, or no names come with an indicator array, or names
+            with something else.
+    """
+    if is_indicator(labels):
+        if names is None:
+            raise UserError(
+                "`labels` of two dimensions are an indicator array, 1 where a text has a class; "
+                "name its columns: TextClassifier(classes=[...]). Received: shape "
+                f"{tuple(labels.shape)}"
+            )
+        if isinstance(names, str) or not hasattr(names, "__len__"):
+            raise UserError(
+                "`classes` must be a sequence of labels, one for each column. "
+                f"Received: classes={names!r}."
+            )
+        classes = labels_as_array(
+            list(names), [f"entry {number} of `classes`" for number in range(1, len(names) + 1)]
+        )
+        if len(set(classes.tolist())) < len(classes):
+            raise UserError(f"`classes` has a name twice: {classes.tolist()!r}; rename one")
+        return classes, ids_of(labels, count, classes)
+    refuse_names(names)
+    flat, sizes = _flat(labels, count)
+    if not len(flat):
+        raise UserError("no text has a label; give texts with labels")
+    classes, ids = numpy.unique(flat, return_inverse=True)
+    return classes, _regrouped(ids.tolist(), sizes)
+
+
+def refuse_names(names: Sequence[Any] | None) -> None:
+    """Raises `UserError` where columns are named and there are none."""
+    if names is not None:
+        raise UserError(
+            "`classes` names the columns of an indicator array, and `labels` is none; leave it out"
+        )
+
+
+def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, ...]]:
+    """The ids of the classes of each text, in order; arguments as in `classes_and_ids`.
+
+    Raises:
+        UserError: If the labels are no good, or one is of no such class.
+    """
+    if is_indicator(labels):
+        array = numpy.asarray(labels)
+        if array.shape != (count, len(classes)):
+            raise UserError(
+                f"an indicator array must have the shape (texts, classes), ({count}, "
+                f"{len(classes)}). Received: {tuple(labels.shape)}"
+            )
+        if not numpy.isin(array, (0, 1)).all():
+            raise UserError(
+                "an indicator array must hold 0 and 1 only. Received: "
+                f"{array[~numpy.isin(array, (0, 1))][0].item()!r}"
+            )
+        return [tuple(numpy.flatnonzero(row).tolist()) for row in array]
+    flat, sizes = _flat(labels, count)
+    return _regrouped(known_ids(flat.tolist(), classes), sizes)
+
+
+def indicators(ids: Sequence[Sequence[int]], classes: int) -> numpy.ndarray:
+    """1 where a text has a class and 0 elsewhere, (texts, classes)."""
+    found: numpy.ndarray = MultiLabelBinarizer(classes=range(classes)).fit_transform(ids)
+    return found
+
+
+def require_both(targets: numpy.ndarray, classes: numpy.ndarray) -> None:
+    """Raises `UserError` unless each class stands at some texts to learn from, and not at all."""
+    counts = targets.sum(axis=0)
+    for label, count in zip(classes.tolist(), counts.tolist(), strict=True):
+        if count in (0, len(targets)):
+            who = "no text" if count == 0 else "every text"
+            raise UserError(
+                f"{who} to learn from has the label {label!r}, so there is nothing to tell apart; "
+                "leave the label out, or give texts with and without it"
+            )
+
+
+def measure() -> keras.metrics.Metric:
+    """What the history of a training has beside the loss: micro F1, at a probability of 0.5."""
+    return keras_ce.metrics.F1Score("micro", 0.5, from_logits=True, name="micro_f1")
+
+
+def best_thresholds(logits: numpy.ndarray, targets: numpy.ndarray) -> list[float]:
+    """For each class the probability from which on to predict it, for the highest F1.
+
+    F1 of a few texts jumps from one probability to the next. So the best logit of a class is
+    averaged with the one that is best for all pairs of text and class together, which weighs as
+    much as 10 texts of the class.
+
+    Args:
+        logits: (texts, classes), of texts that nothing was learned from.
+        targets: 1 where a text has a class and 0 elsewhere, likewise.
+    """
+    of_all = _best_threshold(logits.ravel(), targets.ravel())
+    of_each = numpy.array(list(map(_best_threshold, logits.T, targets.T)))
+    texts = targets.sum(axis=0)
+    found = (texts * of_each + _TEXTS_OF_ALL * of_all) / (texts + _TEXTS_OF_ALL)
+    thresholds: list[float] = expit(found).tolist()
+    return thresholds
+
+
+def _best_threshold(logits: numpy.ndarray, targets: numpy.ndarray) -> float:
+    if not targets.any():
+        return 0.0
+    precision, recall, levels = precision_recall_curve(targets, logits)
+    f1 = 2 * precision * recall / numpy.maximum(precision + recall, 1e-12)
+    best = int(f1[:-1].argmax())
+    # Halfway to the logit below, which is not to be predicted any more.
+    return float(levels[max(0, best - 1) : best + 1].mean())
+
+
+def labels_of(
+    predicted: numpy.ndarray, classes: numpy.ndarray, as_indicators: bool
+) -> numpy.ndarray | list[list[Any]]:
+    """Predictions, (texts, classes), in the form that `fit` got: an indicator array, or lists."""
+    if as_indicators:
+        return predicted.astype(int)
+    return [classes[row].tolist() for row in predicted]
+
+
+def scores(
+    logits: numpy.ndarray, targets: numpy.ndarray, thresholds: numpy.ndarray
+) -> dict[str, float]:
+    """Scores logits of independent classes.
+
+    Args:
+        logits: (texts, classes).
+        targets: 1 where a text has a class and 0 elsewhere, likewise.
+        thresholds: The probability from which on each class is predicted.
+
+    Returns:
+        `micro_f1`; `macro_f1`, over the classes that occur; `hamming`, the share of the pairs of
+        text and class that are wrong; `nll` (nats) and `ece`, means over these pairs.
+    """
+    probabilities = expit(logits.astype("float64"))
+    predicted = probabilities >= thresholds
+    calibration = keras_ce.metrics.ExpectedCalibrationError(from_logits=True)
+    calibration.update_state(targets.reshape(-1, 1), logits.reshape(-1, 1))
+    return {
+        **scores_of_predictions(predicted, targets),
+        "nll": float(log_loss(targets.ravel(), probabilities.ravel(), labels=[0, 1])),
+        "ece": float(calibration.result()),
+    }
+
+
+def scores_of_predictions(predicted: numpy.ndarray, targets: numpy.ndarray) -> dict[str, float]:
+    """`micro_f1`, `macro_f1` and `hamming`, as `scores` has them, of labels without sureness."""
+    return {
+        "micro_f1": float(f1_score(targets, predicted, average="micro", zero_division=0)),
+        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=numpy.nan)),
+        "hamming": float(hamming_loss(targets, predicted)),
+    }
+
+
+def _flat(labels: Any, count: int) -> tuple[numpy.ndarray, list[int]]:
+    """All labels one after the other, checked, and how many of them each text has."""
+    if getattr(labels, "ndim", 1) != 1:
+        raise UserError(
+            "`labels` must be a list of labels for each text, or an indicator array (texts, "
+            f"classes). Received: shape {tuple(labels.shape)}"
+        )
+    several = list(labels)
+    if len(several) != count:
+        raise UserError(
+            f"there must be a list of labels for each text. Received: {count} texts and "
+            f"{len(several)} lists"
+        )
+    for number, each in enumerate(several, 1):
+        if not _is_list(each):
+            raise UserError(
+                "where one text has a list of labels, all need one, also of one label or none. "
+                f"Received: {each!r} for text {number}"
+            )
+    # A set has no order of its own; the first mistake of it is the same each time all the same.
+    several = [sorted(each, key=repr) if isinstance(each, Set) else each for each in several]
+    places = [
+        f"label {place} of text {number}"
+        for number, each in enumerate(several, 1)
+        for place in range(1, len(each) + 1)
+    ]
+    flat = [label for each in several for label in each]
+    sizes = list(map(len, several))
+    return (labels_as_array(flat, places) if flat else numpy.array([], dtype=str)), sizes
+
+
+def _regrouped(ids: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    ends = numpy.cumsum(sizes).tolist()
+    return [
+        tuple(sorted(set(ids[end - size : end]))) for size, end in zip(sizes, ends, strict=True)
+    ]
+
+
+def _is_list(labels: Any) -> bool:
+    return isinstance(labels, list | tuple | Set | numpy.ndarray)

@@ -1,0 +1,241 @@
+"""What a classifier of several labels for each text is worth, beside its cheap rival."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+
+from recipes.runs.intervals import Outcomes, mean
+from recipes.runs.report_page import Picture, Section, Table
+from recipes.tables.labelled_texts import LabelledTexts
+from recipes.text_classifier import evaluation, several_labels
+
+if TYPE_CHECKING:
+    from recipes.runs.training_run import TrainingRun
+
+MEASURES = {
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "hamming": "wrong labels (Hamming)",
+    "nll": "negative log-likelihood",
+    "ece": "calibration error",
+    "seconds": "seconds",
+}
+"""As `recipes.text_classifier.evaluation.MEASURES`."""
+
+
+def score_one_against_the_rest(
+    training: LabelledTexts,
+    test: LabelledTexts,
+    targets: tuple[numpy.ndarray, numpy.ndarray],
+    *,
+    tokens: str,
+    class_weight: str | None,
+) -> tuple[dict[str, Any], numpy.ndarray]:
+    """Trains the cheap rival, a linear SVM for each label on TF-IDF, and scores it.
+
+    Args:
+        training: The texts to train on.
+        test: The texts to score.
+        targets: For both 1 where a text has a label and 0 elsewhere, (texts, classes).
+        tokens: As in `evaluation.score_linear_svm`.
+        class_weight: `balanced` or `None`.
+
+    Returns:
+        `micro_f1`, `macro_f1`, `hamming`, the `seconds` both steps took, and what the `model` is;
+        and what it predicts of the test texts, (texts, classes).
+    """
+    start = time.perf_counter()
+    machine = make_pipeline(
+        evaluation.features_of_linear_svm(tokens),
+        OneVsRestClassifier(LinearSVC(class_weight=class_weight, random_state=0)),
+    )
+    predicted = machine.fit(training.texts, targets[0]).predict(test.texts)
+    scores = {
+        "model": "linear SVM on TF-IDF of words and characters, each label against the rest",
+        **several_labels.scores_of_predictions(predicted, targets[1]),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+    return scores, predicted
+
+
+def outcomes(
+    probabilities: numpy.ndarray,
+    predicted: numpy.ndarray,
+    targets: numpy.ndarray,
+    of_baseline: numpy.ndarray,
+) -> dict[str, Outcomes]:
+    """What each test text has to say on the measures but the calibration error.
+
+    Args:
+        probabilities: (texts, classes).
+        predicted: Whether each label is predicted, likewise.
+        targets: 1 where a text has a label and 0 elsewhere, likewise.
+        of_baseline: What the baseline predicts, likewise.
+    """
+    of_model, of_rival = (
+        numpy.stack([targets, each], axis=1).astype(bool) for each in (predicted, of_baseline)
+    )
+    measures = {"micro_f1": _micro_f1, "macro_f1": _macro_f1, "hamming": _hamming}
+    tiny = numpy.finfo("float64").tiny
+    right = numpy.where(targets, probabilities, 1 - probabilities)
+    return {
+        **{name: Outcomes(measure, of_model, of_rival) for name, measure in measures.items()},
+        "nll": Outcomes(mean, -numpy.log(numpy.maximum(right, tiny)).mean(axis=1)),
+    }
+
+
+def _micro_f1(pairs: numpy.ndarray) -> float:
+    """Of right and predicted labels, (texts, 2, classes)."""
+    both = pairs.sum()
+    return float(2 * (pairs[:, 0] & pairs[:, 1]).sum() / both) if both else 0.0
+
+
+def _macro_f1(pairs: numpy.ndarray) -> float:
+    hits, both = (pairs[:, 0] & pairs[:, 1]).sum(axis=0), pairs.sum(axis=(0, 1))
+    return float((2 * hits[both > 0] / both[both > 0]).mean()) if both.any() else 0.0
+
+
+def _hamming(pairs: numpy.ndarray) -> float:
+    return float((pairs[:, 0] != pairs[:, 1]).mean())
+
+
+def write_report(
+    run: TrainingRun, training: LabelledTexts, test: LabelledTexts
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """As `recipes.text_classifier.evaluation.write_report`, with several labels for each text."""
+    classifier = run.task
+    classes = classifier.classes_.tolist()
+    of_training, targets = (
+        several_labels.indicators(
+            several_labels.ids_of(texts.labels, len(texts), classifier.classes_), len(classes)
+        )
+        for texts in (training, test)
+    )
+    probabilities = classifier.predict_proba(test.texts)
+    predicted = probabilities >= classifier.thresholds_
+    baseline, of_baseline = score_one_against_the_rest(
+        training,
+        test,
+        (of_training, targets),
+        tokens=classifier.tokens,
+        class_weight=classifier.class_weight,
+    )
+    of_classes = [
+        {**scores, "threshold": threshold}
+        for scores, threshold in zip(
+            evaluation.scores_of_counts(
+                (predicted & targets).sum(axis=0),
+                targets.sum(axis=0),
+                predicted.sum(axis=0),
+                classes,
+            ),
+            classifier.thresholds_.tolist(),
+            strict=True,
+        )
+    ]
+    known = len(set(training.texts).intersection(test.texts))
+    parts = classifier.evaluate_parts(test.texts, test.labels)
+    metrics = run.report(
+        classifier.evaluate(test.texts, test.labels),
+        baseline,
+        outcomes(probabilities, predicted, targets, of_baseline),
+        per_class=of_classes,
+        parts=parts,
+        test_texts_in_training=known,
+    )
+    remarks = [f"{known} different test texts are training texts, word for word"] if known else []
+    of_epochs = evaluation.remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    for remark in (*remarks, *of_epochs):
+        print(remark)
+    run.draw_history(["loss", "micro_f1"])
+    columns = {
+        "both" if parts else "network": metrics,
+        "linear SVM": metrics["baseline"],
+        **parts,
+    }
+    run.write_page(
+        metrics,
+        MEASURES,
+        columns,
+        [
+            _section_of_classes(of_classes, of_training.sum(axis=0)),
+            Section(
+                "The training",
+                [*of_epochs, Picture(run.folder / "history.png", "loss and micro F1")],
+            ),
+            _section_of_mistakes(test, probabilities, predicted, targets, classes),
+        ],
+        remarks,
+    )
+    return metrics, columns
+
+
+def _section_of_classes(of_classes: Sequence[dict[str, Any]], learned: numpy.ndarray) -> Section:
+    """The table of the labels."""
+    rows = [
+        [
+            number,
+            evaluation.cut(scores["label"], evaluation.LONGEST_NAME),
+            f"{count:,}",
+            f"{scores['texts']:,}",
+            f"{scores['threshold']:.3f}",
+            *(
+                "-" if scores[name] is None else f"{scores[name]:.3f}"
+                for name in ("precision", "recall", "f1")
+            ),
+        ]
+        for number, (scores, count) in enumerate(zip(of_classes, learned.tolist(), strict=True), 1)
+    ]
+    header = ["#", "label", "texts learned from", "test texts", "predicted from"]
+    return Section(
+        "Each label",
+        [
+            "Precision: of the texts that are given the label, the share that has it. Recall: of "
+            "the texts that have the label, the share that is given it. F1 is their harmonic mean. "
+            'A label is predicted from the probability under "predicted from" on, which was best '
+            "on the validation texts.",
+            Table([*header, "precision", "recall", "F1"], rows),
+        ],
+    )
+
+
+def _section_of_mistakes(
+    test: LabelledTexts,
+    probabilities: numpy.ndarray,
+    predicted: numpy.ndarray,
+    targets: numpy.ndarray,
+    classes: Sequence[Any],
+) -> Section:
+    """The mistakes that it is surest of: some are mistakes of the labels."""
+    texts, labels = numpy.nonzero(predicted != targets)
+    if not len(texts):
+        return Section("Mistakes", ["There is none among the test texts."])
+    chances = probabilities[texts, labels]
+    is_given = predicted[texts, labels]
+    surest = numpy.argsort(-numpy.where(is_given, chances, 1 - chances), kind="stable")
+    first = surest[: evaluation.MISTAKES]
+    rows = [
+        [
+            f"{chances[place]:.3f}",
+            evaluation.cut(classes[labels[place]], evaluation.LONGEST_NAME),
+            "given in vain" if is_given[place] else "missed",
+            evaluation.cut(test.texts[texts[place]], evaluation.LONGEST_TEXT),
+            *([test.rows[texts[place]]] if test.rows else []),
+        ]
+        for place in first
+    ]
+    return Section(
+        "The most confident mistakes",
+        [
+            f"{len(first)} of {len(texts)} labels given in vain or missed, the surest first. Where "
+            "the classifier is right after all, correct the labels.",
+            Table(["probability", "label", "", "text", *(["row"] if test.rows else [])], rows),
+        ],
+    )
