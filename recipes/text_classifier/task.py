@@ -33,16 +33,21 @@ from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels
 from recipes.text_classifier.evaluation import score_logits
+from recipes.text_classifier.members import TaughtBatches, average_networks, with_two_outputs
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
+from recipes.tokens.vector_files import initial_vectors
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
 LOSSES = ("smoothed", "focal", "logit-adjusted", "generalized")
 _WEIGHTED_LOSSES = ("smoothed", "focal")
 _LOSS = "softmax"
 """How the logits are to be read: exclusive classes."""
+_TEMPERATURE = 2.0
+_LABEL_WEIGHT = 0.5
+_VECTOR_SCALE = 0.1
 _SOFTMAX_LOSSES = {
     "categoricalcrossentropy",
     "categoricalfocalcrossentropy",
@@ -145,6 +150,8 @@ class TextClassifier(ClassifierMixin, Task):
         "units": lambda name, value: require_integer(name, value, 0),
         "pooling": lambda name, value: require_choice(name, value, POOLINGS),
         "ngrams": lambda name, value: require_integer(name, value, 0),
+        "members": lambda name, value: require_integer(name, value, 1),
+        "distill": require_flag,
         "learning_rate": require_positive,
         "patience": lambda name, value: require_integer(name, value, 0),
         "diagnosis": require_flag,
@@ -174,6 +181,9 @@ class TextClassifier(ClassifierMixin, Task):
         embedding_dropout: float = 0.3,
         dropout: float = 0.5,
         ngrams: int = 200_000,
+        members: int = 1,
+        distill: bool = False,
+        vectors: str | os.PathLike[str] | None = None,
         learning_rate: float = 2e-3,
         patience: int = 3,
         diagnosis: bool = True,
@@ -200,6 +210,9 @@ class TextClassifier(ClassifierMixin, Task):
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
         self.ngrams = ngrams
+        self.members = members
+        self.distill = distill
+        self.vectors = vectors
         self.learning_rate = learning_rate
         self.patience = patience
         self.diagnosis = diagnosis
@@ -223,6 +236,11 @@ class TextClassifier(ClassifierMixin, Task):
             ValueError: If a setting, a text or a label is no good.
         """
         self.check_settings()
+        if self.distill and self.members == 1:
+            raise UserError(
+                "`distill` makes one network of several: give `members` of at least 2. "
+                "Received: members=1."
+            )
         texts = checked_texts(texts)
         classes, ids = numpy.unique(checked_labels(labels, len(texts)), return_inverse=True)
         if len(classes) < 2:
@@ -246,9 +264,15 @@ class TextClassifier(ClassifierMixin, Task):
                 )
             validation = _labelled(*validation_data, classes)
         weights = self._class_weights(classes, training.labels)
-        model, history = self._train(training, validation, classes, weights, self.epochs)
+        most = [self.epochs] * self.members
+        trained = self._train(training, validation, classes, weights, most)
+        teacher = None
+        if self.distill:
+            teacher = average_networks([network for network, _ in trained])
+            trained = self._train(training, validation, classes, weights, [self.epochs], teacher)
+        history = trained[0][1]
         linear = self._fit_linear_model(training, weights)
-        several = [predict_logits(model, validation.texts)]
+        several = [predict_logits(average_networks([each for each, _ in trained]), validation.texts)]
         if linear is not None:
             several.append(linear.logits(validation.texts))
         factors = best_factors(several, validation.labels)
@@ -256,12 +280,19 @@ class TextClassifier(ClassifierMixin, Task):
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
             training += validation
-            epochs = history["val_loss"].index(min(history["val_loss"])) + 1
+            losses = [history["val_loss"] for _, history in trained]
+            epochs = [each.index(min(each)) + 1 for each in losses]
             if self.keras_verbose():
-                print(f"once more, {epochs} epochs on all {len(training)} training texts")
-            model, _ = self._train(training, None, classes, weights, epochs)
+                print(
+                    f"once more, {', '.join(map(str, epochs))} epochs on all {len(training)} "
+                    "training texts"
+                )
+            trained = self._train(training, None, classes, weights, epochs, teacher)
             linear = self._fit_linear_model(training, weights)
-        divide_logits(model, 1 / factors[0], ["logits"])
+        networks = [network for network, _ in trained]
+        for network in networks:
+            divide_logits(network, 1 / factors[0], ["logits"])
+        model = average_networks(networks)
         model.update_legend(history=history)
         with self.seeded():
             if linear is not None:
@@ -276,45 +307,102 @@ class TextClassifier(ClassifierMixin, Task):
         validation: LabelledTexts | None,
         classes: numpy.ndarray,
         class_weight: list[float] | None,
-        epochs: int,
-    ) -> tuple[TextClassifierModel, dict[str, list[float]]]:
-        """A new network, trained, and the history of its training."""
-        with self.seeded():
-            vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
-            model = build_text_classifier(
-                len(vocabulary),
-                len(classes),
-                embedding_dim=self.embedding_dim,
-                units=self.units,
-                bidirectional=self.bidirectional,
-                pooling=self.pooling,
-                convolution_widths=self.convolution_widths,
-                convolution_filters=self.convolution_filters,
-                affix_buckets=0 if self.tokens == "characters" else self.affix_buckets,
-                embedding_dropout=self.embedding_dropout,
-                dropout=self.dropout,
-                vocabulary=vocabulary,
-                class_names=[str(label) for label in classes.tolist()],
-                token_kind=self.tokens,
-            )
-            model.update_legend(classes=classes.tolist(), loss=_LOSS, **self.legend_entries())
+        epochs: Sequence[int],
+        teacher: TextClassifierModel | None = None,
+    ) -> list[tuple[TextClassifierModel, dict[str, list[float]]]]:
+        """For each number of epochs a new network, trained, and the history of its training."""
+        vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
+        vectors = None
+        if self.vectors is not None:
+            vectors = initial_vectors(self.vectors, vocabulary, self.tokens, _VECTOR_SCALE)
+        networks = []
+        for number, most in enumerate(epochs):
+            # The networks differ by their seed, and one that learns from all has one of its own.
+            seed = (self.seed + (number if teacher is None else self.members)) % 2**32
+            with self.seeded(seed):
+                network = self._network(vocabulary, vectors, classes)
+                if teacher is not None and self.keras_verbose():
+                    print(f"one network from {self.members}")
+                elif self.members > 1 and self.keras_verbose():
+                    print(f"network {number + 1} of {self.members}")
+                history = train(
+                    network if teacher is None else with_two_outputs(network),
+                    self._batches(network, training, seed, teacher),
+                    None
+                    if validation is None
+                    else self._batches(network, validation, None, teacher),
+                    **self._losses(training.labels, class_weight, teacher),
+                    epochs=most,
+                    learning_rate=self.learning_rate,
+                    patience=self.patience,
+                    # Nothing is left to find where it has looked before.
+                    diagnosis=self.diagnosis
+                    and validation is not None
+                    and teacher is None
+                    and number == 0,
+                    verbose=self.keras_verbose(),
+                )
+            networks.append((network, history))
+        return networks
 
-            def batches(of: LabelledTexts, seed: int | None) -> TextBatches:
-                return TextBatches(token_ids(model, of.texts), of.labels, self.batch_size, seed)
+    def _network(
+        self, vocabulary: Sequence[str], vectors: numpy.ndarray | None, classes: numpy.ndarray
+    ) -> TextClassifierModel:
+        """A new network, which starts from these vectors of the vocabulary."""
+        network = build_text_classifier(
+            len(vocabulary),
+            len(classes),
+            embedding_dim=self.embedding_dim if vectors is None else vectors.shape[1],
+            units=self.units,
+            bidirectional=self.bidirectional,
+            pooling=self.pooling,
+            convolution_widths=self.convolution_widths,
+            convolution_filters=self.convolution_filters,
+            affix_buckets=0 if self.tokens == "characters" else self.affix_buckets,
+            embedding_dropout=self.embedding_dropout,
+            dropout=self.dropout,
+            vocabulary=vocabulary,
+            class_names=[str(label) for label in classes.tolist()],
+            token_kind=self.tokens,
+        )
+        network.update_legend(classes=classes.tolist(), loss=_LOSS, **self.legend_entries())
+        if vectors is not None:
+            embedding = network.get_layer("embedding")
+            start = keras.ops.convert_to_numpy(embedding.embeddings)
+            is_known = vectors.any(axis=1, keepdims=True)
+            embedding.set_weights([numpy.where(is_known, vectors, start)])
+        return network
 
-            history = train(
-                model,
-                batches(training, self.seed),
-                None if validation is None else batches(validation, None),
-                loss=self._loss(training.labels, class_weight),
-                epochs=epochs,
-                learning_rate=self.learning_rate,
-                patience=self.patience,
-                # Nothing is left to find where it has looked before.
-                diagnosis=self.diagnosis and validation is not None,
-                verbose=self.keras_verbose(),
-            )
-        return model, history
+    def _batches(
+        self,
+        network: TextClassifierModel,
+        texts: LabelledTexts,
+        seed: int | None,
+        teacher: TextClassifierModel | None,
+    ) -> TextBatches:
+        ids = token_ids(network, texts.texts)
+        if teacher is None:
+            return TextBatches(ids, texts.labels, self.batch_size, seed)
+        logits = predict_logits(teacher, texts.texts)
+        return TaughtBatches(ids, texts.labels, logits, self.batch_size, seed)
+
+    def _losses(
+        self,
+        ids: Sequence[int],
+        class_weight: list[float] | None,
+        teacher: TextClassifierModel | None,
+    ) -> dict[str, Any]:
+        """What a network is trained with: `loss`, and with a teacher `loss_weights`."""
+        loss = self._loss(ids, class_weight)
+        if teacher is None:
+            return {"loss": loss}
+        return {
+            "loss": {
+                "label": loss,
+                "teacher": keras_ce.losses.DistillationCrossentropy(_TEMPERATURE),
+            },
+            "loss_weights": {"label": _LABEL_WEIGHT, "teacher": 1.0},
+        }
 
     def _loss(self, ids: Sequence[int], class_weight: list[float] | None) -> keras.losses.Loss:
         """What the network is trained with, on texts of these classes."""

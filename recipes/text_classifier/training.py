@@ -61,7 +61,8 @@ def train(
     training: TextBatches,
     validation: TextBatches | None = None,
     *,
-    loss: keras.losses.Loss,
+    loss: keras.losses.Loss | Mapping[str, keras.losses.Loss],
+    loss_weights: Mapping[str, float] | None = None,
     epochs: int,
     learning_rate: float,
     patience: int,
@@ -77,7 +78,9 @@ def train(
         training: The texts to learn from.
         validation: The texts that decide when to stop; the weights with the lowest loss are kept.
             Without them, training goes on for all `epochs`.
-        loss: Of class ids and logits.
+        loss: Of class ids and logits; or one for each of the outputs `label` and `teacher`, as
+            `recipes.text_classifier.members` has them.
+        loss_weights: How much each of several counts.
         epochs: The largest number of passes over the training texts.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
@@ -85,13 +88,17 @@ def train(
         verbose: As Keras has it.
 
     Returns:
-        Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        Loss and accuracy of each epoch, those on validation texts under `val_...`; of several
+        outputs those of `label`.
     """
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    label = "label_" if isinstance(loss, Mapping) else ""
     model.compile(
         # Averaged weights: half a point more accuracy than the last step's, and less of chance.
         optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.99),
         loss=loss,
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        loss_weights=loss_weights,
+        metrics={"label": [accuracy]} if label else [accuracy],
     )
     callbacks = []
     if validation is not None:
@@ -99,7 +106,10 @@ def train(
             # In this order: the weights that are validated are those that are kept.
             keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
             keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=patience, restore_best_weights=True
+                monitor=f"val_{label}loss",
+                mode="min",
+                patience=patience,
+                restore_best_weights=True,
             ),
         ]
     if diagnosis:
@@ -113,7 +123,11 @@ def train(
         callbacks=callbacks,
         verbose=verbose,
     ).history
-    return {name: [float(value) for value in values] for name, values in history.items()}
+    return {
+        name.replace(label, ""): [float(value) for value in values]
+        for name, values in history.items()
+        if label in name
+    }
 
 
 def token_ids(model: TextClassifierModel, texts: Sequence[str]) -> list[list[int]]:
