@@ -8,9 +8,12 @@ import keras
 import numpy
 from keras import layers
 
+import keras_ce
 from recipes.legend import NAME
 from recipes.text_classifier.model import TextClassifierModel
 from recipes.text_classifier.training import TextBatches
+
+_TEMPERATURE = 2.0
 
 
 def average_networks(networks: Sequence[TextClassifierModel]) -> TextClassifierModel:
@@ -63,3 +66,11 @@ def with_two_outputs(student: TextClassifierModel) -> TextClassifierModel:
     """The student with its logits under two names, `label` and `teacher`: a loss for each."""
     outputs = {name: layers.Identity(name=name)(student.output) for name in ("label", "teacher")}
     return type(student)(student.inputs, outputs, name="student")
+
+
+def losses_of_a_student(loss: keras.losses.Loss) -> dict[str, keras.losses.Loss]:
+    """A loss for each output of `with_two_outputs`, which count alike; `loss` is that of labels."""
+    return {
+        "label": loss,
+        "teacher": keras_ce.losses.DistillationCrossentropy(temperature=_TEMPERATURE),
+    }

@@ -33,20 +33,23 @@ from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels
 from recipes.text_classifier.evaluation import score_logits
-from recipes.text_classifier.members import TaughtBatches, average_networks, with_two_outputs
+from recipes.text_classifier.members import (
+    TaughtBatches,
+    average_networks,
+    losses_of_a_student,
+    with_two_outputs,
+)
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
-from recipes.tokens.vector_files import initial_vectors
+from recipes.tokens.vector_files import initial_vectors, require_source
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
 LOSSES = ("smoothed", "focal", "logit-adjusted", "generalized")
 _WEIGHTED_LOSSES = ("smoothed", "focal")
 _LOSS = "softmax"
 """How the logits are to be read: exclusive classes."""
-_TEMPERATURE = 2.0
-_LABEL_WEIGHT = 0.5
 _VECTOR_SCALE = 0.1
 _SOFTMAX_LOSSES = {
     "categoricalcrossentropy",
@@ -113,6 +116,14 @@ class TextClassifier(ClassifierMixin, Task):
         dropout: Share of the features before the last layer dropped in training.
         ngrams: Number of n-grams, words and characters in a row, that a linear model beside the
             network looks at, those of the most texts; 0 for the network alone.
+        members: Number of networks that differ by their seeds, `seed` and those after it; their
+            logits are averaged inside the one model. As many times the size and the time.
+        distill: Whether one network then learns from the averaged logits of the `members`, at least
+            2, as well as from the labels; it alone is kept, and is as small and fast as any.
+        vectors: A text file of word vectors that the network's vectors start from: fastText's .vec,
+            GloVe's .txt, also gzipped; `recipes.tokens.vector_files.read_vectors` says what a token
+            gets. `embedding_dim` is then what the file has. Or `"wordllama"`, those of the package
+            (the extra `vectors`). Only `fit` reads them.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
         diagnosis: Whether `keras_ce.diagnose` looks at network, loss and texts before training.
@@ -121,7 +132,8 @@ class TextClassifier(ClassifierMixin, Task):
 
     Attributes:
         classes_: The labels, sorted, (classes,).
-        history_: Loss and accuracy of each epoch, those on validation texts under `val_...`.
+        history_: Loss and accuracy of each epoch, those on validation texts under `val_...`; of
+            several networks those of the first.
         threshold_: The probability below which `predict` answers `None`, or `None` where it always
             answers: as `abstain_below` has set it, and `fit` takes it back.
         model_: The Keras model: from token ids (batch, time) and ids of n-grams (batch, blocks,
@@ -152,6 +164,7 @@ class TextClassifier(ClassifierMixin, Task):
         "ngrams": lambda name, value: require_integer(name, value, 0),
         "members": lambda name, value: require_integer(name, value, 1),
         "distill": require_flag,
+        "vectors": require_source,
         "learning_rate": require_positive,
         "patience": lambda name, value: require_integer(name, value, 0),
         "diagnosis": require_flag,
@@ -265,14 +278,13 @@ class TextClassifier(ClassifierMixin, Task):
             validation = _labelled(*validation_data, classes)
         weights = self._class_weights(classes, training.labels)
         most = [self.epochs] * self.members
-        trained = self._train(training, validation, classes, weights, most)
+        networks, histories = self._train(training, validation, classes, weights, most)
         teacher = None
         if self.distill:
-            teacher = average_networks([network for network, _ in trained])
-            trained = self._train(training, validation, classes, weights, [self.epochs], teacher)
-        history = trained[0][1]
+            teacher, most = average_networks(networks), [self.epochs]
+            networks, histories = self._train(training, validation, classes, weights, most, teacher)
         linear = self._fit_linear_model(training, weights)
-        several = [predict_logits(average_networks([each for each, _ in trained]), validation.texts)]
+        several = [predict_logits(average_networks(networks), validation.texts)]
         if linear is not None:
             several.append(linear.logits(validation.texts))
         factors = best_factors(several, validation.labels)
@@ -280,20 +292,17 @@ class TextClassifier(ClassifierMixin, Task):
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
             training += validation
-            losses = [history["val_loss"] for _, history in trained]
-            epochs = [each.index(min(each)) + 1 for each in losses]
+            losses = [history["val_loss"] for history in histories]
+            best = [each.index(min(each)) + 1 for each in losses]
             if self.keras_verbose():
-                print(
-                    f"once more, {', '.join(map(str, epochs))} epochs on all {len(training)} "
-                    "training texts"
-                )
-            trained = self._train(training, None, classes, weights, epochs, teacher)
+                epochs = ", ".join(map(str, best))
+                print(f"once more, {epochs} epochs on all {len(training)} training texts")
+            networks, _ = self._train(training, None, classes, weights, best, teacher)
             linear = self._fit_linear_model(training, weights)
-        networks = [network for network, _ in trained]
         for network in networks:
             divide_logits(network, 1 / factors[0], ["logits"])
         model = average_networks(networks)
-        model.update_legend(history=history)
+        model.update_legend(history=histories[0])
         with self.seeded():
             if linear is not None:
                 model = with_linear_model(model, linear, factors[1])
@@ -309,41 +318,45 @@ class TextClassifier(ClassifierMixin, Task):
         class_weight: list[float] | None,
         epochs: Sequence[int],
         teacher: TextClassifierModel | None = None,
-    ) -> list[tuple[TextClassifierModel, dict[str, list[float]]]]:
-        """For each number of epochs a new network, trained, and the history of its training."""
+    ) -> tuple[list[TextClassifierModel], list[dict[str, list[float]]]]:
+        """For each number of epochs a new network, trained, and the history of its training.
+
+        With a teacher, they learn from its logits as well.
+        """
         vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
         vectors = None
         if self.vectors is not None:
             vectors = initial_vectors(self.vectors, vocabulary, self.tokens, _VECTOR_SCALE)
-        networks = []
-        for number, most in enumerate(epochs):
-            # The networks differ by their seed, and one that learns from all has one of its own.
-            seed = (self.seed + (number if teacher is None else self.members)) % 2**32
+        # Networks differ by their seed, and one that learns from others has a seed of its own.
+        first = 0 if teacher is None else self.members
+        networks, histories = [], []
+        for number, most in enumerate(epochs, first):
+            if self.members > 1 and self.keras_verbose():
+                of_members = f"network {number + 1} of {self.members}"
+                print(of_members if teacher is None else f"one network from {self.members}")
+            seed = (self.seed + number) % 2**32
             with self.seeded(seed):
                 network = self._network(vocabulary, vectors, classes)
-                if teacher is not None and self.keras_verbose():
-                    print(f"one network from {self.members}")
-                elif self.members > 1 and self.keras_verbose():
-                    print(f"network {number + 1} of {self.members}")
+                given = self._batches(network, training, seed, teacher)
+                to_stop_by = None
+                if validation is not None:
+                    to_stop_by = self._batches(network, validation, None, teacher)
+                loss = self._loss(training.labels, class_weight)
                 history = train(
                     network if teacher is None else with_two_outputs(network),
-                    self._batches(network, training, seed, teacher),
-                    None
-                    if validation is None
-                    else self._batches(network, validation, None, teacher),
-                    **self._losses(training.labels, class_weight, teacher),
+                    given,
+                    to_stop_by,
+                    loss=loss if teacher is None else losses_of_a_student(loss),
                     epochs=most,
                     learning_rate=self.learning_rate,
                     patience=self.patience,
                     # Nothing is left to find where it has looked before.
-                    diagnosis=self.diagnosis
-                    and validation is not None
-                    and teacher is None
-                    and number == 0,
+                    diagnosis=self.diagnosis and validation is not None and number == 0,
                     verbose=self.keras_verbose(),
                 )
-            networks.append((network, history))
-        return networks
+            networks.append(network)
+            histories.append(history)
+        return networks, histories
 
     def _network(
         self, vocabulary: Sequence[str], vectors: numpy.ndarray | None, classes: numpy.ndarray
@@ -385,24 +398,6 @@ class TextClassifier(ClassifierMixin, Task):
             return TextBatches(ids, texts.labels, self.batch_size, seed)
         logits = predict_logits(teacher, texts.texts)
         return TaughtBatches(ids, texts.labels, logits, self.batch_size, seed)
-
-    def _losses(
-        self,
-        ids: Sequence[int],
-        class_weight: list[float] | None,
-        teacher: TextClassifierModel | None,
-    ) -> dict[str, Any]:
-        """What a network is trained with: `loss`, and with a teacher `loss_weights`."""
-        loss = self._loss(ids, class_weight)
-        if teacher is None:
-            return {"loss": loss}
-        return {
-            "loss": {
-                "label": loss,
-                "teacher": keras_ce.losses.DistillationCrossentropy(_TEMPERATURE),
-            },
-            "loss_weights": {"label": _LABEL_WEIGHT, "teacher": 1.0},
-        }
 
     def _loss(self, ids: Sequence[int], class_weight: list[float] | None) -> keras.losses.Loss:
         """What the network is trained with, on texts of these classes."""

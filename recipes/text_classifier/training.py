@@ -1,6 +1,7 @@
 """Trains a text classifier on texts of different lengths, and asks it for its logits."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy
@@ -50,7 +51,7 @@ class TextBatches(keras.utils.PyDataset):
         """Number of batches."""
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def __getitem__(self, index: int) -> tuple[numpy.ndarray, Any]:
         """Token ids (batch, time) and class ids (batch,) of one batch."""
         batch = self._batches[index]
         return pad([self._sequences[row] for row in batch]), self._labels[batch]
@@ -62,7 +63,6 @@ def train(
     validation: TextBatches | None = None,
     *,
     loss: keras.losses.Loss | Mapping[str, keras.losses.Loss],
-    loss_weights: Mapping[str, float] | None = None,
     epochs: int,
     learning_rate: float,
     patience: int,
@@ -80,7 +80,6 @@ def train(
             Without them, training goes on for all `epochs`.
         loss: Of class ids and logits; or one for each of the outputs `label` and `teacher`, as
             `recipes.text_classifier.members` has them.
-        loss_weights: How much each of several counts.
         epochs: The largest number of passes over the training texts.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
@@ -97,7 +96,6 @@ def train(
         # Averaged weights: half a point more accuracy than the last step's, and less of chance.
         optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.99),
         loss=loss,
-        loss_weights=loss_weights,
         metrics={"label": [accuracy]} if label else [accuracy],
     )
     callbacks = []

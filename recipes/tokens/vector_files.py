@@ -1,4 +1,4 @@
-"""Word vectors that others have trained, from a file or a package, for the words of a vocabulary."""
+"""Word vectors that others have trained, from a file or a package, for a vocabulary."""
 
 import contextlib
 import gzip
@@ -7,7 +7,7 @@ import os
 import pathlib
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy
 
@@ -21,6 +21,14 @@ _LONGEST_ROW = 2**20
 """Bytes. A vector of 300 numbers takes about 3,000."""
 _LARGEST = float(numpy.finfo("float32").max)
 _ADVICE = "name a text file of vectors, with a word and its numbers in each row (.vec, .txt)"
+
+
+def require_source(name: str, value: Any) -> None:
+    """Raises `UserError` unless `value` is `None` or may name a source of vectors."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise UserError(
+            f"`{name}` must be None, a path or {WORDLLAMA!r}. Received: {name}={value!r}."
+        )
 
 
 def initial_vectors(
@@ -46,7 +54,7 @@ def initial_vectors(
     if not is_known.any():
         raise UserError(
             f"{os.fspath(source)} knows none of the {len(vocabulary) - 2} different {kind} of the "
-            f"texts, such as {', '.join(map(repr, vocabulary[2:5]))}; name vectors of their language"
+            f"texts, such as {', '.join(map(repr, vocabulary[2:5]))}; name vectors of that language"
         )
     return vectors * (scale / numpy.sqrt(numpy.square(vectors[is_known]).mean()))
 
@@ -121,8 +129,8 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, list[bytes]]]:
             words = fields[: max(1, len(fields) - width)]
             if len(fields) <= width or any(map(_is_number, words[1:])):
                 raise UserError(
-                    f"{place} has {len(fields) - 1} numbers, where {width} should be; correct it, or "
-                    f"{_ADVICE}"
+                    f"{place} has {len(fields) - 1} numbers, where {width} should be; correct it, "
+                    f"or {_ADVICE}"
                 )
             try:
                 yield place, b" ".join(words).decode(), fields[len(words) :]
@@ -131,7 +139,7 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, list[bytes]]]:
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path) -> Iterator[IO[bytes]]:
+def _opened(path: pathlib.Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The file, unpacked if it is gzipped; one line where it cannot be read to its end."""
     try:
         with open(path, "rb") as file:
