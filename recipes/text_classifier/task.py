@@ -231,6 +231,15 @@ class TextClassifier(ClassifierMixin, Task):
         self.diagnosis = diagnosis
         self.verbose = verbose
 
+    def check_settings(self) -> None:
+        """As every task does; and `distill` needs `members`."""
+        super().check_settings()
+        if self.distill and self.members == 1:
+            raise UserError(
+                "`distill` makes one network of several: give `members` of at least 2. "
+                "Received: members=1."
+            )
+
     def fit(
         self,
         texts: Sequence[str],
@@ -249,11 +258,6 @@ class TextClassifier(ClassifierMixin, Task):
             ValueError: If a setting, a text or a label is no good.
         """
         self.check_settings()
-        if self.distill and self.members == 1:
-            raise UserError(
-                "`distill` makes one network of several: give `members` of at least 2. "
-                "Received: members=1."
-            )
         texts = checked_texts(texts)
         classes, ids = numpy.unique(checked_labels(labels, len(texts)), return_inverse=True)
         if len(classes) < 2:

@@ -124,9 +124,11 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, list[bytes]]]:
             if number == 1 and len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit():
                 width = int(fields[1])
                 continue
-            width = width or max(1, len(fields) - 1)
+            width = len(fields) - 1 if width is None else width
             # GloVe has words such as ". . .".
             words = fields[: max(1, len(fields) - width)]
+            if not width:
+                raise UserError(f"{place} has no numbers after its first word; {_ADVICE}")
             if len(fields) <= width or any(map(_is_number, words[1:])):
                 raise UserError(
                     f"{place} has {len(fields) - 1} numbers, where {width} should be; correct it, "
