@@ -29,6 +29,7 @@ def main(options: argparse.Namespace) -> None:
 
     names = ("tokens", "units", "epochs", "batch_size", "label_smoothing", "class_weight", "seed")
     names += ("diagnosis", "loss", "gamma", "strength", "q", "learning_rate", "dropout")
+    names += ("members", "distill", "vectors")
     settings = {name: getattr(options, name) for name in names}
     classifier = TextClassifier(**settings)
     files = ("train", "validation", "test", "text_column", "label_column", "fine_labels")
@@ -92,6 +93,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     option("--learning-rate", type=float, default=2e-3, help="of Adam, %(default)s")
     option("--dropout", type=float, default=0.5, help="before the last layer, %(default)s")
     option("--class-weight", metavar="balanced", help="rare classes count more")
+    option("--members", type=int, default=1, metavar="N", help="networks, averaged; %(default)s")
+    option("--distill", action="store_true", help="one network, which learns from the members")
+    option(
+        "--vectors", metavar="FILE", help="word vectors to start from (.vec, .txt); or wordllama"
+    )
     option("--seed", type=int, default=0, help="%(default)s")
     option("--no-diagnosis", dest="diagnosis", action="store_false", help="train all the same")
     option("--output", metavar="DIR", help="new folder; else runs/text_classifier-1")

@@ -65,10 +65,14 @@ class Task(BaseEstimator):
         return min(int(self.verbose), 2)
 
     @contextlib.contextmanager
-    def seeded(self) -> Iterator[None]:
-        """Chance follows `seed` inside; Python's and NumPy's is afterwards what it was before."""
+    def seeded(self, seed: int | None = None) -> Iterator[None]:
+        """Chance follows `seed` inside; Python's and NumPy's is afterwards what it was before.
+
+        Args:
+            seed: Another one than the task's own.
+        """
         of_python, of_numpy = random.getstate(), numpy.random.get_state()
-        keras.utils.set_random_seed(int(self.seed))
+        keras.utils.set_random_seed(int(self.seed if seed is None else seed))
         try:
             yield
         finally:
@@ -151,7 +155,7 @@ def _as_json(value: Any) -> Any:
         return _as_json(value.tolist())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_as_json(each) for each in value]
-    return value
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _from_json(value: Any) -> Any:

@@ -34,18 +34,33 @@ from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import several_labels
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, known_ids
 from recipes.text_classifier.evaluation import score_logits
+from recipes.text_classifier.members import (
+    TaughtBatches,
+    average_networks,
+    losses_of_a_student,
+    with_two_outputs,
+)
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
+from recipes.tokens.vector_files import initial_vectors, require_source
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
+<<<<<<< HEAD
 _LOSSES_OF_ONE = ("smoothed", "focal", "logit-adjusted", "generalized")
 _LOSSES_OF_SEVERAL = ("sigmoid", "multi-label-softmax")
 LOSSES = ("auto", *_LOSSES_OF_ONE, *_LOSSES_OF_SEVERAL)
 _WEIGHTED_LOSSES = ("smoothed", "focal", "sigmoid")
 _EXCLUSIVE, _INDEPENDENT = "softmax", "sigmoid"
 """How the logits are to be read: exclusive classes, or several at once."""
+=======
+LOSSES = ("smoothed", "focal", "logit-adjusted", "generalized")
+_WEIGHTED_LOSSES = ("smoothed", "focal")
+_LOSS = "softmax"
+"""How the logits are to be read: exclusive classes."""
+_VECTOR_SCALE = 0.1
+>>>>>>> members20
 _SOFTMAX_LOSSES = {
     "categoricalcrossentropy",
     "categoricalfocalcrossentropy",
@@ -120,6 +135,14 @@ class TextClassifier(ClassifierMixin, Task):
         dropout: Share of the features before the last layer dropped in training.
         ngrams: Number of n-grams, words and characters in a row, that a linear model beside the
             network looks at, those of the most texts; 0 for the network alone.
+        members: Number of networks that differ by their seeds, `seed` and those after it; their
+            logits are averaged inside the one model. As many times the size and the time.
+        distill: Whether one network then learns from the averaged logits of the `members`, at least
+            2, as well as from the labels; it alone is kept, and is as small and fast as any.
+        vectors: A text file of word vectors that the network's vectors start from: fastText's .vec,
+            GloVe's .txt, also gzipped; `recipes.tokens.vector_files.read_vectors` says what a token
+            gets. `embedding_dim` is then what the file has. Or `"wordllama"`, those of the package
+            (the extra `vectors`). Only `fit` reads them.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
         classes: The labels that the columns of an indicator array stand for; `None` for labels of
@@ -129,9 +152,15 @@ class TextClassifier(ClassifierMixin, Task):
             1 a bar, 2 lines.
 
     Attributes:
+<<<<<<< HEAD
         classes_: The labels, sorted, or as `classes` names them, (classes,).
         history_: Loss and accuracy, with several labels micro F1, of each epoch, those on
             validation texts under `val_...`.
+=======
+        classes_: The labels, sorted, (classes,).
+        history_: Loss and accuracy of each epoch, those on validation texts under `val_...`; of
+            several networks those of the first.
+>>>>>>> members20
         threshold_: The probability below which `predict` answers `None`, or `None` where it always
             answers: as `abstain_below` has set it, and `fit` takes it back.
         thresholds_: With several labels for each text the probability from which on each is
@@ -162,6 +191,9 @@ class TextClassifier(ClassifierMixin, Task):
         "units": lambda name, value: require_integer(name, value, 0),
         "pooling": lambda name, value: require_choice(name, value, POOLINGS),
         "ngrams": lambda name, value: require_integer(name, value, 0),
+        "members": lambda name, value: require_integer(name, value, 1),
+        "distill": require_flag,
+        "vectors": require_source,
         "learning_rate": require_positive,
         "patience": lambda name, value: require_integer(name, value, 0),
         "diagnosis": require_flag,
@@ -191,6 +223,9 @@ class TextClassifier(ClassifierMixin, Task):
         embedding_dropout: float = 0.3,
         dropout: float = 0.5,
         ngrams: int = 200_000,
+        members: int = 1,
+        distill: bool = False,
+        vectors: str | os.PathLike[str] | None = None,
         learning_rate: float = 2e-3,
         patience: int = 3,
         classes: Sequence[Any] | None = None,
@@ -218,11 +253,23 @@ class TextClassifier(ClassifierMixin, Task):
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
         self.ngrams = ngrams
+        self.members = members
+        self.distill = distill
+        self.vectors = vectors
         self.learning_rate = learning_rate
         self.patience = patience
         self.classes = classes
         self.diagnosis = diagnosis
         self.verbose = verbose
+
+    def check_settings(self) -> None:
+        """As every task does; and `distill` needs `members`."""
+        super().check_settings()
+        if self.distill and self.members == 1:
+            raise UserError(
+                "`distill` makes one network of several: give `members` of at least 2. "
+                "Received: members=1."
+            )
 
     def fit(
         self,
@@ -272,9 +319,20 @@ class TextClassifier(ClassifierMixin, Task):
         if has_several:
             several_labels.require_both(_targets(training, len(classes)), classes)
         weights = self._class_weights(classes, training.labels)
+<<<<<<< HEAD
         model, history = self._train(training, validation, classes, weights, self.epochs)
         linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(model, validation.texts)]
+=======
+        most = [self.epochs] * self.members
+        networks, histories = self._train(training, validation, classes, weights, most)
+        teacher = None
+        if self.distill:
+            teacher, most = average_networks(networks), [self.epochs]
+            networks, histories = self._train(training, validation, classes, weights, most, teacher)
+        linear = self._fit_linear_model(training, weights)
+        several = [predict_logits(average_networks(networks), validation.texts)]
+>>>>>>> members20
         if linear is not None:
             several.append(linear.logits(validation.texts))
         targets = _targets(validation, len(classes))
@@ -283,9 +341,12 @@ class TextClassifier(ClassifierMixin, Task):
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
             training += validation
-            epochs = history["val_loss"].index(min(history["val_loss"])) + 1
+            losses = [history["val_loss"] for history in histories]
+            best = [each.index(min(each)) + 1 for each in losses]
             if self.keras_verbose():
+                epochs = ", ".join(map(str, best))
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
+<<<<<<< HEAD
             model, _ = self._train(training, None, classes, weights, epochs)
             linear = self._fit_linear_model(training, len(classes), weights)
         divide_logits(model, 1 / factors[0], ["logits"])
@@ -296,6 +357,14 @@ class TextClassifier(ClassifierMixin, Task):
                 thresholds=several_labels.best_thresholds(logits, targets),
                 is_indicator=several_labels.is_indicator(labels),
             )
+=======
+            networks, _ = self._train(training, None, classes, weights, best, teacher)
+            linear = self._fit_linear_model(training, weights)
+        for network in networks:
+            divide_logits(network, 1 / factors[0], ["logits"])
+        model = average_networks(networks)
+        model.update_legend(history=histories[0])
+>>>>>>> members20
         with self.seeded():
             if linear is not None:
                 model = with_linear_model(model, linear, factors[1])
@@ -317,6 +386,7 @@ class TextClassifier(ClassifierMixin, Task):
         validation: LabelledTexts | None,
         classes: numpy.ndarray,
         class_weight: list[float] | None,
+<<<<<<< HEAD
         epochs: int,
     ) -> tuple[TextClassifierModel, dict[str, list[float]]]:
         """A new network, trained, and the history of its training."""
@@ -362,6 +432,90 @@ class TextClassifier(ClassifierMixin, Task):
                 verbose=self.keras_verbose(),
             )
         return model, history
+=======
+        epochs: Sequence[int],
+        teacher: TextClassifierModel | None = None,
+    ) -> tuple[list[TextClassifierModel], list[dict[str, list[float]]]]:
+        """For each number of epochs a new network, trained, and the history of its training.
+
+        With a teacher, they learn from its logits as well.
+        """
+        vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
+        vectors = None
+        if self.vectors is not None:
+            vectors = initial_vectors(self.vectors, vocabulary, self.tokens, _VECTOR_SCALE)
+        # Networks differ by their seed, and one that learns from others has a seed of its own.
+        first = 0 if teacher is None else self.members
+        networks, histories = [], []
+        for number, most in enumerate(epochs, first):
+            if self.members > 1 and self.keras_verbose():
+                of_members = f"network {number + 1} of {self.members}"
+                print(of_members if teacher is None else f"one network from {self.members}")
+            seed = (self.seed + number) % 2**32
+            with self.seeded(seed):
+                network = self._network(vocabulary, vectors, classes)
+                given = self._batches(network, training, seed, teacher)
+                to_stop_by = None
+                if validation is not None:
+                    to_stop_by = self._batches(network, validation, None, teacher)
+                loss = self._loss(training.labels, class_weight)
+                history = train(
+                    network if teacher is None else with_two_outputs(network),
+                    given,
+                    to_stop_by,
+                    loss=loss if teacher is None else losses_of_a_student(loss),
+                    epochs=most,
+                    learning_rate=self.learning_rate,
+                    patience=self.patience,
+                    # Nothing is left to find where it has looked before.
+                    diagnosis=self.diagnosis and validation is not None and number == 0,
+                    verbose=self.keras_verbose(),
+                )
+            networks.append(network)
+            histories.append(history)
+        return networks, histories
+
+    def _network(
+        self, vocabulary: Sequence[str], vectors: numpy.ndarray | None, classes: numpy.ndarray
+    ) -> TextClassifierModel:
+        """A new network, which starts from these vectors of the vocabulary."""
+        network = build_text_classifier(
+            len(vocabulary),
+            len(classes),
+            embedding_dim=self.embedding_dim if vectors is None else vectors.shape[1],
+            units=self.units,
+            bidirectional=self.bidirectional,
+            pooling=self.pooling,
+            convolution_widths=self.convolution_widths,
+            convolution_filters=self.convolution_filters,
+            affix_buckets=0 if self.tokens == "characters" else self.affix_buckets,
+            embedding_dropout=self.embedding_dropout,
+            dropout=self.dropout,
+            vocabulary=vocabulary,
+            class_names=[str(label) for label in classes.tolist()],
+            token_kind=self.tokens,
+        )
+        network.update_legend(classes=classes.tolist(), loss=_LOSS, **self.legend_entries())
+        if vectors is not None:
+            embedding = network.get_layer("embedding")
+            start = keras.ops.convert_to_numpy(embedding.embeddings)
+            is_known = vectors.any(axis=1, keepdims=True)
+            embedding.set_weights([numpy.where(is_known, vectors, start)])
+        return network
+
+    def _batches(
+        self,
+        network: TextClassifierModel,
+        texts: LabelledTexts,
+        seed: int | None,
+        teacher: TextClassifierModel | None,
+    ) -> TextBatches:
+        ids = token_ids(network, texts.texts)
+        if teacher is None:
+            return TextBatches(ids, texts.labels, self.batch_size, seed)
+        logits = predict_logits(teacher, texts.texts)
+        return TaughtBatches(ids, texts.labels, logits, self.batch_size, seed)
+>>>>>>> members20
 
     def _loss_of(self, has_several: bool) -> str:
         """The name of the loss for several labels for each text, or for one."""

@@ -51,7 +51,7 @@ class TextBatches(keras.utils.PyDataset):
         """Number of batches."""
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def __getitem__(self, index: int) -> tuple[numpy.ndarray, Any]:
         """Token ids (batch, time) and what stands for the labels, of one batch."""
         batch = self._batches[index]
         return pad([self._sequences[row] for row in batch]), self._labels[batch]
@@ -62,7 +62,7 @@ def train(
     training: TextBatches,
     validation: TextBatches | None = None,
     *,
-    loss: keras.losses.Loss,
+    loss: keras.losses.Loss | Mapping[str, keras.losses.Loss],
     measure: keras.metrics.Metric | None = None,
     epochs: int,
     learning_rate: float,
@@ -79,7 +79,8 @@ def train(
         training: The texts to learn from.
         validation: The texts that decide when to stop; the weights with the lowest loss are kept.
             Without them, training goes on for all `epochs`.
-        loss: Of labels and logits.
+        loss: Of labels and logits; or one for each of the outputs `label` and `teacher`, as
+            `recipes.text_classifier.members` has them.
         measure: What the history has beside the loss; `None` for the accuracy of class ids.
         epochs: The largest number of passes over the training texts.
         learning_rate: Of Adam.
@@ -88,13 +89,16 @@ def train(
         verbose: As Keras has it.
 
     Returns:
-        Loss and measure of each epoch, those on validation texts under `val_...`.
+        Loss and measure of each epoch, those on validation texts under `val_...`; of several
+        outputs those of `label`.
     """
+    measure = measure or keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    label = "label_" if isinstance(loss, Mapping) else ""
     model.compile(
         # Averaged weights: half a point more accuracy than the last step's, and less of chance.
         optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.99),
         loss=loss,
-        metrics=[measure or keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        metrics={"label": [measure]} if label else [measure],
     )
     callbacks = []
     if validation is not None:
@@ -102,7 +106,10 @@ def train(
             # In this order: the weights that are validated are those that are kept.
             keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
             keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=patience, restore_best_weights=True
+                monitor=f"val_{label}loss",
+                mode="min",
+                patience=patience,
+                restore_best_weights=True,
             ),
         ]
     if diagnosis:
@@ -116,7 +123,11 @@ def train(
         callbacks=callbacks,
         verbose=verbose,
     ).history
-    return {name: [float(value) for value in values] for name, values in history.items()}
+    return {
+        name.replace(label, ""): [float(value) for value in values]
+        for name, values in history.items()
+        if label in name
+    }
 
 
 def token_ids(model: TextClassifierModel, texts: Sequence[str]) -> list[list[int]]:

@@ -43,7 +43,8 @@ def _pattern(kind: str, is_ascii: bool) -> re.Pattern[str]:
     return re.compile(patterns[kind])
 
 
-_stem = functools.cache(snowballstemmer.stemmer("english").stemWord)
+# Bounded: files of vectors have millions of words.
+_stem = functools.lru_cache(2**17)(snowballstemmer.stemmer("english").stemWord)
 
 TOKEN_KINDS = ("words", "stems", "characters")
 """Those for telling texts apart; `cased` is for writing them."""

@@ -155,6 +155,31 @@ def test_loss_and_training_by_option(texts, run, tmp_path, capsys):
     assert {name: defaults[name] for name in shared} == {name: of_task[name] for name in shared}
 
 
+@default_backend_only
+def test_members_one_from_them_and_vectors_by_option(tmp_path, capsys):
+    rows = [f"{word} {' '.join(['0.5', '-1'] * 8)}\n" for word in ("dog", "hay", "sleeps")]
+    (tmp_path / "some.vec").write_text("".join(rows))
+    few = write_csv(tmp_path / "few.csv", sentences(30, 1))
+    for name, more in (("several", ""), ("one", "--distill")):
+        train(
+            f"--train={few} --test={few} --validation={few} --epochs 1 --no-diagnosis --members 2 "
+            f"--vectors {tmp_path / 'some.vec'} --output={tmp_path / name} {more}"
+        )
+    capsys.readouterr()
+    several, one = (
+        TextClassifier.load(tmp_path / name / "model.keras") for name in ("several", "one")
+    )
+    for loaded, distill in ((several, False), (one, True)):
+        assert (loaded.members, loaded.distill) == (2, distill)
+        assert loaded.vectors == str(tmp_path / "some.vec")
+    assert one.model_.get_layer("embedding").output.shape[-1] == 16
+    assert len(several.model_.trainable_weights) == 2 * len(one.model_.trainable_weights)
+    settings = json.loads((tmp_path / "one" / "metrics.json").read_text())["settings"]
+    assert (settings["members"], settings["distill"]) == (2, True)
+    classify(tmp_path / "several", "the dog eats hay")
+    assert capsys.readouterr().out.count("\n") == 1
+
+
 def test_epochs_that_were_enough_are_no_remark():
     assert evaluation.remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
     assert evaluation.remarks_on_epochs([2.0, 1.0], 3) == []
