@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -12,9 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
-from sklearn.utils.class_weight import compute_class_weight
 
-import keras_ce
 from recipes._arguments import (
     require_choice,
     require_flag,
@@ -31,7 +29,7 @@ from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
-from recipes.text_classifier import several_labels
+from recipes.text_classifier import losses, several_labels
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, known_ids
 from recipes.text_classifier.evaluation import score_logits
 from recipes.text_classifier.members import (
@@ -47,20 +45,9 @@ from recipes.tokens.texts import checked_texts
 from recipes.tokens.vector_files import initial_vectors, require_source
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
-<<<<<<< HEAD
-_LOSSES_OF_ONE = ("smoothed", "focal", "logit-adjusted", "generalized")
-_LOSSES_OF_SEVERAL = ("sigmoid", "multi-label-softmax")
-LOSSES = ("auto", *_LOSSES_OF_ONE, *_LOSSES_OF_SEVERAL)
-_WEIGHTED_LOSSES = ("smoothed", "focal", "sigmoid")
 _EXCLUSIVE, _INDEPENDENT = "softmax", "sigmoid"
 """How the logits are to be read: exclusive classes, or several at once."""
-=======
-LOSSES = ("smoothed", "focal", "logit-adjusted", "generalized")
-_WEIGHTED_LOSSES = ("smoothed", "focal")
-_LOSS = "softmax"
-"""How the logits are to be read: exclusive classes."""
 _VECTOR_SCALE = 0.1
->>>>>>> members20
 _SOFTMAX_LOSSES = {
     "categoricalcrossentropy",
     "categoricalfocalcrossentropy",
@@ -152,15 +139,9 @@ class TextClassifier(ClassifierMixin, Task):
             1 a bar, 2 lines.
 
     Attributes:
-<<<<<<< HEAD
         classes_: The labels, sorted, or as `classes` names them, (classes,).
         history_: Loss and accuracy, with several labels micro F1, of each epoch, those on
-            validation texts under `val_...`.
-=======
-        classes_: The labels, sorted, (classes,).
-        history_: Loss and accuracy of each epoch, those on validation texts under `val_...`; of
-            several networks those of the first.
->>>>>>> members20
+            validation texts under `val_...`; of several networks those of the first.
         threshold_: The probability below which `predict` answers `None`, or `None` where it always
             answers: as `abstain_below` has set it, and `fit` takes it back.
         thresholds_: With several labels for each text the probability from which on each is
@@ -183,7 +164,7 @@ class TextClassifier(ClassifierMixin, Task):
         "epochs": lambda name, value: require_integer(name, value, 1),
         "batch_size": lambda name, value: require_integer(name, value, 1),
         "label_smoothing": require_share,
-        "loss": lambda name, value: require_choice(name, value, LOSSES),
+        "loss": lambda name, value: require_choice(name, value, losses.LOSSES),
         "gamma": require_non_negative,
         "strength": require_non_negative,
         "q": require_positive_fraction,
@@ -295,7 +276,9 @@ class TextClassifier(ClassifierMixin, Task):
         texts = checked_texts(texts)
         has_several = several_labels.are_several(labels)
         classes, ids = self._classes_and_ids(labels, len(texts))
-        self._loss_of(has_several)
+        loss = losses.chosen(self.loss, has_several)
+        if self.distill and has_several:
+            raise UserError("`distill` is for one label for each text; leave it out for several")
         if len(classes) < 2:
             raise UserError(
                 f"the texts have one class only ({classes.tolist()[0]!r}); give texts of at least "
@@ -318,21 +301,15 @@ class TextClassifier(ClassifierMixin, Task):
             validation = _labelled(*validation_data, classes, has_several)
         if has_several:
             several_labels.require_both(_targets(training, len(classes)), classes)
-        weights = self._class_weights(classes, training.labels)
-<<<<<<< HEAD
-        model, history = self._train(training, validation, classes, weights, self.epochs)
-        linear = self._fit_linear_model(training, len(classes), weights)
-        several = [predict_logits(model, validation.texts)]
-=======
+        weights = losses.class_weights(self.class_weight, loss, classes, training.labels)
         most = [self.epochs] * self.members
         networks, histories = self._train(training, validation, classes, weights, most)
         teacher = None
         if self.distill:
             teacher, most = average_networks(networks), [self.epochs]
             networks, histories = self._train(training, validation, classes, weights, most, teacher)
-        linear = self._fit_linear_model(training, weights)
+        linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(average_networks(networks), validation.texts)]
->>>>>>> members20
         if linear is not None:
             several.append(linear.logits(validation.texts))
         targets = _targets(validation, len(classes))
@@ -341,30 +318,23 @@ class TextClassifier(ClassifierMixin, Task):
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
             training += validation
-            losses = [history["val_loss"] for history in histories]
-            best = [each.index(min(each)) + 1 for each in losses]
+            of_validation = [history["val_loss"] for history in histories]
+            best = [each.index(min(each)) + 1 for each in of_validation]
             if self.keras_verbose():
                 epochs = ", ".join(map(str, best))
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
-<<<<<<< HEAD
-            model, _ = self._train(training, None, classes, weights, epochs)
+            networks, _ = self._train(training, None, classes, weights, best, teacher)
             linear = self._fit_linear_model(training, len(classes), weights)
-        divide_logits(model, 1 / factors[0], ["logits"])
-        model.update_legend(history=history)
+        for network in networks:
+            divide_logits(network, 1 / factors[0], ["logits"])
+        model = average_networks(networks)
+        model.update_legend(history=histories[0])
         if has_several:
             logits = numpy.tensordot(factors, several, 1)
             model.update_legend(
                 thresholds=several_labels.best_thresholds(logits, targets),
                 is_indicator=several_labels.is_indicator(labels),
             )
-=======
-            networks, _ = self._train(training, None, classes, weights, best, teacher)
-            linear = self._fit_linear_model(training, weights)
-        for network in networks:
-            divide_logits(network, 1 / factors[0], ["logits"])
-        model = average_networks(networks)
-        model.update_legend(history=histories[0])
->>>>>>> members20
         with self.seeded():
             if linear is not None:
                 model = with_linear_model(model, linear, factors[1])
@@ -386,53 +356,6 @@ class TextClassifier(ClassifierMixin, Task):
         validation: LabelledTexts | None,
         classes: numpy.ndarray,
         class_weight: list[float] | None,
-<<<<<<< HEAD
-        epochs: int,
-    ) -> tuple[TextClassifierModel, dict[str, list[float]]]:
-        """A new network, trained, and the history of its training."""
-        with self.seeded():
-            vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
-            model = build_text_classifier(
-                len(vocabulary),
-                len(classes),
-                embedding_dim=self.embedding_dim,
-                units=self.units,
-                bidirectional=self.bidirectional,
-                pooling=self.pooling,
-                convolution_widths=self.convolution_widths,
-                convolution_filters=self.convolution_filters,
-                affix_buckets=0 if self.tokens == "characters" else self.affix_buckets,
-                embedding_dropout=self.embedding_dropout,
-                dropout=self.dropout,
-                vocabulary=vocabulary,
-                class_names=[str(label) for label in classes.tolist()],
-                token_kind=self.tokens,
-            )
-            model.update_legend(
-                classes=classes.tolist(),
-                loss=_INDEPENDENT if training.are_several else _EXCLUSIVE,
-                **self.legend_entries(),
-            )
-
-            def batches(of: LabelledTexts, seed: int | None) -> TextBatches:
-                targets = _targets(of, len(classes))
-                return TextBatches(token_ids(model, of.texts), targets, self.batch_size, seed)
-
-            history = train(
-                model,
-                batches(training, self.seed),
-                None if validation is None else batches(validation, None),
-                loss=self._loss(_targets(training, len(classes)), class_weight),
-                measure=several_labels.measure() if training.are_several else None,
-                epochs=epochs,
-                learning_rate=self.learning_rate,
-                patience=self.patience,
-                # Nothing is left to find where it has looked before.
-                diagnosis=self.diagnosis and validation is not None,
-                verbose=self.keras_verbose(),
-            )
-        return model, history
-=======
         epochs: Sequence[int],
         teacher: TextClassifierModel | None = None,
     ) -> tuple[list[TextClassifierModel], list[dict[str, list[float]]]]:
@@ -453,17 +376,19 @@ class TextClassifier(ClassifierMixin, Task):
                 print(of_members if teacher is None else f"one network from {self.members}")
             seed = (self.seed + number) % 2**32
             with self.seeded(seed):
-                network = self._network(vocabulary, vectors, classes)
+                network = self._network(vocabulary, vectors, classes, training.are_several)
                 given = self._batches(network, training, seed, teacher)
                 to_stop_by = None
                 if validation is not None:
                     to_stop_by = self._batches(network, validation, None, teacher)
-                loss = self._loss(training.labels, class_weight)
+                targets = _targets(training, len(classes))
+                loss = losses.loss_of(self, targets, class_weight)
                 history = train(
                     network if teacher is None else with_two_outputs(network),
                     given,
                     to_stop_by,
                     loss=loss if teacher is None else losses_of_a_student(loss),
+                    measure=several_labels.measure() if training.are_several else None,
                     epochs=most,
                     learning_rate=self.learning_rate,
                     patience=self.patience,
@@ -476,7 +401,11 @@ class TextClassifier(ClassifierMixin, Task):
         return networks, histories
 
     def _network(
-        self, vocabulary: Sequence[str], vectors: numpy.ndarray | None, classes: numpy.ndarray
+        self,
+        vocabulary: Sequence[str],
+        vectors: numpy.ndarray | None,
+        classes: numpy.ndarray,
+        has_several: bool,
     ) -> TextClassifierModel:
         """A new network, which starts from these vectors of the vocabulary."""
         network = build_text_classifier(
@@ -495,7 +424,11 @@ class TextClassifier(ClassifierMixin, Task):
             class_names=[str(label) for label in classes.tolist()],
             token_kind=self.tokens,
         )
-        network.update_legend(classes=classes.tolist(), loss=_LOSS, **self.legend_entries())
+        network.update_legend(
+            classes=classes.tolist(),
+            loss=_INDEPENDENT if has_several else _EXCLUSIVE,
+            **self.legend_entries(),
+        )
         if vectors is not None:
             embedding = network.get_layer("embedding")
             start = keras.ops.convert_to_numpy(embedding.embeddings)
@@ -512,44 +445,10 @@ class TextClassifier(ClassifierMixin, Task):
     ) -> TextBatches:
         ids = token_ids(network, texts.texts)
         if teacher is None:
-            return TextBatches(ids, texts.labels, self.batch_size, seed)
+            targets = _targets(texts, network.output_shape[-1])
+            return TextBatches(ids, targets, self.batch_size, seed)
         logits = predict_logits(teacher, texts.texts)
         return TaughtBatches(ids, texts.labels, logits, self.batch_size, seed)
->>>>>>> members20
-
-    def _loss_of(self, has_several: bool) -> str:
-        """The name of the loss for several labels for each text, or for one."""
-        fitting = _LOSSES_OF_SEVERAL if has_several else _LOSSES_OF_ONE
-        if self.loss == "auto":
-            return fitting[0]
-        if self.loss not in fitting:
-            number = "several labels" if has_several else "one label"
-            raise UserError(
-                f"the loss {self.loss!r} is not for {number} for each text; leave it out, or "
-                f"choose one of {', '.join(map(repr, fitting))}"
-            )
-        return self.loss
-
-    def _loss(self, targets: Any, class_weight: list[float] | None) -> keras.losses.Loss:
-        """What the network is trained with, on texts of these class ids, or indicators."""
-        loss = self._loss_of(numpy.ndim(targets) == 2)
-        if loss == "sigmoid":
-            weight = 1.0 if class_weight is None else class_weight
-            return keras_ce.losses.WeightedSigmoidCrossentropy(weight, from_logits=True)
-        if loss == "multi-label-softmax":
-            return keras_ce.losses.MultiLabelSoftmaxCrossentropy()
-        if loss == "focal":
-            return keras_ce.losses.FocalCrossentropy(
-                self.gamma, from_logits=True, class_weight=class_weight
-            )
-        if loss == "logit-adjusted":
-            counts = numpy.bincount(targets).tolist()
-            return keras_ce.losses.LogitAdjustedCrossentropy(counts, self.strength)
-        if loss == "generalized":
-            return keras_ce.losses.GeneralizedCrossentropy(self.q, from_logits=True)
-        return keras_ce.losses.LabelSmoothedCrossentropy(
-            self.label_smoothing, from_logits=True, class_weight=class_weight
-        )
 
     def _fit_linear_model(
         self, training: LabelledTexts, num_classes: int, class_weight: list[float] | None
@@ -565,50 +464,6 @@ class TextClassifier(ClassifierMixin, Task):
             class_weight=class_weight,
             seed=self.seed,
         )
-
-    def _class_weights(self, classes: numpy.ndarray, ids: Sequence[Any]) -> list[float] | None:
-        """The weight of each class, in the order of `classes`; with several, of its presence."""
-        given = self.class_weight
-        if given is None:
-            return None
-        has_several = any(isinstance(each, tuple) for each in ids)
-        loss = self._loss_of(has_several)
-        if loss not in _WEIGHTED_LOSSES:
-            raise UserError(
-                f"the loss {loss!r} takes no `class_weight`; leave it out, or choose one of "
-                f"{', '.join(map(repr, _WEIGHTED_LOSSES))}"
-            )
-        is_one_value = isinstance(given, str) or not isinstance(given, Iterable)
-        if is_one_value and given != "balanced":
-            raise UserError(
-                "`class_weight` must be None, 'balanced', a dict or a sequence. "
-                f"Received: class_weight={given!r}."
-            )
-        if isinstance(given, Mapping):
-            unknown = [label for label in given if label not in classes.tolist()]
-            if unknown:
-                raise UserError(
-                    f"`class_weight` has labels that no text has: {unknown[:5]!r}; the labels are "
-                    f"{classes.tolist()[:10]!r}"
-                )
-            weights = [given.get(label, 1.0) for label in classes.tolist()]
-        elif isinstance(given, str) and has_several:
-            present = several_labels.indicators(ids, len(classes)).mean(axis=0)
-            weights = (1 - present) / present
-        elif isinstance(given, str):
-            numbers = numpy.arange(len(classes))
-            weights = compute_class_weight("balanced", classes=numbers, y=numpy.asarray(ids))
-        else:
-            weights = list(given)
-        if len(weights) != len(classes):
-            raise UserError(
-                f"`class_weight` must have a number for each of {len(classes)} classes. "
-                f"Received: {len(weights)}."
-            )
-        for label, weight in zip(classes.tolist(), weights, strict=True):
-            require = require_positive if has_several else require_non_negative
-            require(f"class_weight[{label!r}]", weight)
-        return [float(weight) for weight in weights]
 
     def restore(self, legend: dict[str, Any]) -> None:
         """Sets `classes_` and `history_`; a model that Keras alone has trained has names only."""

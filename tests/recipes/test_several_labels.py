@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 import keras_ce
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors
-from recipes.text_classifier import TextClassifier, TextClassifierModel, several_labels
+from recipes.text_classifier import TextClassifier, TextClassifierModel, losses, several_labels
 from recipes.text_classifier.ngrams import fit_linear_model, text_ngrams, tfidf
 
 SMALL = {
@@ -260,13 +260,13 @@ class TestLoss:
         ],
     )
     def test_it_is_the_one_of_its_name(self, loss, weights, expected):
-        found = TextClassifier(loss=loss)._loss(self.targets, weights)
+        found = losses.loss_of(TextClassifier(loss=loss), np.asarray(self.targets), weights)
         assert type(found) is type(expected)
         assert float(found(self.targets, self.logits)) == float(expected(self.targets, self.logits))
 
     def test_balanced_is_absent_over_present(self):
         classes, ids = np.array(["a", "b"]), [(0,), (0, 1), (), (0,)]
-        weights = TextClassifier(class_weight="balanced")._class_weights(classes, ids)
+        weights = losses.class_weights("balanced", "sigmoid", classes, ids)
         assert weights == pytest.approx([1 / 3, 3])
 
     @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from recipes.text_classifier import (
     build_text_classifier,
     labelling,
 )
+from recipes.text_classifier.losses import class_weights, loss_of
 from recipes.text_classifier.ngrams import fit_linear_model
 from recipes.text_classifier.training import predict_logits
 
@@ -314,11 +315,11 @@ class TestModelSelection:
 
 
 class TestClassWeight:
-    ids = [0] * 6 + [1] * 2 + [2]
+    ids = np.array([0] * 6 + [1] * 2 + [2])
     classes = np.array(["a", "b", "c"])
 
     def weights(self, given):
-        return TextClassifier(class_weight=given)._class_weights(self.classes, self.ids)
+        return class_weights(given, "smoothed", self.classes, self.ids)
 
     def test_balanced(self):
         expected = compute_class_weight("balanced", classes=self.classes, y=self.classes[self.ids])
@@ -350,7 +351,7 @@ class TestClassWeight:
 
 
 class TestLoss:
-    ids = [0] * 6 + [1] * 2 + [2]
+    ids = np.array([0] * 6 + [1] * 2 + [2])
     logits = np.array([[2.0, 0.5, -1.0]] * 9, dtype="float32")
 
     @pytest.mark.parametrize(
@@ -372,14 +373,15 @@ class TestLoss:
         ],
     )
     def test_it_is_the_one_of_its_name_with_its_argument(self, settings, expected):
-        found = TextClassifier(**settings)._loss(self.ids, None)
+        found = loss_of(TextClassifier(**settings), self.ids, None)
         assert type(found) is type(expected)
         assert float(found(self.ids, self.logits)) == float(expected(self.ids, self.logits))
 
     @pytest.mark.parametrize("loss", ["smoothed", "focal"])
     def test_class_weights_reach_it(self, loss):
         classifier = TextClassifier(loss=loss, label_smoothing=0)
-        weighted, plain = (classifier._loss(self.ids, each) for each in ([1.0, 0.0, 0.0], None))
+        given = [1.0, 0.0, 0.0], None
+        weighted, plain = (loss_of(classifier, self.ids, each) for each in given)
         assert float(weighted([1, 2], self.logits[:2])) == 0 < float(plain([1, 2], self.logits[:2]))
 
     @pytest.mark.parametrize("loss", ["logit-adjusted", "generalized"])
