@@ -58,7 +58,8 @@ def score_one_against_the_rest(
     )
     predicted = machine.fit(training.texts, targets[0]).predict(test.texts)
     scores = {
-        "model": "linear SVM on TF-IDF of words and characters, each label against the rest",
+        "model": "linear SVM on TF-IDF of words and characters, each label against the rest, "
+        "without thresholds of its own",
         **several_labels.scores_of_predictions(predicted, targets[1]),
         "seconds": round(time.perf_counter() - start, 2),
     }
