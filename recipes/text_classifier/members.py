@@ -31,7 +31,7 @@ def average_networks(networks: Sequence[TextClassifierModel]) -> TextClassifierM
         keras.Model(network.get_layer(NAME).output, network.output, name=f"member_{number}")(ids)
         for number, network in enumerate(networks, 1)
     ]
-    return type(first)(first.inputs, layers.Average(name="logits")(logits), name=first.name)
+    return type(first)(first.inputs[0], layers.Average(name="logits")(logits), name=first.name)
 
 
 class TaughtBatches(TextBatches):
@@ -65,7 +65,7 @@ class TaughtBatches(TextBatches):
 def with_two_outputs(student: TextClassifierModel) -> TextClassifierModel:
     """The student with its logits under two names, `label` and `teacher`: a loss for each."""
     outputs = {name: layers.Identity(name=name)(student.output) for name in ("label", "teacher")}
-    return type(student)(student.inputs, outputs, name="student")
+    return type(student)(student.inputs[0], outputs, name="student")
 
 
 def losses_of_a_student(loss: keras.losses.Loss) -> dict[str, keras.losses.Loss]:

@@ -168,12 +168,16 @@ class TestWordllama:
         expected = np.array([table[ids].astype("float32").mean(axis=0) for ids in parts])
         np.testing.assert_allclose(found[2:] / found[2, 0], expected / expected[0, 0], rtol=1e-3)
 
-    def test_logging_stays_as_it_is(self):
+    def test_logging_stays_as_it_is(self, monkeypatch):
+        """To import the package changes it, where nobody has set it up before."""
         pytest.importorskip("wordllama", reason="needs the extra vectors")
+        for name in [name for name in sys.modules if name.split(".")[0] == "wordllama"]:
+            monkeypatch.delitem(sys.modules, name)
         root = logging.getLogger()
-        before = [*root.handlers], root.level
+        monkeypatch.setattr(root, "handlers", [])
+        before = root.level
         initial_vectors("wordllama", ["", "[unknown]", "cat"], "words", 0.1)
-        assert ([*root.handlers], root.level) == before
+        assert (root.handlers, root.level) == ([], before)
 
     def test_without_the_package_one_line_says_what_to_install(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "wordllama", None)
