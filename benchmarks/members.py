@@ -60,7 +60,7 @@ def main() -> None:
             found[name] = (right, surprise, seconds)
             print(f"fold {number + 1}, {name}: {np.mean(right[-len(ids) :]):.4f}", flush=True)
     print(f"\n{len(found['one network'][0])} texts\n")
-    print("| | right | less one network | McNemar's p | log-likelihood | seconds |")
+    print("| | right | less one network | McNemar's p | negative log-likelihood | seconds |")
     print("|---|---|---|---|---|---|")
     one = np.array(found["one network"][0])
     for name, (right, surprise, seconds) in found.items():
@@ -68,12 +68,15 @@ def main() -> None:
         compared = with_intervals({"right": Outcomes(mean, right, one)})["right"]
         low, high = compared["difference_interval"]
         only, other = int((right & ~one).sum()), int((one & ~right).sum())
-        p = binomtest(only, only + other).pvalue if only + other else 1.0
-        difference = f"{100 * compared['difference']:+.1f} ({100 * low:.1f} to {100 * high:.1f})"
-        difference = "" if name == "one network" else f"{difference} | {p:.2g}"
+        p_value = "1"
+        if only + other:
+            p_value = f"{binomtest(only, only + other).pvalue:.2g}"
+        shown = f"{100 * compared['difference']:+.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        if name == "one network":
+            shown, p_value = "", ""
         print(
-            f"| {name} | {100 * right.mean():.1f} | {difference or ' |'} | {np.mean(surprise):.4f}"
-            f" | {seconds:.0f} |"
+            f"| {name} | {100 * right.mean():.1f} | {shown} | {p_value} | "
+            f"{np.mean(surprise):.4f} | {seconds:.0f} |"
         )
 
 

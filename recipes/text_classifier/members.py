@@ -13,6 +13,10 @@ from recipes.legend import NAME
 from recipes.text_classifier.model import TextClassifierModel
 from recipes.text_classifier.training import TextBatches
 
+# Chosen on validation texts of one fold of TREC-6's training questions, by the negative
+# log-likelihood: 2, with losses that count alike, 0.423; with labels that count a tenth 0.427; 1,
+# with labels that count half, 0.428. There the mean of logits, 0.427, is as good as the logarithm
+# of mean probabilities, 0.426.
 _TEMPERATURE = 2.0
 
 
