@@ -29,8 +29,8 @@ def windows_of(
 ) -> Windows:
     """The windows of texts as arrays, all of one width: each other one is compiled anew.
 
-    They are few numbers, and TensorFlow trains a third faster on arrays: where it takes batches
-    from a generator, it has the system give back all memory after each step.
+    They are few numbers. Where batches come from a generator, TensorFlow has the system give back
+    all memory after each step and take it anew, which was an eighth of the processor time.
 
     Args:
         texts: The word ids of each text.
