@@ -272,7 +272,7 @@ GOOD = "text,label\ngood,a\n"
         ("a.jsonl", '{"text": "a", "label": "b"}', {"delimiter": ";"}, "--delimiter says nothing"),
         ("a.label", "HUM:ind who?", {"delimiter": ";"}, "--delimiter says nothing about .*a.label"),
         ("a.label", "HUM:ind who?", {"text_column": "x"}, "--text-column or --label-column says"),
-        ("a.jsonl", '{"text": "a", "label": {"b": 1}}', {}, r"line 1: the label is \{'b': 1\}; exp"),
+        ("a.jsonl", '{"text": "a", "label": {"b": 1}}', {}, r"line 1: the label is \{'b': 1\}"),
         ("a.jsonl", '{"text": {"a": 1}, "label": "b"}', {}, r"line 1: the text is \{'a': 1\}"),
         ("a.json", '{\n "text": "a",\n "label": "b"\n}', {}, "line 1: not valid JSON .* or a list"),
         ("a.json", "[" * 100_000, {}, "JSON nested too deep; give the texts as plain strings"),
