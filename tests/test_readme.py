@@ -62,6 +62,21 @@ def statements(code: str) -> list[tuple[ast.stmt, str | None]]:
     return [(statement, comments.get(statement.end_lineno)) for statement in ast.parse(code).body]
 
 
+def without_recipes(python_blocks: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The blocks that neither import from `recipes` nor go on with what such a block has made."""
+    kept, left_out = [], set()
+    for block in python_blocks:
+        names = [node for node in ast.walk(ast.parse(block[1])) if isinstance(node, ast.Name)]
+        made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        if "from recipes" in block[1] or (used - made) & left_out:
+            left_out |= made
+        else:
+            left_out -= made
+            kept.append(block)
+    return kept
+
+
 def prints(statement: ast.stmt) -> bool:
     return (
         isinstance(statement, ast.Expr)
@@ -91,7 +106,7 @@ def test_python_code_prints_what_is_shown(text, tmp_path, monkeypatch):
     assert python_blocks, "README.md has no ```python block"
     if keras.backend.backend() != "tensorflow":
         # A training of each recipe, which tests/recipes has on every backend.
-        python_blocks = [block for block in python_blocks if "from recipes" not in block[1]]
+        python_blocks = without_recipes(python_blocks)
     namespace: dict[str, object] = {"__name__": "readme"}
     compared = 0
     for first_line, code in python_blocks:
