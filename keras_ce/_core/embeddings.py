@@ -276,10 +276,11 @@ def _gradient_by_pieces(weights: Tensor, values: Tensor, rows: Tensor, is_square
 
 
 def _over_pieces(
-    known: int | None, number: Any, step: Callable[[Any, int, Tensor], Tensor], carry: Tensor
+    known: Any, number: Any, step: Callable[[Any, int, Tensor], Tensor], carry: Tensor
 ) -> Tensor:
     """`carry = step(start, size, carry)` over `number` things, a few at once."""
-    if known is None:  # one by one: a trace that does not know the number knows no rest
+    # One by one where a trace does not know the number (None, or a symbol on JAX), nor a rest.
+    if not isinstance(known, int):
         return ops.fori_loop(0, number, lambda start, carry: step(start, 1, carry), carry)
     pieces, rest = divmod(known, AT_ONCE)
     if pieces:
@@ -375,7 +376,7 @@ def _hinge(margin: float, is_all: bool) -> tuple[Forward, Backward]:
         """
         rows, size = backend.column(_numbers(order)), order.shape[0]
         at_once = 1
-        if size is not None:
+        if isinstance(size, int):  # a trace may not know it: None, or a symbol on JAX
             at_once = max(1, min(AT_ONCE, TRIPLETS_AT_ONCE // size**2))
 
         def of_ranks(turn: Any, carry: Tensor) -> Tensor:
