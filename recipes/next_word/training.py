@@ -10,6 +10,10 @@ import numpy
 from recipes.next_word.model import NextWordModels
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad
 
+MOST_WORDS_LAID_OUT = 2**23
+"""Of epochs to come, as long as all windows have come once: token ids and the next ones are 64 MB.
+After so many, the same order begins anew."""
+
 
 class Windows(NamedTuple):
     """The words of texts, and the word after each, piece by piece."""
@@ -34,13 +38,14 @@ def windows_of(
 
     Args:
         texts: The word ids of each text.
-        batch_size: Windows in a batch; where all texts are shorter, as many more as have room.
+        batch_size: Windows in a batch, at most as many as there are; where all texts are shorter,
+            as many more as have room.
         sequence_length: Words in a window, at most.
     """
     pieces = windows(texts, sequence_length)
     width = max(len(piece) - 1 for piece in pieces)
     batch_size = max(batch_size, batch_size * sequence_length // width)
-    return Windows(*tokens_and_next(pieces, width), batch_size)
+    return Windows(*tokens_and_next(pieces, width), min(batch_size, len(pieces)))
 
 
 def order_of_windows(number: int, wanted: int, seed: int) -> numpy.ndarray:
@@ -143,12 +148,16 @@ def train(
     Returns:
         The loss of each epoch, and `val_loss` and `val_perplexity` on the validation texts.
     """
-    tokens, next_tokens, batch_size = windows_of(training, batch_size, sequence_length)
+    tokens, next_tokens, windows_in_a_batch = windows_of(training, batch_size, sequence_length)
     share = min(1, words_per_epoch / sum(map(len, training)))
     # Whole batches: one of another size is compiled anew.
-    steps_per_epoch = math.ceil(share * len(tokens) / batch_size)
+    steps_per_epoch = math.ceil(share * len(tokens) / windows_in_a_batch)
     steps = epochs * steps_per_epoch
-    order = order_of_windows(len(tokens), steps * batch_size, seed)
+    of_epoch = steps_per_epoch * windows_in_a_batch
+    most = max(
+        math.ceil(len(tokens) / of_epoch), MOST_WORDS_LAID_OUT // (of_epoch * tokens.shape[1])
+    )
+    order = order_of_windows(len(tokens), min(epochs, most) * of_epoch, seed)
     warmup = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 10, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
@@ -156,7 +165,7 @@ def train(
     model.trainer.compile(keras.optimizers.Adam(schedule, clipnorm=1.0))
     return model.trainer.fit(
         (tokens[order], next_tokens[order]),
-        batch_size=batch_size,
+        batch_size=windows_in_a_batch,
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,  # The next epoch goes on where this one ends.
         shuffle=False,

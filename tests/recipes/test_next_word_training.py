@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from recipes.next_word import build_next_word, evaluation
+from recipes.next_word import build_next_word, evaluation, training
 from recipes.next_word.evaluation import score_texts
-from recipes.next_word.training import train, windows, windows_of
+from recipes.next_word.training import order_of_windows, train, windows, windows_of
 from recipes.tokens import word_vectors
 from recipes.tokens.trigrams import TrigramModel
 
@@ -50,6 +50,41 @@ def test_epochs_go_through_all_windows_before_one_comes_again(monkeypatch):
         assert collections.Counter(half.ravel().tolist()) == dict.fromkeys(every, 1)
     np.testing.assert_array_equal(order(seed=1)[0], tokens)
     assert (order(seed=2)[0] != tokens).any()
+
+
+SETTINGS = {"sequence_length": 4, "learning_rate": 1e-12, "patience": 9, "verbose": 0}
+
+
+@pytest.mark.parametrize("most", [training.MOST_WORDS_LAID_OUT, 1])
+def test_an_epoch_goes_on_where_the_last_one_ended(monkeypatch, most):
+    monkeypatch.setattr(training, "MOST_WORDS_LAID_OUT", most)
+    texts = [np.arange(2, 42), np.arange(50, 90)]
+    models = build_next_word(90, embedding_dim=2, units=2, word_counts=list(range(1, 91)))
+    ids, following, _ = windows_of(texts, 2, 4)
+    losses = np.asarray(models.trainer.predict_on_batch([ids, following]))[:, :4].mean(axis=1)
+    # 20 windows, 6 in an epoch; whatever the limit, all of them come once.
+    laid_out = 5 if most > 1 else 4
+    order = order_of_windows(len(ids), laid_out * 6, seed=1)
+    expected = losses[np.resize(order, 5 * 6)].reshape(5, 6).mean(axis=1)
+    history = train(
+        models, texts, texts, epochs=5, words_per_epoch=24, batch_size=2, seed=1, **SETTINGS
+    )
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-5)
+
+
+def test_validation_takes_batches_of_the_same_size(monkeypatch):
+    taken = []
+    loss = training.ValidationLoss
+    monkeypatch.setattr(
+        training,
+        "ValidationLoss",
+        lambda windows, **options: taken.append(windows) or loss(windows, **options),
+    )
+    texts = [np.arange(2, 4)] * 40
+    models = build_next_word(5, embedding_dim=2, units=2)
+    train(models, texts, texts, epochs=1, words_per_epoch=9, batch_size=2, seed=1, **SETTINGS)
+    assert taken[0].batch_size == windows_of(texts, 2, 4).batch_size == 4
 
 
 def brute_force_kneser_ney(texts, size, discount):
@@ -168,6 +203,7 @@ def test_batches_of_short_texts_hold_more_of_them():
     texts = [np.arange(2, 10)] * 9
     assert windows_of(texts, 2, 8).batch_size == 2
     assert windows_of(texts, 2, 32).batch_size == 8
+    assert windows_of(texts, 2, 512).batch_size == 9  # No window twice in a batch.
 
 
 def test_the_weight_of_the_mixture_comes_from_validation():
