@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import math
 from collections.abc import Callable, Iterator
 
 from keras_ce.diagrams._graph import Block, Box, Graph
@@ -22,6 +23,9 @@ TINTS = (
 )
 INPUT = "#eeeeee"
 _LINE = "#555555"
+# Graphviz bends curved arrows around cycles, which it looks for along every path: ten blocks with
+# a way around each have 12,000 paths and take it 0.4 s, sixteen 80 s.
+_MOST_PATHS = 10_000
 
 
 def dot(
@@ -37,19 +41,33 @@ def dot(
     if splines == "ortho" and any(labels[box].arguments for box in graph.boxes):
         # Graphviz leads right angles to a box, not to one of its cells.
         splines = "spline"
+    if splines == "curved" and _number_of_paths(graph) > _MOST_PATHS:
+        splines = "spline"
     numbers = {box: f"b{number}" for number, box in enumerate(graph.boxes)}
     table = _keras_table if style == "keras" else _plain_table
     lines = [
-        f'graph [rankdir={rankdir}, dpi={dpi}, splines={splines}, fontname="Helvetica"];',
+        f"graph [rankdir={rankdir}, dpi={dpi}, splines={splines}, ranksep=0.35];",
+        'graph [fontname="Helvetica"];',
         'node [shape=plain, fontname="Helvetica"];',
         f'edge [color="{"black" if style == "keras" else _LINE}"];',
         *_inside(None, graph, labels, numbers, table, itertools.count()),
     ]
+    side = {"TB": ":n"}.get(rankdir, "")
     for arrow in graph.arrows:
-        port = f":a{arrow.argument}" if labels[arrow.target].arguments else ""
+        port = f":a{arrow.argument}{side}" if labels[arrow.target].arguments else ""
         looks = " [style=dotted]" if arrow.is_mask else ""
         lines.append(f"{numbers[arrow.source]} -> {numbers[arrow.target]}{port}{looks};")
     return "\n".join(["digraph model {", *lines, "}", ""])
+
+
+def _number_of_paths(graph: Graph) -> float:
+    """How many ways there are from one box to another; infinity where a way leads back."""
+    ending: dict[Box, float] = {}
+    for box in graph.boxes:
+        ending[box] = 1 + sum(
+            ending.get(arrow.source, math.inf) for arrow in graph.arrows if arrow.target is box
+        )
+    return sum(ending.values())
 
 
 def tint(label: Label, otherwise: str) -> str:

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 
+_SCALED = re.compile(r"too large for .*Scaling by ([0-9.e-]+)")
+# Below, words of a diagram cannot be read; Graphviz itself draws the picture as coarse as it must.
+_LEAST_DPI = 72
 
-def draw(text: str, file_format: str) -> bytes:
-    """Returns the picture, from the first Graphviz that can draw it."""
+
+def draw(text: str, file_format: str, dpi: float) -> bytes:
+    """Returns the picture, from the first Graphviz that can draw it.
+
+    Raises:
+        ImportError: If there is none.
+        ValueError: If none knows the format, or the picture has too many pixels.
+    """
     reasons = []
     for attempt in (_draw_with_dot, _draw_with_pygraphviz):
         try:
-            picture = attempt(text, file_format)
+            drawn = attempt(text, file_format)
         except _DrawingError as error:
             # A `dot` without the plug-in for this format need not be the end of it.
             reasons.append(str(error))
             continue
-        if picture is not None:
-            return picture
+        if drawn is None:
+            continue
+        picture, said = drawn
+        scaled = _SCALED.search(said)
+        if scaled and dpi * float(scaled[1]) < _LEAST_DPI:
+            raise ValueError(
+                "The picture must have few enough pixels for Graphviz, and enough to be read: "
+                f"dpi={_LEAST_DPI} or more. Received: a model that fits into a {file_format!r} "
+                f"file at dpi={dpi * float(scaled[1]):.3g}. Write '.svg', '.pdf' or '.html', or "
+                "draw less of the model, with `max_depth` or without `show_shapes`."
+            )
+        return picture
     if reasons:
         raise ValueError(
             f"Graphviz could not write the format {file_format!r}, which is the extension of "
@@ -40,8 +60,8 @@ class _DrawingError(Exception):
     """Graphviz is there and did not draw."""
 
 
-def _draw_with_dot(text: str, file_format: str) -> bytes | None:
-    """Returns the picture, or None where there is no `dot` program."""
+def _draw_with_dot(text: str, file_format: str) -> tuple[bytes, str] | None:
+    """Returns the picture and what Graphviz said, or None where there is no `dot` program."""
     program = shutil.which("dot")
     if program is None:
         return None
@@ -56,32 +76,37 @@ def _draw_with_dot(text: str, file_format: str) -> bytes | None:
         raise _DrawingError(
             message or f"{program} ended with exit status {completed.returncode} and no message."
         )
-    return completed.stdout
+    return completed.stdout, completed.stderr.decode(errors="replace")
 
 
-def _draw_with_pygraphviz(text: str, file_format: str) -> bytes | None:
-    """Returns the picture, or None where pygraphviz is not installed."""
+def _draw_with_pygraphviz(text: str, file_format: str) -> tuple[bytes, str] | None:
+    """Returns the picture and what Graphviz said, or None where pygraphviz is not installed."""
     try:
         import pygraphviz
     except ImportError:
         return None
     graph = pygraphviz.AGraph(string=text)
+    said: list[str] = []
     try:
-        with _without_font_warnings():
-            return bytes(graph.draw(format=file_format, prog="dot"))
+        with _written_to_standard_error(said):
+            picture = bytes(graph.draw(format=file_format, prog="dot"))
     except (TypeError, ValueError) as error:
-        # TypeError: pygraphviz tries to index the error code that it received. Graphviz itself
-        # has by then named the formats that it knows on standard error.
+        # TypeError: pygraphviz tries to index the error code that it received.
         raise _DrawingError(
-            f"pygraphviz {pygraphviz.__version__} does not know the format."
+            f"pygraphviz {pygraphviz.__version__} does not know the format. {' '.join(said)}"
         ) from error
+    for line in said:
+        if not _SCALED.search(line):
+            print(line, file=sys.stderr)
+    return picture, "\n".join(said)
 
 
 @contextlib.contextmanager
-def _without_font_warnings() -> Iterator[None]:
-    """Holds back what the fontconfig inside the wheel says of the settings of the one outside.
+def _written_to_standard_error(said: list[str]) -> Iterator[None]:
+    """Holds back what Graphviz says, and appends it to `said`.
 
-    Compiled code writes it, past `sys.stderr`; all that it writes else comes through.
+    Compiled code writes it, past `sys.stderr`. What the fontconfig inside the wheel says of the
+    settings of the one outside is left out.
     """
     try:
         sys.stderr.flush()
@@ -99,4 +124,4 @@ def _without_font_warnings() -> Iterator[None]:
             written.seek(0)
             for line in written:
                 if not line.startswith(b"Fontconfig "):
-                    sys.stderr.write(line.decode(errors="replace"))
+                    said.append(line.decode(errors="replace").strip())

@@ -151,9 +151,9 @@ def plot_model(
         if file_format in ("dot", "gv"):
             content = text.encode()
         elif file_format == "html":
-            content = _page(model.name, draw(text, "svg").decode()).encode()
+            content = _page(model.name, draw(text, "svg", dpi).decode()).encode()
         else:
-            content = draw(text, file_format)
+            content = draw(text, file_format, dpi)
     path.write_bytes(content)
     return _notebook_display(content, file_format)
 
