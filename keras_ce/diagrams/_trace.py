@@ -13,7 +13,7 @@ import warnings
 from typing import Any, NamedTuple
 
 import keras
-from keras import tree
+from keras import ops, tree
 
 from keras_ce.diagrams._graph import Arrow, Block, Box, Graph, Tensor
 
@@ -42,7 +42,31 @@ def trace(model: Any) -> Graph:
         (name, tracer.sources[id(tensor)])
         for name, tensor in zip(plan.output_names, results, strict=True)
     ]
-    return graph
+    return _in_order(graph)
+
+
+def _in_order(graph: Graph) -> Graph:
+    """The inputs, then each box behind those that it takes from, along the arguments in order.
+
+    Keras runs a model from its farthest calls on, in which streams come as they may.
+    """
+    taken: dict[Box, list[Arrow]] = {}
+    for arrow in sorted(graph.arrows, key=lambda arrow: arrow.argument):
+        taken.setdefault(arrow.target, []).append(arrow)
+    inputs = [box for box in graph.boxes if box.is_input and box.block is None]
+    places = dict.fromkeys(inputs)
+    for end in [*(box for _, box in graph.outputs), *graph.boxes]:
+        waiting = [end]
+        while waiting:
+            box = waiting[-1]
+            before = [arrow.source for arrow in taken.get(box, ()) if arrow.source not in places]
+            if before:
+                waiting.append(before[0])
+            else:
+                places.setdefault(waiting.pop(), None)
+    boxes = list(places)
+    arrows = [arrow for box in boxes for arrow in taken.get(box, ())]
+    return Graph(graph.model, boxes, arrows, graph.outputs)
 
 
 class _Plan(NamedTuple):
@@ -152,6 +176,9 @@ def _plan(model: Any) -> _Plan | None:
         names = _input_names(model)
         functional = keras.Model(list(model.inputs), list(model.outputs))
         return _Plan(functional, names, _names(outputs))
+    if getattr(model, "inputs", None):  # a graph and a `call` of its own
+        plan = _called(model, (tree.map_structure(_like, model.input),), {})
+        return plan and plan._replace(input_names=_input_names(model))
     config = model.get_build_config() or {}
     if "input_shape" in config:
         shapes = {next(iter(_parameters(model)), ""): config["input_shape"]}
@@ -160,6 +187,8 @@ def _plan(model: Any) -> _Plan | None:
             name.removesuffix("_shape"): shape
             for name, shape in config.get("shapes_dict", {}).items()
         }
+    if None in shapes.values():
+        return None
     inputs = tree.map_shape_structure(
         lambda shape: keras.Input(batch_shape=(None, *shape[1:])), shapes
     )
@@ -186,31 +215,42 @@ def _entered(
     # A list, a dict, other names, another order: Keras itself says what becomes an input of what.
     # A model whose outputs are its inputs returns them.
     structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    reached = tree.flatten(keras.Model(structure, list(model.inputs)).call(fresh))
+    inputs_of = keras.Model(structure, list(model.inputs))
+    reached = tree.flatten(inputs_of.call(fresh))
+    origins = _origins(inputs_of, fresh, len(reached))
     masks = [*tree.flatten(arguments.get("mask")), *[None] * len(reached)]
     feeds = []
-    for wanted, tensor, mask in zip(model.inputs, reached, masks, strict=False):
-        if tensor is None:  # an optional input that is left out
+    for wanted, tensor, origin, mask in zip(model.inputs, reached, origins, masks, strict=False):
+        if origin is None:  # an optional input that is left out
             feeds.append(_Feed(_like(wanted), None))
             continue
-        origin = _origin(tensor, tree.flatten(fresh))
         like = keras.Input(batch_shape=tensor.shape, dtype=wanted.dtype, sparse=wanted.sparse)
         feeds.append(_Feed(like, given[origin], mask))
     return plan, feeds
 
 
-def _origin(tensor: Any, inputs: list[Any]) -> int:
-    """Which of the inputs a tensor is, or is made of where Keras has changed its dtype or rank."""
-    for index, each in enumerate(inputs):
-        if each is tensor:
-            return index
-    for index, each in enumerate(inputs):
-        try:
-            keras.Model(each, tensor)
-        except ValueError:  # not connected
-            continue
-        return index
-    raise AssertionError("an input of a nested model that comes from nowhere")
+def _origins(inputs_of: Any, given: Any, count: int) -> list[int | None]:
+    """For each of `count` inputs the place of what it gets; `None` where it gets nothing."""
+    flat = tree.flatten(given)
+    if len(flat) == 1:
+        return [0]
+    origins: list[int | None] = [None] * count
+    # Ones go in at one place, zeros at the others: where do the ones come out?
+    for place in range(len(flat)):
+        numbers = [_filled(each, index == place) for index, each in enumerate(flat)]
+        for index, number in enumerate(
+            tree.flatten(inputs_of.call(tree.pack_sequence_as(given, numbers)))
+        ):
+            if number is not None and ops.any(ops.cast(number, "bool")):
+                origins[index] = place
+    return origins
+
+
+def _filled(like: Any, value: float) -> Any:
+    """A tensor of one number, with a batch of one; anything but a symbolic tensor as it is."""
+    if not isinstance(like, keras.KerasTensor):
+        return like
+    return ops.full([1 if size is None else size for size in like.shape], value, like.dtype)
 
 
 def _called(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Plan | None:
