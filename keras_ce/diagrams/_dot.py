@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import itertools
 import math
@@ -44,7 +45,7 @@ def dot(
     if splines == "curved" and _number_of_paths(graph) > _MOST_PATHS:
         splines = "spline"
     numbers = {box: f"b{number}" for number, box in enumerate(graph.boxes)}
-    table = _keras_table if style == "keras" else _plain_table
+    table = functools.partial(_keras_table if style == "keras" else _plain_table, rankdir=rankdir)
     lines = [
         f"graph [rankdir={rankdir}, dpi={dpi}, splines={splines}, ranksep=0.35];",
         'graph [fontname="Helvetica"];',
@@ -52,9 +53,9 @@ def dot(
         f'edge [color="{"black" if style == "keras" else _LINE}"];',
         *_inside(None, graph, labels, numbers, table, itertools.count()),
     ]
-    side = {"TB": ":n"}.get(rankdir, "")
+    side = {"TB": "n", "BT": "s", "LR": "w", "RL": "e"}[rankdir]
     for arrow in graph.arrows:
-        port = f":a{arrow.argument}{side}" if labels[arrow.target].arguments else ""
+        port = f":a{arrow.argument}:{side}" if labels[arrow.target].arguments else ""
         looks = " [style=dotted]" if arrow.is_mask else ""
         lines.append(f"{numbers[arrow.source]} -> {numbers[arrow.target]}{port}{looks};")
     return "\n".join(["digraph model {", *lines, "}", ""])
@@ -99,24 +100,20 @@ def _inside(
     return lines
 
 
-def _plain_table(label: Label) -> str:
-    """A light box: arguments above, what it is, and what comes out below."""
-    span = f'colspan="{max(1, len(label.arguments))}"'
+def _plain_table(label: Label, rankdir: str) -> str:
+    """A light box: what it takes, what it is, and what comes out."""
     title = f"<b>{_text(label.name)}</b> {_text(label.kind)}" if label.name else _text(label.kind)
-    rows = [f"<td {span}>{title}</td>"]
-    rows += [
-        f'<td {span}><font point-size="11">{_text(each)}</font></td>' for each in label.facts()
-    ]
-    if label.arguments:
-        rows.insert(0, _argument_cells(label, 'border="1" sides="B"'))
-    colour = tint(label, INPUT if label.is_input else "white")
-    return (
-        '<table border="1" cellborder="0" cellspacing="0" cellpadding="4" style="rounded" '
-        f'color="{_LINE}" bgcolor="{colour}">{_rows(rows)}</table>'
+    rows = [_cell(title), *(_cell(_small(fact)) for fact in label.facts())]
+    line = {"TB": "B", "BT": "T", "LR": "R", "RL": "L"}[rankdir]
+    arguments = _argument_cells(label, f'border="1" sides="{line}"')
+    return _table(
+        _arranged(arguments, rows, rankdir, 'border="0" cellborder="0" cellpadding="4"'),
+        'border="1" cellborder="0" cellpadding="4" style="rounded" '
+        f'color="{_LINE}" bgcolor="{tint(label, INPUT if label.is_input else "white")}"',
     )
 
 
-def _keras_table(label: Label) -> str:
+def _keras_table(label: Label, rankdir: str) -> str:
     """The black and white box of `keras.utils.plot_model`."""
     header = f"<b>{_text(label.name or label.kind)}</b>"
     if label.name:
@@ -129,34 +126,47 @@ def _keras_table(label: Label) -> str:
         ("", {True: "Trainable", False: "Non-trainable", None: ""}[label.trainable]),
         *(("", note) for note in label.notes),
     ]
-    span = f'colspan="{max(1, len(label.arguments))}"'
-    white = f'bgcolor="{tint(label, "white")}"'
+    colour = f'bgcolor="{tint(label, "white")}"'
     rows = [
-        f'<td {span} bgcolor="black"><font point-size="16" color="white">{header}</font></td>',
-        *(
-            f"<td {span} {white}>{_text(before)}<b>{_text(fact)}</b></td>"
-            for before, fact in facts
-            if fact
-        ),
+        _cell(f'<font point-size="16" color="white">{header}</font>', 'bgcolor="black"'),
+        *(_cell(f"{name}<b>{_text(fact)}</b>", colour) for name, fact in facts if fact),
     ]
-    if label.arguments:
-        rows.insert(0, _argument_cells(label, white))
-    return (
-        '<table border="0" cellborder="1" cellspacing="0" cellpadding="8" '
-        f'bgcolor="black">{_rows(rows)}</table>'
-    )
+    looks = 'border="0" cellborder="1" cellpadding="8" bgcolor="black"'
+    return _table(_arranged(_argument_cells(label, colour), rows, rankdir, looks), looks)
 
 
-def _argument_cells(label: Label, looks: str) -> str:
+def _argument_cells(label: Label, looks: str) -> list[str]:
     """A cell for each argument, for arrows to end at."""
-    return "".join(
-        f'<td port="a{number}" {looks}><font point-size="11">{_text(each)}</font></td>'
+    return [
+        _cell(_small(each), f'port="a{number}" {looks}')
         for number, each in enumerate(label.arguments)
-    )
+    ]
 
 
-def _rows(rows: list[str]) -> str:
-    return "".join(f"<tr>{row}</tr>" for row in rows)
+def _arranged(arguments: list[str], rows: list[str], rankdir: str, looks: str) -> list[str]:
+    """The rows of a box, its arguments on the side that arrows come from."""
+    if not arguments:
+        return rows
+    if rankdir in ("TB", "BT"):
+        rows = [row.replace("<td", f'<td colspan="{len(arguments)}"', 1) for row in rows]
+        beside = ["".join(arguments)]
+        return [*beside, *rows] if rankdir == "TB" else [*rows, *beside]
+    columns = [
+        f'<td border="0" cellpadding="0">{_table(each, looks)}</td>' for each in (arguments, rows)
+    ]
+    return ["".join(columns if rankdir == "LR" else reversed(columns))]
+
+
+def _table(rows: list[str], looks: str) -> str:
+    return f'<table cellspacing="0" {looks}>{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
+
+
+def _cell(content: str, looks: str = "") -> str:
+    return f"<td {looks}>{content}</td>"
+
+
+def _small(words: str) -> str:
+    return f'<font point-size="11">{_text(words)}</font>'
 
 
 def _text(words: str) -> str:
