@@ -1,5 +1,6 @@
 """What `plot_model` draws: compared with what the model computes, and read back from the file."""
 
+import functools
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -16,6 +17,11 @@ from benchmarks.diagram_models import MODELS  # noqa: E402
 from benchmarks.diagrams import by_keras, by_us, computed, drawn, keras_outputs, model_of  # noqa: E402
 
 
+@functools.cache
+def built(name):
+    return MODELS[name]()
+
+
 def text_of(model, folder, extension="dot", **options):
     path = folder / f"model.{extension}"
     keras_ce.plot_model(model, path, **options)
@@ -25,14 +31,15 @@ def text_of(model, folder, extension="dot", **options):
 def labels_of(model, folder, **options):
     """The words of each box, in the order of the calls."""
     graph = pygraphviz.AGraph(string=text_of(model, folder, **options))
-    labels = [str(node.attr["label"]) for node in graph.nodes()]
+    nodes = sorted(graph.nodes(), key=lambda node: int(node[1:]))
+    labels = [str(node.attr["label"]) for node in nodes]
     return [" ".join(re.sub("<[^>]*>", " ", label).split()) for label in labels]
 
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 @pytest.mark.parametrize("name", MODELS)
 def test_arrows_are_those_of_the_computation(name):
-    made = MODELS[name]()
+    made = built(name)
     model = model_of(made)
     has_inner = any(isinstance(layer, keras.Model) for layer in model.layers)
     for expanded in (False, True) if has_inner else (True,):
@@ -179,6 +186,57 @@ class TestNestedModels:
             "#[]",
         }
         assert expected <= {word.replace("\N{NO-BREAK SPACE}", " ") for word in words}
+
+
+class TestRepeats:
+    def blocks(self, activations, shared=None):
+        given = tensor = keras.Input((4,))
+        for activation in activations:
+            dense = shared or layers.Dense(4, activation=activation)
+            tensor = layers.Add()([tensor, dense(tensor) * 2.0])
+        return keras.Model(given, layers.Softmax()(tensor))
+
+    def rows(self, model, folder):
+        graph = pygraphviz.AGraph(string=text_of(model, folder, fold_repeats=True))
+        blocks = [str(each.graph_attr["label"]) for each in graph.subgraphs_iter()]
+        return [int(re.search(r"<b>(\d+) times in a row</b>", each)[1]) for each in blocks]
+
+    def test_alike_blocks_are_drawn_once(self, tmp_path):
+        model = self.blocks(["relu"] * 5)
+        assert self.rows(model, tmp_path) == [5]
+        labels = labels_of(model, tmp_path, fold_repeats=True)
+        assert labels == ["InputLayer", "Dense", "Multiply", "Add", "Softmax"]
+        arrows = re.findall(r"(b\d) -> (b\d)", text_of(model, tmp_path, fold_repeats=True))
+        assert sorted(arrows) == [
+            ("b0", "b1"),
+            ("b0", "b3"),
+            ("b1", "b2"),
+            ("b2", "b3"),
+            ("b3", "b4"),
+        ]
+
+    def test_all_are_drawn_unless_asked(self, tmp_path):
+        assert labels_of(self.blocks(["relu"] * 5), tmp_path).count("Dense") == 5
+
+    def test_others_are_not(self, tmp_path):
+        assert self.rows(self.blocks(["relu", "relu", "tanh", "tanh", "tanh"]), tmp_path) == [2, 3]
+        assert self.rows(self.blocks(["relu", "tanh", "relu", "tanh"]), tmp_path) == [2]
+        assert self.rows(self.blocks(["relu", "tanh", "sigmoid"]), tmp_path) == []
+
+    def test_nor_is_what_shares_its_weights(self, tmp_path):
+        shared = layers.Dense(4)
+        assert self.rows(self.blocks([None] * 3, shared), tmp_path) == []
+
+    def test_nor_are_other_constants(self, tmp_path):
+        given = tensor = keras.Input((4,))
+        for factor in (2.0, 2.0, 3.0):
+            tensor = layers.ReLU()(tensor * factor)
+        assert self.rows(keras.Model(given, layers.Softmax()(tensor)), tmp_path) == [2]
+
+    def test_the_blocks_of_resnet50(self, tmp_path):
+        model = built("ResNet50 of keras.applications")
+        # Of 3, 4, 6 and 3 blocks all but the first of each stage.
+        assert self.rows(model, tmp_path) == [2, 3, 5, 2]
 
 
 class TestMasks:

@@ -88,7 +88,8 @@ def _inside(
     lines = [f"{numbers[box]} [label=<{table(labels[box])}>];" for box in graph.boxes_in(block)]
     for inner in graph.blocks_in(block):
         label = labels[inner]
-        words = [f"<b>{_text(label.name)}</b> ({_text(label.kind)})", *map(_text, label.notes)]
+        kind = f" ({_text(label.kind)})" if label.kind else ""
+        words = [f"<b>{_text(label.name)}</b>{kind}", *map(_text, label.notes)]
         lines += [
             # Numbers, not names: two models can have one name.
             f"subgraph cluster_{next(clusters)} {{",

@@ -21,12 +21,13 @@ class Tensor:
 
 @dataclasses.dataclass(eq=False)
 class Block:
-    """One call of a nested model, with boxes and other blocks inside."""
+    """One call of a nested model, or layers that follow each other several times in a row."""
 
-    model: Any
+    model: Any  # None where it is no model
     arguments: list[Tensor]
     parent: Block | None
     results: list[Tensor] = dataclasses.field(default_factory=list)
+    repeats: int = 1
 
     def path(self) -> list[Block]:
         """The blocks around and this one, the outermost first."""
@@ -42,6 +43,7 @@ class Box:
     arguments: list[Tensor]
     results: list[Tensor]
     index: int = 0  # of an input among those of its model
+    constants: tuple[Any, ...] = ()  # what the call takes beside tensors
 
     @property
     def is_input(self) -> bool:

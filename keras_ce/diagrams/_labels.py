@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import string
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -28,18 +29,18 @@ class Label:
     """The parts of a box; a part that is not shown is empty."""
 
     name: str
-    kind: str
+    kind: str = ""
     # A cell for each argument, where they must be told apart.
-    arguments: list[str]
-    input_shape: str
-    output_shape: str
-    dtype: str
-    activation: str
-    trainable: bool | None
-    notes: list[str]
+    arguments: Sequence[str] = ()
+    input_shape: str = ""
+    output_shape: str = ""
+    dtype: str = ""
+    activation: str = ""
+    trainable: bool | None = None
+    notes: Sequence[str] = ()
     # Which colour all calls of this layer have; None for a layer that is called once.
-    colour: int | None
-    is_input: bool
+    colour: int | None = None
+    is_input: bool = False
 
     def facts(self) -> list[str]:
         """What there is to say below the title, a line each."""
@@ -68,6 +69,8 @@ def _label(
     counted: set[int],
 ) -> Label:
     layer = each.model if isinstance(each, Block) else each.layer
+    if isinstance(each, Block) and each.repeats > 1:
+        return Label(name=f"{each.repeats} times in a row")
     is_input = isinstance(each, Box) and each.is_input
     notes = []
     if tag is not None:
@@ -116,13 +119,12 @@ def _tags(graph: Graph) -> dict[Box | Block, tuple[int, int, int]]:
     """
     each_once: dict[Box | Block, None] = {}
     for box in graph.boxes:
-        each_once.update(dict.fromkeys(box.path()))
-        if not box.is_input:
-            each_once[box] = None
+        each_once.update(dict.fromkeys([*box.path(), box]))
     calls: dict[int, list[Box | Block]] = {}
     for each in each_once:
         layer = each.model if isinstance(each, Block) else each.layer
-        calls.setdefault(id(layer), []).append(each)
+        if layer is not None:
+            calls.setdefault(id(layer), []).append(each)
     tags: dict[Box | Block, tuple[int, int, int]] = {}
     letter = 0
     for of_layer in calls.values():

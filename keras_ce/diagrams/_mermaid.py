@@ -40,7 +40,8 @@ def _inside(
         lines.append(f'{numbers[box]}["{words}"]')
     for inner in graph.blocks_in(block):
         label = labels[inner]
-        words = ", ".join([f"{label.name} ({label.kind})", *label.notes])
+        title = f"{label.name} ({label.kind})" if label.kind else label.name
+        words = ", ".join([title, *label.notes])
         lines += [
             f'subgraph s{next(subgraphs)}["{_text(words)}"]',
             *_inside(inner, graph, labels, numbers, subgraphs),

@@ -13,12 +13,12 @@ from typing import Any
 import keras
 
 from keras_ce.diagrams._dot import dot
-from keras_ce.diagrams._graph import Graph
 from keras_ce.diagrams._graphviz import draw
 from keras_ce.diagrams._labels import Contents, labels
 from keras_ce.diagrams._mermaid import mermaid
 from keras_ce.diagrams._simplify import (
     close_blocks,
+    fold_repeated_blocks,
     hide_mask_operations,
     merge_calls,
     pass_sequential_inputs,
@@ -47,6 +47,7 @@ def plot_model(
     hide_masks: bool = False,
     show_parameters: bool = False,
     max_depth: int | None = None,
+    fold_repeats: bool = False,
     style: str = "plain",
 ) -> Any:
     """Draws the computation of a model into a file.
@@ -88,6 +89,8 @@ def plot_model(
             those of the model.
         max_depth: How many levels of nested models to draw the layers of; by default all with
             `expand_nested`, and none without.
+        fold_repeats: Whether blocks of layers that follow several times in a row, alike but for
+            their weights, are drawn once, with their number.
         style: `"plain"`, light and narrow, or `"keras"`, black and white as Keras draws.
 
     Returns:
@@ -134,7 +137,13 @@ def plot_model(
         )
 
     levels = max_depth if max_depth is not None else math.inf if expand_nested else 0
-    graph = _simplified(trace(model), levels, show_calls, hide_masks)
+    graph = pass_sequential_inputs(close_blocks(trace(model), levels))
+    if hide_masks:
+        graph = hide_mask_operations(graph)
+    if fold_repeats:
+        graph = fold_repeated_blocks(graph)
+    if not show_calls:
+        graph = merge_calls(graph)
     contents = Contents(
         shapes=show_shapes,
         dtype=show_dtype,
@@ -156,13 +165,6 @@ def plot_model(
             content = draw(text, file_format, dpi)
     path.write_bytes(content)
     return _notebook_display(content, file_format)
-
-
-def _simplified(graph: Graph, levels: float, show_calls: bool, hide_masks: bool) -> Graph:
-    graph = pass_sequential_inputs(close_blocks(graph, levels))
-    if hide_masks:
-        graph = hide_mask_operations(graph)
-    return graph if show_calls else merge_calls(graph)
 
 
 def _page(title: str, svg: str) -> str:

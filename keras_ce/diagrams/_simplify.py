@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -116,6 +117,107 @@ def hide_mask_operations(graph: Graph) -> Graph:
         masks -= needed
         products = {box for box in products if any(arrow.source in masks for arrow in takes[box])}
     return _passed(graph, [*masks, *products], masks)
+
+
+def fold_repeated_blocks(graph: Graph) -> Graph:
+    """Draws once what follows several times in a row, such as the blocks of a deep network.
+
+    The same are boxes of one class, with the same shapes and the same arrows between them; what a
+    layer that is called elsewhere takes part in stays as it is.
+    """
+    stretches = _stretches(graph)
+    signatures = _signatures(graph, stretches)
+    boxes: dict[Box, Box] = {}  # what is drawn for each box that is kept
+    ends: dict[Box, Box] = {}  # for the last box of a row, the last of its first stretch
+    start = 0
+    while start < len(stretches):
+        length, count = _longest_row(signatures, start)
+        kept = [box for stretch in stretches[start : start + length] for box in stretch]
+        if count == 1:
+            boxes.update({box: box for box in kept})
+        else:
+            block = Block(None, [], kept[0].block, repeats=count)
+            boxes.update({box: dataclasses.replace(box, block=block) for box in kept})
+            ends[stretches[start + length * count - 1][-1]] = boxes[kept[-1]]
+        start += length * count
+    drawn = {**boxes, **ends}
+    arrows = [
+        dataclasses.replace(arrow, source=drawn[arrow.source], target=boxes[arrow.target])
+        for arrow in graph.arrows
+        if arrow.target in boxes
+    ]
+    outputs = [(name, drawn[box]) for name, box in graph.outputs]
+    return Graph(graph.model, list(boxes.values()), arrows, outputs)
+
+
+def _stretches(graph: Graph) -> list[list[Box]]:
+    """The boxes, cut wherever all that goes on comes from one box."""
+    places = {box: place for place, box in enumerate(graph.boxes)}
+    last = dict(places)
+    for arrow in graph.arrows:
+        last[arrow.source] = max(last[arrow.source], places[arrow.target])
+    stretches: list[list[Box]] = [[]]
+    reach = 0  # how far the boxes before this one are taken from
+    for place, box in enumerate(graph.boxes):
+        stretches[-1].append(box)
+        if reach <= place:
+            stretches.append([])
+        reach = max(reach, last[box])
+    return [stretch for stretch in stretches if stretch]
+
+
+def _signatures(graph: Graph, stretches: list[list[Box]]) -> list[Any]:
+    """What is equal for stretches that compute the same with other weights."""
+    calls = collections.Counter(id(box.layer) for box in graph.boxes)
+    outputs = {box for _, box in graph.outputs}
+    taken: dict[Box, list[Arrow]] = {}
+    for arrow in graph.arrows:
+        taken.setdefault(arrow.target, []).append(arrow)
+    signatures = []
+    for stretch in stretches:
+        places = {box: place for place, box in enumerate(stretch)}
+        signatures.append(
+            tuple(
+                (
+                    # An input, an output and a layer of several calls are equal to nothing else.
+                    box
+                    if box.is_input or calls[id(box.layer)] > 1 or box in outputs
+                    else _settings(box.layer),
+                    box.block,
+                    [each if isinstance(each, str) else id(each) for each in box.constants],
+                    tuple(box.arguments),
+                    tuple(box.results),
+                    tuple(
+                        (places.get(arrow.source), arrow.argument, arrow.is_mask)
+                        for arrow in taken.get(box, ())
+                    ),
+                )
+                for box in stretch
+            )
+        )
+    return signatures
+
+
+def _settings(layer: Any) -> Any:
+    """Class and config but for the name; the layer itself where it has none to tell."""
+    try:
+        config = layer.get_config()
+    except NotImplementedError:
+        return layer
+    return type(layer), str({key: value for key, value in config.items() if key != "name"})
+
+
+def _longest_row(signatures: list[Any], start: int) -> tuple[int, int]:
+    """How many stretches from `start` on are repeated, and how often; what leaves out most."""
+    best = (1, 1)
+    for length in range(1, (len(signatures) - start) // 2 + 1):
+        first = signatures[start : start + length]
+        count = 1
+        while signatures[start + count * length : start + (count + 1) * length] == first:
+            count += 1
+        if length * (count - 1) > best[0] * (best[1] - 1):
+            best = (length, count)
+    return best
 
 
 def _is_comparison(box: Box) -> bool:

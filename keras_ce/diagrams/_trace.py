@@ -124,7 +124,13 @@ class _Tracer:
             if results is not None:
                 return results
         given = _given(layer, args, kwargs)
-        box = Box(layer, block, [_described(tensor, name) for name, tensor, _ in given], [])
+        box = Box(
+            layer,
+            block,
+            arguments=[_described(tensor, name) for name, tensor, _ in given],
+            results=[],
+            constants=_constants((args, kwargs)),
+        )
         for number, (_, tensor, is_mask) in enumerate(given):
             self.connect(tensor, box, number, is_mask)
         self.graph.boxes.append(box)
@@ -343,6 +349,15 @@ def _parameters(model: Any) -> list[str]:
 
 def _tensors(structure: Any) -> list[Any]:
     return [each for each in tree.flatten(structure) if isinstance(each, keras.KerasTensor)]
+
+
+def _constants(structure: Any) -> tuple[Any, ...]:
+    """What is no tensor: plain values as text, which is equal where they are."""
+    return tuple(
+        repr(each) if isinstance(each, (bool, int, float, str, slice, type(None))) else each
+        for each in tree.flatten(structure)
+        if not isinstance(each, keras.KerasTensor)
+    )
 
 
 def _like(value: Any) -> Any:
