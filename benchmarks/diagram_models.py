@@ -234,7 +234,7 @@ def nested_dict_outputs() -> Any:
     """A nested model with a dict of outputs."""
     x, y = features("x"), features("y")
     given = two_towers(outputs="dict")([x, y])
-    return Model([x, y], {"second": given["of_left"], "first": given["of_right"]})
+    return Model([x, y], {"first": given["of_left"], "second": given["of_right"]})
 
 
 @model

@@ -1,11 +1,15 @@
 """How many diagrams say what the model computes: ours, and those of `keras.utils.plot_model`.
 
     python -m benchmarks.diagrams
+    python -m benchmarks.diagrams --options 6
 
 Of each model, one input after the other is changed. The numbers then say which inputs reach which
 output, and which reach each call of each layer; the arrows of a diagram say the same, or not. A
 nested model that is drawn as one box mixes its inputs, so it is made to do that in the numbers.
 Prints a Markdown table of the models that are drawn right, and the names of the others.
+
+`--options 6` draws each model six times, with all options taken at random, and prints the slowest
+time, and every drawing that fails or about which Graphviz says something.
 """
 
 import argparse
@@ -13,12 +17,14 @@ import collections
 import contextlib
 import functools
 import html
+import io
 import pathlib
+import random
 import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -48,8 +54,12 @@ def main() -> None:
     warnings.filterwarnings("ignore", ".*does not support masking")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.diagrams")
     parser.add_argument("--only", default="", help="models whose description has this in it")
+    parser.add_argument("--options", type=int, metavar="N", help="draw with N sets of options")
     options = parser.parse_args()
     models = {name: make for name, make in MODELS.items() if options.only in name}
+    if options.options:
+        draw_at_random(models, options.options)
+        return
     right: collections.Counter[tuple[str, str]] = collections.Counter()
     wrong = collections.defaultdict(list)
     seconds: collections.Counter[str] = collections.Counter()
@@ -66,7 +76,7 @@ def main() -> None:
                 )
                 seconds[drawer] += time.perf_counter() - start
                 ends = keras_outputs(made, expanded) if drawer == KERAS else None
-                found = drawn(text, expected.calls, ends)
+                found = drawn(text, expected, ends)
                 good = {
                     f"{kind}, outputs": found.outputs == expected.outputs,
                     f"{kind}, calls": found.calls == expected.calls,
@@ -88,6 +98,44 @@ def main() -> None:
     for drawer, names in wrong.items():
         print(f"\nwrong: {drawer}")
         print("\n".join(f"- {name}" for name in names))
+
+
+def draw_at_random(models: dict[str, Callable[[], Any]], count: int) -> None:
+    """Draws every model with options at random."""
+    generator = random.Random(0)
+    flags = (
+        "shapes",
+        "dtype",
+        "layer_names",
+        "layer_activations",
+        "trainable",
+        "calls",
+        "parameters",
+    )
+    names = [*(f"show_{flag}" for flag in flags), "expand_nested", "hide_masks", "fold_repeats"]
+    slowest, failed = 0.0, 0
+    for name, make in models.items():
+        model = model_of(make())
+        for _ in range(count):
+            chosen = {
+                **{flag: generator.random() < 0.5 for flag in names},
+                "rankdir": generator.choice(["TB", "BT", "LR", "RL"]),
+                "splines": generator.choice(["ortho", "curved", "polyline", "spline", "line"]),
+                "style": generator.choice(["plain", "keras"]),
+                "max_depth": generator.choice([None, 0, 1, 2]),
+            }
+            extension = generator.choice(["png", "svg", "pdf", "html", "mmd"])
+            said, start = io.StringIO(), time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(said):
+                try:
+                    keras_ce.plot_model(model, pathlib.Path(folder, f"m.{extension}"), **chosen)
+                except Exception as error:
+                    print(repr(error), file=said)
+            slowest = max(slowest, time.perf_counter() - start)
+            if said.getvalue():
+                failed += 1
+                print(f"{name}, {extension}, {chosen}: {said.getvalue()}")
+    print(f"{count * len(models)} drawings, {failed} failed, the slowest took {slowest:.1f} s")
 
 
 def by_us(made: Any, **options: Any) -> str:
@@ -244,12 +292,12 @@ def moved(before: Any, after: Any) -> bool:
 # What is drawn.
 
 
-def drawn(text: str, layers: Iterable[str], ends: dict[str, str] | None = None) -> Reached:
-    """What the arrows of a DOT text say.
+def drawn(text: str, expected: Reached, ends: dict[str, str] | None = None) -> Reached:
+    """What the arrows of a DOT text say of the layers and outputs that are expected.
 
     Args:
         text: Of a diagram with the names of layers.
-        layers: The names of the layers to look for.
+        expected: What names the layers; and which box gives an output, of several with one name.
         ends: For each output the name of the layer that gives it, where the diagram does not say.
     """
     graph = pygraphviz.AGraph(string=text)
@@ -275,14 +323,17 @@ def drawn(text: str, layers: Iterable[str], ends: dict[str, str] | None = None) 
             following = set(graph.successors(here)) - seen
             seen |= following
             waiting += following
-    calls: dict[str, list[frozenset[str]]] = {name: [] for name in layers}
+    calls: dict[str, list[frozenset[str]]] = {name: [] for name in expected.calls}
     for node, name in names.items():
         if name in calls and kinds[node] != "InputLayer":
             calls[name].append(frozenset(reached[node]))
     outputs: dict[str, frozenset[str]] = {}
     if ends is not None:
-        of_name = {name: frozenset(reached[node]) for node, name in names.items()}
-        outputs = {output: of_name[name] for output, name in ends.items() if name in of_name}
+        for output, end in ends.items():
+            boxes = [frozenset(reached[node]) for node, name in names.items() if name == end]
+            wanted = expected.outputs[output]
+            if boxes:
+                outputs[output] = wanted if wanted in boxes else boxes[0]
     else:
         for node, label in labels.items():
             for output in re.findall(r">output ?([^<]*)<", label):

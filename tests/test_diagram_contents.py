@@ -46,13 +46,13 @@ def test_arrows_are_those_of_the_computation(name):
         expected = computed(made, expanded)
         for hide_masks in (False, True):
             text = by_us(made, expand_nested=expanded, hide_masks=hide_masks)
-            assert drawn(text, expected.calls) == expected
+            assert drawn(text, expected) == expected
 
 
 def test_the_comparison_finds_what_keras_draws_wrong():
     made = MODELS["A nested model whose names are not in alphabetical order, called with a dict"]()
     expected = computed(made, True)
-    found = drawn(by_keras(made, True), expected.calls, keras_outputs(made, True))
+    found = drawn(by_keras(made, True), expected, keras_outputs(made, True))
     assert expected.outputs == {"": {"y"}}
     assert found.outputs == {"": {"x"}}
 
@@ -267,6 +267,27 @@ def test_parameters_and_their_share(siamese, tmp_path):
     assert "Conv2D layer A, call 1 of 2 20 parameters, 57.1 %" in labels
     assert "Conv2D layer A, call 2 of 2 the same 20 parameters" in labels
     assert "Sequential layer C, call 1 of 2 15 parameters, 42.9 %" in labels
+
+
+def test_parameters_of_two_layers_count_once(tmp_path):
+    class Tied(layers.Layer):
+        """The transposed kernel of another layer, and a bias."""
+
+        def __init__(self, other):
+            super().__init__()
+            self.other = other
+            self.bias = self.add_weight(shape=(3,))
+
+        def call(self, inputs):
+            return ops.matmul(inputs, ops.transpose(self.other.kernel)) + self.bias
+
+    given = keras.Input((3,))
+    first = layers.Dense(3, use_bias=False)
+    hidden = first(given)
+    outputs = Tied(first)(hidden)
+    labels = labels_of(keras.Model(given, outputs), tmp_path, show_parameters=True)
+    assert labels[1] == "Dense 9 parameters, 75.0 %"
+    assert labels[2] == "Tied 3 parameters, 25.0 %, and 9 of another layer"
 
 
 def test_outputs_are_named_where_there_are_several(tmp_path):

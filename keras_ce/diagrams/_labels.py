@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -173,11 +174,18 @@ def _trainable(layer: Any) -> bool | None:
 
 
 def _parameters(layer: Any, model: Any, counted: set[int]) -> list[str]:
-    """The number of parameters and its share; of a layer that was counted already, that it was."""
+    """The number of parameters and its share; those that another box has counted are its own."""
     if not isinstance(layer, keras.Layer) or not layer.weights:
         return []
-    count = layer.count_params()
-    if id(layer) in counted:
-        return [f"the same {count:,} parameters"]
-    counted.add(id(layer))
-    return [f"{count:,} parameters, {100 * count / model.count_params():.1f} %"]
+    sizes = {id(weight): math.prod(weight.shape) for weight in layer.weights}
+    own = sum(size for each, size in sizes.items() if each not in counted)
+    shared = sum(sizes.values()) - own
+    counted.update(sizes)
+    if not own:
+        return [f"the same {_count(shared)}"]
+    share = f"{_count(own)}, {100 * own / model.count_params():.1f} %"
+    return [f"{share}, and {shared:,} of another layer" if shared else share]
+
+
+def _count(number: int) -> str:
+    return f"{number:,} parameter{'s' if number != 1 else ''}"
