@@ -9,7 +9,8 @@ nested model that is drawn as one box mixes its inputs, so it is made to do that
 Prints a Markdown table of the models that are drawn right, and the names of the others.
 
 `--options 6` draws each model six times, with all options taken at random, and prints the slowest
-time, and every drawing that fails or about which Graphviz says something.
+time, and every drawing that fails or about which Graphviz says something. A PNG that nobody could
+read is refused.
 """
 
 import argparse
@@ -113,7 +114,7 @@ def draw_at_random(models: dict[str, Callable[[], Any]], count: int) -> None:
         "parameters",
     )
     names = [*(f"show_{flag}" for flag in flags), "expand_nested", "hide_masks", "fold_repeats"]
-    slowest, failed = 0.0, 0
+    slowest, refused, failed = 0.0, 0, 0
     for name, make in models.items():
         model = model_of(make())
         for _ in range(count):
@@ -130,12 +131,18 @@ def draw_at_random(models: dict[str, Callable[[], Any]], count: int) -> None:
                 try:
                     keras_ce.plot_model(model, pathlib.Path(folder, f"m.{extension}"), **chosen)
                 except Exception as error:
-                    print(repr(error), file=said)
+                    if "few enough pixels" in str(error):
+                        refused += 1
+                    else:
+                        print(repr(error), file=said)
             slowest = max(slowest, time.perf_counter() - start)
             if said.getvalue():
                 failed += 1
                 print(f"{name}, {extension}, {chosen}: {said.getvalue()}")
-    print(f"{count * len(models)} drawings, {failed} failed, the slowest took {slowest:.1f} s")
+    print(
+        f"{count * len(models)} drawings, {failed} failed, {refused} refused as too large for PNG, "
+        f"the slowest took {slowest:.1f} s"
+    )
 
 
 def by_us(made: Any, **options: Any) -> str:
