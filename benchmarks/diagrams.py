@@ -188,7 +188,7 @@ def computed(made: Any, expanded: bool) -> Reached:
     parts = list(layers_of(model, inside=expanded))
     with watched(parts) as watch:
         structure = model(base)
-        before = keras.tree.flatten(structure)
+        before = numbers_of(structure)
         calls, watch.base = watch.calls, watch.calls
         outputs = [set[str]() for _ in before]
         reached = {key: [set[str]() for _ in each] for key, each in calls.items()}
@@ -196,7 +196,7 @@ def computed(made: Any, expanded: bool) -> Reached:
             flat = keras.tree.flatten(base)
             flat[place] = keras.tree.flatten(other)[place]
             watch.calls = collections.defaultdict(list)
-            after = keras.tree.flatten(model(keras.tree.pack_sequence_as(base, flat)))
+            after = numbers_of(model(keras.tree.pack_sequence_as(base, flat)))
             for found, old, new in zip(outputs, before, after, strict=True):
                 if moved(old, new):
                     found.add(name)
@@ -265,11 +265,7 @@ def watched(layers: list[Any]) -> Iterator[Watch]:
     def noting(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
         def note(*args: Any, **kwargs: Any) -> Any:
-            given = [
-                np.asarray(each)
-                for each in keras.tree.flatten((args, kwargs))
-                if keras.ops.is_tensor(each)
-            ]
+            given = numbers_of((args, kwargs))
             number = len(watch.calls[id(layer)])
             watch.calls[id(layer)].append(given)
             results = call(*args, **kwargs)
@@ -290,10 +286,19 @@ def watched(layers: list[Any]) -> Iterator[Watch]:
             del layer.call
 
 
+def numbers_of(structure: Any) -> list[np.ndarray]:
+    """The tensors in a structure as arrays."""
+    return [
+        keras.ops.convert_to_numpy(each)
+        for each in keras.tree.flatten(structure)
+        if keras.ops.is_tensor(each)
+    ]
+
+
 def moved(before: Any, after: Any) -> bool:
     """Whether any number is another one."""
     pairs = zip(keras.tree.flatten(before), keras.tree.flatten(after), strict=True)
-    return any(not np.array_equal(np.asarray(old), np.asarray(new)) for old, new in pairs)
+    return not all(np.array_equal(old, new) for old, new in pairs)
 
 
 # What is drawn.
