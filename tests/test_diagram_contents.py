@@ -345,6 +345,20 @@ def test_drawing_leaves_the_model_as_it_was(siamese, tmp_path):
     assert (keras.utils.model_to_dot(siamese).to_string(), siamese.to_json()) == before
 
 
+def test_drawing_leaves_the_names_of_what_comes_next(tmp_path):
+    made = built("A nested model whose names are not in alphabetical order, called with a dict")
+
+    def numbers():
+        tensor = keras.Input((1,))
+        model = keras.Model(tensor, layers.Identity()(tensor))
+        names = [model.name, *(layer.name for layer in model.layers)]
+        return [int(re.search(r"\d*$", name)[0] or 0) for name in names]
+
+    before = numbers()
+    text_of(made, tmp_path, expand_nested=True)
+    assert numbers() == [number + 1 for number in before]
+
+
 def test_a_page_holds_the_picture(siamese, tmp_path):
     text = text_of(siamese, tmp_path, "html", show_layer_names=True)
     assert text.startswith("<!doctype html>")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import warnings
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ class _Result(keras.Operation):
     """Stands for one call: symbolic results, joined to what it takes."""
 
     def __init__(self, results: list[Any]) -> None:
-        super().__init__()
+        super().__init__(name=_name())
         self.results = results
 
     def compute_output_spec(self, *_: Any) -> list[Any]:
@@ -175,12 +176,20 @@ class _Tracer:
             self.graph.arrows.append(arrow)
 
 
+_numbers = itertools.count()
+
+
+def _name() -> str:
+    """A name of its own: one that Keras gives would change those of the user's next layers."""
+    return f"traced_{next(_numbers)}"
+
+
 def _plan(model: Any) -> _Plan | None:
     """What a model does with inputs as it was built for; `None` where nobody can see that."""
     if _runs_its_graph(model):
         outputs = model.outputs if isinstance(model, keras.Sequential) else model.output
         names = _input_names(model)
-        functional = keras.Model(list(model.inputs), list(model.outputs))
+        functional = keras.Model(list(model.inputs), list(model.outputs), name=_name())
         return _Plan(functional, names, _names(outputs))
     if getattr(model, "inputs", None):  # a graph and a `call` of its own
         plan = _called(model, (tree.map_structure(_like, model.input),), {})
@@ -196,7 +205,7 @@ def _plan(model: Any) -> _Plan | None:
     if None in shapes.values():
         return None
     inputs = tree.map_shape_structure(
-        lambda shape: keras.Input(batch_shape=(None, *shape[1:])), shapes
+        lambda shape: keras.Input(batch_shape=(None, *shape[1:]), name=_name()), shapes
     )
     return _called(model, (), inputs)
 
@@ -221,7 +230,7 @@ def _entered(
     # A list, a dict, other names, another order: Keras itself says what becomes an input of what.
     # A model whose outputs are its inputs returns them.
     structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    inputs_of = keras.Model(structure, list(model.inputs))
+    inputs_of = keras.Model(structure, list(model.inputs), name=_name())
     reached = tree.flatten(inputs_of.call(fresh))
     origins = _origins(inputs_of, fresh, len(reached))
     masks = [*tree.flatten(arguments.get("mask")), *[None] * len(reached)]
@@ -230,7 +239,7 @@ def _entered(
         if origin is None:  # an optional input that is left out
             feeds.append(_Feed(_like(wanted), None))
             continue
-        like = keras.Input(batch_shape=tensor.shape, dtype=wanted.dtype, sparse=wanted.sparse)
+        like = _input(tensor.shape, wanted)
         feeds.append(_Feed(like, given[origin], mask))
     return plan, feeds
 
@@ -266,7 +275,8 @@ def _called(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Plan 
         return None
     try:
         outputs = model.call(*args, **kwargs)
-        functional = keras.Model([tensor for _, tensor, _ in given], _tensors(outputs))
+        inputs = [tensor for _, tensor, _ in given]
+        functional = keras.Model(inputs, _tensors(outputs), name=_name())
     except Exception:  # somebody's code, written for numbers
         return None
     names = [name for name, _, _ in given]
@@ -276,8 +286,8 @@ def _called(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Plan 
 @functools.cache
 def _functional_class() -> Any:
     """Keras has no public name for the class of models that are made of inputs and outputs."""
-    tensor = keras.Input(())
-    return type(keras.Model(tensor, tensor))
+    tensor = keras.Input((), name=_name())
+    return type(keras.Model(tensor, tensor, name=_name()))
 
 
 def _runs_its_graph(model: Any) -> bool:
@@ -364,7 +374,11 @@ def _like(value: Any) -> Any:
     """A symbolic input of the shape and dtype of a symbolic tensor; anything else as it is."""
     if not isinstance(value, keras.KerasTensor):
         return value
-    return keras.Input(batch_shape=value.shape, dtype=value.dtype, sparse=value.sparse)
+    return _input(value.shape, value)
+
+
+def _input(shape: Any, like: Any) -> Any:
+    return keras.Input(batch_shape=shape, dtype=like.dtype, sparse=like.sparse, name=_name())
 
 
 def _described(tensor: Any, name: str = "") -> Tensor:
