@@ -27,7 +27,14 @@ def main(options: argparse.Namespace) -> None:
             path = folder / f"{name}.{extension}"
             try:
                 keras_ce.plot_model(
-                    model, path, show_shapes=True, show_layer_names=True, expand_nested=True, dpi=96
+                    model,
+                    path,
+                    show_shapes=True,
+                    show_layer_names=True,
+                    expand_nested=True,
+                    hide_masks=True,
+                    show_parameters=True,
+                    dpi=96,
                 )
             except (ImportError, OSError) as error:
                 raise failures.UserError(f"cannot draw {path}: {error}") from None

@@ -236,8 +236,22 @@ def test_the_activation_is_applied_to_a_loss_of_probabilities_alone():
     np.testing.assert_allclose(of_logits, 0.5 * (expit(along) - 1), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("loss", "label"),
+    [
+        (losses.MarginRanking(), "loss"),
+        (keras.losses.MeanSquaredError(), "loss"),
+        (losses.LabelSmoothedCrossentropy(from_logits=True), "loss (nats)"),
+    ],
+)
+def test_nats_are_those_of_a_crossentropy(loss, label):
+    figure = keras_ce.plots.loss_and_gradient(loss, [1.0, 0.0], points=3)
+    assert figure.axes[0].get_ylabel() == label
+
+
 def test_the_unit_can_be_left_out():
-    figure = keras_ce.plots.loss_and_gradient(losses.MarginRanking(), [1, 0], points=31, unit="")
+    loss = losses.LabelSmoothedCrossentropy(from_logits=True)
+    figure = keras_ce.plots.loss_and_gradient(loss, [1.0, 0.0], points=31, unit="")
     assert figure.axes[0].get_ylabel() == "loss"
     assert figure.axes[1].get_ylabel() == "gradient (per unit of the logit)"
     figure = keras_ce.plots.training_history({"loss": [1, 2]}, unit="")
@@ -426,3 +440,57 @@ def test_a_history_object_and_chosen_metrics():
         keras_ce.plots.training_history(history, ["loss", "recall"])
     with pytest.raises(ValueError, match=r"`history` must hold a value per epoch"):
         keras_ce.plots.training_history({})
+
+
+def trained(**options):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    rows = np.ones((2, 1), "float32")
+    return model.fit(rows, rows, validation_data=(rows, rows), verbose=0, **options)
+
+
+def epochs_of(figure):
+    return {label: line[0].tolist() for label, line in lines(figure.axes[0]).items()}
+
+
+class TestEpochs:
+    def test_a_training_that_went_on(self):
+        figure = keras_ce.plots.training_history(trained(initial_epoch=3, epochs=6))
+        assert epochs_of(figure) == {"training": [4, 5, 6], "validation": [4, 5, 6]}
+
+    def test_validation_of_every_second_epoch(self):
+        history = trained(epochs=5, validation_freq=2)
+        assert epochs_of(keras_ce.plots.training_history(history)) == {
+            "training": [1, 2, 3, 4, 5],
+            "validation": [2, 4],
+        }
+
+    def test_both(self):
+        history = trained(initial_epoch=3, epochs=9, validation_freq=2)
+        figure = keras_ce.plots.training_history(history)
+        assert epochs_of(figure)["validation"] == [4, 6, 8]
+
+    def test_validation_of_some_epochs(self):
+        history = trained(epochs=5, validation_freq=[1, 5])
+        figure = keras_ce.plots.training_history(history, validation_freq=[1, 5])
+        assert epochs_of(figure)["validation"] == [1, 5]
+
+    def test_lists_of_a_training_that_went_on(self):
+        history = {"loss": [3.0, 2.0], "val_loss": [2.5]}
+        figure = keras_ce.plots.training_history(history, initial_epoch=9, validation_freq=10)
+        assert epochs_of(figure) == {"training": [10, 11], "validation": [10]}
+
+    def test_what_leaves_a_choice_is_refused(self):
+        # Of every third, fourth or fifth?
+        history = trained(epochs=5, validation_freq=3)
+        with pytest.raises(ValueError, match=r"1 value for 5 epochs.*`validation_freq` of `fit`"):
+            keras_ce.plots.training_history(history)
+        figure = keras_ce.plots.training_history(history, validation_freq=3)
+        assert epochs_of(figure)["validation"] == [3]
+        with pytest.raises(ValueError, match=r"Received: validation_freq=2, and 1 value for 5"):
+            keras_ce.plots.training_history(history, validation_freq=2)
+
+
+def test_a_number_for_a_label_needs_scores():
+    with pytest.raises(ValueError, match=r"`y_true` must be the label of one position.*y_true=0"):
+        keras_ce.plots.loss_and_gradient(losses.MarginRanking(), 0)

@@ -29,7 +29,7 @@ def loss_and_gradient(
     activation: Activation | None = None,
     compare_with: Any = None,
     names: Sequence[str] = (),
-    unit: str = "nats",
+    unit: str | None = None,
     ax: Sequence[Axes] | None = None,
 ) -> Figure:
     """Draws a loss, and its gradient beside it, while one logit changes.
@@ -43,7 +43,8 @@ def loss_and_gradient(
     Args:
         loss: Any loss of `keras_ce.losses`, or another `keras.losses.Loss`.
         y_true: The label of one position, without a batch axis: `[1, 0]`, `[1]` for a sigmoid
-            loss, relevance for `MarginRanking`; for `InBatchCrossentropy` the ids of a batch.
+            loss, relevance for `MarginRanking`; for `InBatchCrossentropy` the ids of a batch. A
+            class id, such as `0`, needs `y_pred`.
         y_pred: The logits or scores of that position; by default zeros of the shape of `y_true`.
             For `InBatchCrossentropy` a matrix.
         entry: Index of the logit that changes, two numbers for a matrix.
@@ -53,7 +54,8 @@ def loss_and_gradient(
             default the sigmoid where there is one logit, the softmax elsewhere.
         compare_with: Another loss, drawn beside the first.
         names: Of the curves, for the legend; by default the classes of the losses.
-        unit: Of the loss; "" for one without, such as `MarginRanking`.
+        unit: Of the loss; "" for one without. By default nats for cross-entropies and their kin,
+            and none for others, such as `MarginRanking`.
         ax: Two axes, for the loss and for the gradient; by default those of a new figure.
 
     Returns:
@@ -77,6 +79,13 @@ def loss_and_gradient(
     if points < 2:
         raise ValueError(f"`points` must be an integer of at least 2. Received: points={points!r}.")
     labels = np.asarray(y_true)
+    if y_pred is None and labels.ndim == 0:
+        raise ValueError(
+            "`y_true` must be the label of one position: [1, 0], or [1] for a sigmoid loss. "
+            f"Received: y_true={y_true!r}. If it is a class id, give the logits too: `y_pred`."
+        )
+    if unit is None:
+        unit = "nats" if _is_in_nats(loss) else ""
     scores = np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
     along = np.linspace(low, high, points)
     drawn = [loss] if compare_with is None else [loss, compare_with]
@@ -127,6 +136,11 @@ def _label(loss: Any) -> str:
     """The class, and whose it is."""
     owner = "keras_ce" if type(loss).__module__.startswith("keras_ce") else "keras"
     return f"{owner}: {type(loss).__name__}"
+
+
+def _is_in_nats(loss: Any) -> bool:
+    """Whether the loss is made of logarithms of probabilities."""
+    return type(loss).__name__.endswith(("Crossentropy", "Contrastive", "KLDivergence"))
 
 
 def _of_logits(

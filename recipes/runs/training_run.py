@@ -198,7 +198,9 @@ class TrainingRun:
         """
         try:
             for name, model in models.items():
-                keras_ce.plot_model(model, self.folder / name, show_shapes=True, dpi=96)
+                keras_ce.plot_model(
+                    model, self.folder / name, show_shapes=True, hide_masks=True, dpi=96
+                )
         except (ImportError, OSError) as error:
             raise UserError(f"only {name} could not be drawn: {error}") from None
 
