@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy
 from scipy.special import expit
-from sklearn.metrics import f1_score, hamming_loss, log_loss, precision_recall_curve
+from sklearn.metrics import log_loss, precision_recall_curve
 from sklearn.preprocessing import MultiLabelBinarizer
 
 import keras_ce
@@ -172,8 +172,9 @@ def scores(
         thresholds: The probability from which on each class is predicted.
 
     Returns:
-        `micro_f1`; `macro_f1`, over the classes that occur; `hamming`, the share of the pairs of
-        text and class that are wrong; `nll` (nats) and `ece`, means over these pairs.
+        `micro_f1`; `macro_f1`, over the classes that occur or are predicted; `hamming`, the share
+        of the pairs of text and class that are wrong; `nll` (nats) and `ece`, means over these
+        pairs.
     """
     probabilities = expit(logits.astype("float64"))
     predicted = probabilities >= thresholds
@@ -187,12 +188,39 @@ def scores(
 
 
 def scores_of_predictions(predicted: numpy.ndarray, targets: numpy.ndarray) -> dict[str, float]:
-    """`micro_f1`, `macro_f1` and `hamming`, as `scores` has them, of labels without sureness."""
+    """`micro_f1`, `macro_f1` and `hamming`, as `scores` has them, of labels without sureness.
+
+    Where no label occurs or is predicted, both F1 are 0.
+    """
+    counts = hits_and_both(predicted, targets)
     return {
-        "micro_f1": float(f1_score(targets, predicted, average="micro", zero_division=0)),
-        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=numpy.nan)),
-        "hamming": float(hamming_loss(targets, predicted)),
+        "micro_f1": micro_f1(counts),
+        "macro_f1": macro_f1(counts),
+        "hamming": float((predicted != targets).mean()),
     }
+
+
+def hits_and_both(predicted: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
+    """What F1 is made of, (texts, 2, classes): right predictions; labels and predictions together.
+
+    Args:
+        predicted: Whether each text is given each label, (texts, classes).
+        targets: Whether it has it, likewise.
+    """
+    predicted, targets = predicted.astype("float32"), targets.astype("float32")
+    return numpy.stack([predicted * targets, predicted + targets], axis=1)
+
+
+def micro_f1(counts: numpy.ndarray) -> float:
+    """Of what `hits_and_both` gives, or of its sum over the classes, (texts, 2)."""
+    hits, both = counts[:, 0].sum(), counts[:, 1].sum()
+    return float(2 * hits / both) if both else 0.0
+
+
+def macro_f1(counts: numpy.ndarray) -> float:
+    """Of what `hits_and_both` gives: the mean over the classes that occur or are predicted."""
+    hits, both = counts.sum(axis=0)
+    return float((2 * hits[both > 0] / both[both > 0]).mean()) if both.any() else 0.0
 
 
 def _flat(labels: Any, count: int) -> tuple[numpy.ndarray, list[int]]:

@@ -80,31 +80,19 @@ def outcomes(
         targets: 1 where a text has a label and 0 elsewhere, likewise.
         of_baseline: What the baseline predicts, likewise.
     """
-    of_model, of_rival = (
-        numpy.stack([targets, each], axis=1).astype(bool) for each in (predicted, of_baseline)
-    )
-    measures = {"micro_f1": _micro_f1, "macro_f1": _macro_f1, "hamming": _hamming}
+    both = predicted, of_baseline
+    counts = [several_labels.hits_and_both(each, targets) for each in both]
+    # One number or two for each text where that is enough: each of a thousand draws takes them all.
+    of_texts = [each.sum(axis=2) for each in counts]
+    wrong = [(each != targets).mean(axis=1) for each in both]
     tiny = numpy.finfo("float64").tiny
     right = numpy.where(targets, probabilities, 1 - probabilities)
     return {
-        **{name: Outcomes(measure, of_model, of_rival) for name, measure in measures.items()},
+        "micro_f1": Outcomes(several_labels.micro_f1, *of_texts),
+        "macro_f1": Outcomes(several_labels.macro_f1, *counts),
+        "hamming": Outcomes(mean, *wrong),
         "nll": Outcomes(mean, -numpy.log(numpy.maximum(right, tiny)).mean(axis=1)),
     }
-
-
-def _micro_f1(pairs: numpy.ndarray) -> float:
-    """Of right and predicted labels, (texts, 2, classes)."""
-    both = pairs.sum()
-    return float(2 * (pairs[:, 0] & pairs[:, 1]).sum() / both) if both else 0.0
-
-
-def _macro_f1(pairs: numpy.ndarray) -> float:
-    hits, both = (pairs[:, 0] & pairs[:, 1]).sum(axis=0), pairs.sum(axis=(0, 1))
-    return float((2 * hits[both > 0] / both[both > 0]).mean()) if both.any() else 0.0
-
-
-def _hamming(pairs: numpy.ndarray) -> float:
-    return float((pairs[:, 0] != pairs[:, 1]).mean())
 
 
 def write_report(

@@ -134,13 +134,15 @@ def test_the_rival_is_one_svm_against_the_rest(run):
     assert metrics["baseline"]["micro_f1"] == pytest.approx(expected)
 
 
-def test_intervals_count_as_scikit_learn_does():
+@pytest.mark.parametrize("shares", [[0.4, 0.3, 0.2, 0.1, 0.0], [0.0] * 5])
+def test_intervals_count_as_scikit_learn_does(shares):
     random = np.random.default_rng(0)
-    targets, predicted, rival = random.random((3, 40, 5)) < [0.4, 0.3, 0.2, 0.1, 0.0]
+    targets, predicted, rival = random.random((3, 40, 5)) < shares
     found = several_labels_report.outcomes(random.random((40, 5)), predicted, targets, rival)
+    macro = f1_score(targets, predicted, average="macro", zero_division=np.nan)
     for name, of_scikit_learn in (
-        ("micro_f1", f1_score(targets, predicted, average="micro")),
-        ("macro_f1", f1_score(targets, predicted, average="macro", zero_division=np.nan)),
+        ("micro_f1", f1_score(targets, predicted, average="micro", zero_division=0)),
+        ("macro_f1", np.nan_to_num(macro)),
         ("hamming", hamming_loss(targets, predicted)),
     ):
         measure, of_model, _ = found[name]

@@ -78,6 +78,17 @@ def test_intervals_and_p_values_are_those_of_the_textbook():
     assert list(alone) == ["interval"]
 
 
+def test_large_outcomes_are_drawn_less_often():
+    def draws(*shape):
+        zeros = np.zeros(shape, bool)
+        found = with_intervals({"whole": Outcomes(np.mean, zeros, zeros)})["whole"]
+        return round(1 / found["least_p_value"]) - 1
+
+    assert draws(100) == 1000
+    assert draws(1000, 2, 100) == 500
+    assert draws(2000, 2, 200) == 200
+
+
 def test_outcomes_of_texts_give_the_measures_of_evaluate():
     random = np.random.default_rng(2)
     labels = random.integers(0, 5, 300)
