@@ -120,7 +120,8 @@ def class_weights(
         weights = [given.get(label, 1.0) for label in classes.tolist()]
     elif isinstance(given, str) and has_several:
         present = several_labels.indicators(ids, len(classes)).mean(axis=0)
-        weights = (1 - present) / present
+        is_learned = (present > 0) & (present < 1)
+        weights = numpy.divide(1 - present, present, out=numpy.ones_like(present), where=is_learned)
     elif isinstance(given, str):
         numbers = numpy.arange(len(classes))
         weights = compute_class_weight("balanced", classes=numbers, y=numpy.asarray(ids))

@@ -1,10 +1,13 @@
 """Several labels for each text: lists or an indicator array in, the same form out."""
 
-from collections.abc import Sequence, Set
+import math
+import warnings
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import keras
 import numpy
+import scipy.sparse
 from scipy.special import expit
 from sklearn.metrics import log_loss, precision_recall_curve
 from sklearn.preprocessing import MultiLabelBinarizer
@@ -21,7 +24,8 @@ def are_several(labels: Any) -> bool:
     """Whether these are several labels for each text: lists, tuples or sets, or two dimensions."""
     if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
         return False
-    return getattr(labels, "ndim", 1) == 2 or any(map(_is_list, labels))
+    dimensions = getattr(labels, "ndim", 1)
+    return dimensions == 2 or (dimensions == 1 and any(map(_is_list, labels)))
 
 
 def is_indicator(labels: Any) -> bool:
@@ -35,7 +39,7 @@ def classes_and_ids(
     """The classes of several labels for each text, and the ids of the classes of each text.
 
     Args:
-        labels: A list, tuple or set for each text, or an indicator array.
+        labels: A list, tuple or set for each text, or an indicator array, also a sparse one.
         count: The number of texts.
         names: Of the columns of an indicator array; else `None`.
 
@@ -61,20 +65,16 @@ def classes_and_ids(
         if len(set(classes.tolist())) < len(classes):
             raise UserError(f"`classes` has a name twice: {classes.tolist()!r}; rename one")
         return classes, ids_of(labels, count, classes)
-    refuse_names(names)
+    if names is not None:
+        raise UserError(
+            "`classes` names the columns of an indicator array, and `labels` are lists of labels; "
+            "leave it out, or give numpy.array(labels) where the lists are rows of 0 and 1"
+        )
     flat, sizes = _flat(labels, count)
     if not len(flat):
         raise UserError("no text has a label; give texts with labels")
     classes, ids = numpy.unique(flat, return_inverse=True)
     return classes, _regrouped(ids.tolist(), sizes)
-
-
-def refuse_names(names: Sequence[Any] | None) -> None:
-    """Raises `UserError` where columns are named and there are none."""
-    if names is not None:
-        raise UserError(
-            "`classes` names the columns of an indicator array, and `labels` is none; leave it out"
-        )
 
 
 def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, ...]]:
@@ -84,11 +84,11 @@ def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, .
         UserError: If the labels are no good, or one is of no such class.
     """
     if is_indicator(labels):
-        array = numpy.asarray(labels)
+        array = labels.toarray() if scipy.sparse.issparse(labels) else numpy.asarray(labels)
         if array.shape != (count, len(classes)):
             raise UserError(
                 f"an indicator array must have the shape (texts, classes), ({count}, "
-                f"{len(classes)}). Received: {tuple(labels.shape)}"
+                f"{len(classes)}). Received: {array.shape}"
             )
         if not numpy.isin(array, (0, 1)).all():
             raise UserError(
@@ -106,16 +106,55 @@ def indicators(ids: Sequence[Sequence[int]], classes: int) -> numpy.ndarray:
     return found
 
 
-def require_both(targets: numpy.ndarray, classes: numpy.ndarray) -> None:
-    """Raises `UserError` unless each class stands at some texts to learn from, and not at all."""
-    counts = targets.sum(axis=0)
-    for label, count in zip(classes.tolist(), counts.tolist(), strict=True):
-        if count in (0, len(targets)):
-            who = "no text" if count == 0 else "every text"
-            raise UserError(
-                f"{who} to learn from has the label {label!r}, so there is nothing to tell apart; "
-                "leave the label out, or give texts with and without it"
-            )
+def constant_logits(targets: numpy.ndarray) -> dict[int, float]:
+    """The logit of each class that all texts have, or none, so that there is nothing to learn.
+
+    By Laplace's rule of succession: of a class that 98 texts of 98 have, the next one has it with a
+    probability of 0.99.
+
+    Args:
+        targets: 1 where a text has a class and 0 elsewhere, (texts, classes).
+    """
+    texts = len(targets)
+    counts = enumerate(targets.sum(axis=0).tolist())
+    return {
+        number: math.log((count + 1) / (texts - count + 1))
+        for number, count in counts
+        if count in (0, texts)
+    }
+
+
+def warn_of_constant(constant: Mapping[int, float], classes: numpy.ndarray) -> None:
+    """Warns of the classes that `constant_logits` gives.
+
+    Raises:
+        UserError: If there is no other class.
+    """
+    who = [
+        f"{'every text' if logit > 0 else 'no text'} to learn from has the label "
+        f"{classes[number].item()!r}"
+        for number, logit in constant.items()
+    ]
+    more = f" (and {len(who) - 1} more labels are such)" if who[1:] else ""
+    if who and len(who) == len(classes):
+        raise UserError(
+            f"{who[0]}{more}, so there is nothing to tell apart; give texts with and without a label"
+        )
+    if who:
+        warnings.warn(
+            f"{who[0]}{more}: its probability is the same for all texts; leave the label out, or "
+            "give texts with and without it",
+            stacklevel=3,
+        )
+
+
+def set_constant_logits(network: keras.Model, constant: Mapping[int, float]) -> None:
+    """Gives a network's classes the logits of `constant_logits`, whatever the text."""
+    layer = network.get_layer("logits")
+    kernel, bias = layer.get_weights()
+    for number, logit in constant.items():
+        kernel[:, number], bias[number] = 0, logit
+    layer.set_weights([kernel, bias])
 
 
 def measure() -> keras.metrics.Metric:

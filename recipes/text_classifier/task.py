@@ -282,10 +282,8 @@ class TextClassifier(ClassifierMixin, Task):
         if self.distill and has_several:
             raise UserError("`distill` is for one label for each text; leave it out for several")
         if len(classes) < 2:
-            raise UserError(
-                f"the texts have one class only ({classes.tolist()[0]!r}); give texts of at least "
-                "two classes"
-            )
+            number = f"one class only ({classes[0].item()!r})" if len(classes) else "no class"
+            raise UserError(f"the texts have {number}; give texts of at least two classes")
         training = LabelledTexts(texts, ids)
         if validation_data is None:
             training, validation = training.split(VALIDATION_SHARE, "validation")
@@ -301,8 +299,6 @@ class TextClassifier(ClassifierMixin, Task):
                     f"Received: {len(validation_data)} parts."
                 )
             validation = _labelled(*validation_data, classes, has_several)
-        if has_several:
-            several_labels.require_both(_targets(training, len(classes)), classes)
         weights = losses.class_weights(self.class_weight, loss, classes, training.labels)
         most = [self.epochs] * self.members
         networks, histories = self._train(training, validation, classes, weights, most)
@@ -327,14 +323,23 @@ class TextClassifier(ClassifierMixin, Task):
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
             networks, _ = self._train(training, None, classes, weights, best, teacher)
             linear = self._fit_linear_model(training, len(classes), weights)
+        constant = {}
+        if has_several:
+            constant = several_labels.constant_logits(_targets(training, len(classes)))
+            several_labels.warn_of_constant(constant, classes)
         for network in networks:
             divide_logits(network, 1 / factors[0], ["logits"])
+            several_labels.set_constant_logits(network, constant)
         model = average_networks(networks)
         model.update_legend(history=histories[0])
         if has_several:
-            logits = numpy.tensordot(factors, several, 1)
+            thresholds = several_labels.best_thresholds(
+                numpy.tensordot(factors, several, 1), targets
+            )
+            for number in constant:
+                thresholds[number] = 0.5
             model.update_legend(
-                thresholds=several_labels.best_thresholds(logits, targets),
+                thresholds=thresholds,
                 is_indicator=several_labels.is_indicator(labels),
             )
         with self.seeded():
@@ -348,7 +353,11 @@ class TextClassifier(ClassifierMixin, Task):
         """The classes, and the id of the class of each text, or a tuple of several."""
         if several_labels.are_several(labels):
             return several_labels.classes_and_ids(labels, count, self.classes)
-        several_labels.refuse_names(self.classes)
+        if self.classes is not None:
+            raise UserError(
+                "`classes` names the columns of an indicator array, and `labels` is none; leave it "
+                "out"
+            )
         classes, ids = numpy.unique(checked_labels(labels, count), return_inverse=True)
         return classes, ids.tolist()
 

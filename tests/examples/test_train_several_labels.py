@@ -220,10 +220,6 @@ def bad_training(folder, case):
         lines = [json.dumps({"text": text, "label": [label]}) for text, label in TEXTS if label]
         (folder / "bars.jsonl").write_text("\n".join(lines), encoding="utf-8")
         return [folder / "bars.jsonl"], r"the label 'food\|rest' has '\|' in it, which is to stand"
-    if case == "every text":
-        rows = [(text, f"{label}|all") for text, label in TEXTS[:40]]
-        file = write_csv(folder / "all.csv", rows)
-        return [file, "--label-separator=|"], "every text to learn from has the label 'all'"
     raise AssertionError(case)
 
 
@@ -238,7 +234,6 @@ def bad_training(folder, case):
         "another form",
         "unseen label",
         "separator inside",
-        "every text",
     ],
 )
 def test_bad_input_is_one_line(tmp_path, case):

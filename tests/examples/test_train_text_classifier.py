@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import keras
@@ -570,3 +571,9 @@ class TestRun:
 
         with pytest.raises(ZeroDivisionError):
             examples.run(main, None)
+
+    def test_a_warning_is_one_line(self, monkeypatch):
+        monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+        examples.run(lambda _: None, None)
+        written = warnings.formatwarning("look at this", UserWarning, "file.py", 3, "code()")
+        assert written == "warning: look at this\n"
