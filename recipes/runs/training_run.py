@@ -15,6 +15,7 @@ import keras
 
 import keras_ce
 from recipes.estimators import Task
+from recipes.runs.after_training import require_finite
 from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, with_intervals
 from recipes.runs.report_page import Code, Section, Table, page
@@ -97,7 +98,11 @@ class TrainingRun:
 
         Returns:
             What stands in the file.
+
+        Raises:
+            UserError: If a measure is no finite number, as after a training that has diverged.
         """
+        require_finite([each for each in measures.values() if isinstance(each, int | float)])
         metrics = {
             **measures,
             "baseline": dict(baseline),
@@ -111,7 +116,7 @@ class TrainingRun:
             "seconds": round(time.perf_counter() - self._started, 1),
             "command": command(),
         }
-        text = json.dumps(metrics, indent=2) + "\n"
+        text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
         (self.folder / "metrics.json").write_text(text, encoding="utf-8")
         return metrics
 

@@ -26,6 +26,7 @@ from recipes._arguments import (
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
 from recipes.runs.abstention import find_threshold
+from recipes.runs.after_training import require_finite
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
@@ -308,6 +309,7 @@ class TextClassifier(ClassifierMixin, Task):
             networks, histories = self._train(training, validation, classes, weights, most, teacher)
         linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(average_networks(networks), validation.texts)]
+        require_finite(several[0])
         if linear is not None:
             several.append(linear.logits(validation.texts))
         targets = _targets(validation, len(classes))
@@ -322,6 +324,7 @@ class TextClassifier(ClassifierMixin, Task):
                 epochs = ", ".join(map(str, best))
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
             networks, _ = self._train(training, None, classes, weights, best, teacher)
+            require_finite(predict_logits(average_networks(networks), validation.texts))
             linear = self._fit_linear_model(training, len(classes), weights)
         constant = {}
         if has_several:

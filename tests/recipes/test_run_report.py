@@ -18,6 +18,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 import keras_ce
 from recipes.answer_ranker import evaluation as ranking
 from recipes.runs import confusion, report_page, training_run
+from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean, with_intervals
 from recipes.runs.report_page import Code, Picture, Section, Table
 from recipes.tables.labelled_texts import LabelledTexts
@@ -243,6 +244,17 @@ class Fitted:
 
     def evaluate_parts(self, texts, labels):
         return {"network": {"accuracy": 0.25, "macro_f1": 0.125}}
+
+
+def test_what_is_no_number_is_not_written(tmp_path):
+    run = training_run.TrainingRun("text_classifier", str(tmp_path / "run"), Fitted())
+    run.create_folder(texts={"test": 4})
+    outcomes = {"nll": Outcomes(mean, np.ones(4))}
+    with pytest.raises(UserError, match="the training has diverged"):
+        run.report({"nll": float("nan")}, {}, outcomes)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        run.report({"nll": 1.0}, {"nll": float("inf")}, outcomes)
+    assert not any((tmp_path / "run").iterdir())
 
 
 def test_promises_of_a_classifier():

@@ -20,6 +20,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.class_weight import compute_class_weight
 
 import keras_ce
+import recipes.text_classifier.task
 from recipes.runs.failures import UserError
 from recipes.text_classifier import (
     TextClassifier,
@@ -543,6 +544,31 @@ class TestAbstaining:
         with pytest.raises(NotFittedError, match="has no `threshold_` yet"):
             clone(classifier).threshold_  # noqa: B018
         assert classifier.fit(TEXTS[:20], LABELS[:20]).threshold_ is None
+
+
+@default_backend_only
+@pytest.mark.parametrize("labels", [LABELS, [[label] for label in LABELS]], ids=["one", "lists"])
+@pytest.mark.parametrize("validation", [None, (NEW, NEW_LABELS)], ids=["no", "validation"])
+def test_a_training_that_diverges_is_one_line(labels, validation):
+    if validation and isinstance(labels[0], list):
+        validation = (NEW, [[label] for label in NEW_LABELS])
+    with pytest.raises(UserError, match="the training has diverged: .*; give a smaller learning_r"):
+        TextClassifier(**ONE_STEP | {"learning_rate": 1e30}).fit(TEXTS, labels, validation)
+
+
+@default_backend_only
+def test_the_last_training_may_diverge_alone(monkeypatch):
+    """The one that learns from the validation texts too."""
+    train = recipes.text_classifier.task.train
+
+    def diverge(network, training, validation, **settings):
+        if validation is None:
+            settings["learning_rate"] = 1e30
+        return train(network, training, validation, **settings)
+
+    monkeypatch.setattr(recipes.text_classifier.task, "train", diverge)
+    with pytest.raises(UserError, match="the training has diverged"):
+        TextClassifier(**ONE_STEP).fit(TEXTS, LABELS)
 
 
 @default_backend_only
