@@ -138,7 +138,8 @@ def warn_of_constant(constant: Mapping[int, float], classes: numpy.ndarray) -> N
     more = f" (and {len(who) - 1} more labels are such)" if who[1:] else ""
     if who and len(who) == len(classes):
         raise UserError(
-            f"{who[0]}{more}, so there is nothing to tell apart; give texts with and without a label"
+            f"{who[0]}{more}, so there is nothing to tell apart; give texts with and without "
+            "a label"
         )
     if who:
         warnings.warn(

@@ -24,7 +24,6 @@ from recipes._arguments import (
     require_share,
 )
 from recipes.estimators import Task, plain_copy
-from recipes.runs import model_files
 from recipes.runs.abstention import find_threshold
 from recipes.runs.after_training import require_finite
 from recipes.runs.failures import UserError
@@ -41,28 +40,15 @@ from recipes.text_classifier.members import (
 )
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
+from recipes.text_classifier.saved_model import EXCLUSIVE, INDEPENDENT, read_classifier
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vector_files import initial_vectors, require_source
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
-_EXCLUSIVE, _INDEPENDENT = "softmax", "sigmoid"
-"""How the logits are to be read: exclusive classes, or several at once."""
 _VECTOR_SCALE = 0.05
 """The root of the mean square of the numbers in `vectors`: of 0.05 and 0.2 the one with the higher
 likelihood of validation texts (TREC-6's training questions, wordllama)."""
-_SOFTMAX_LOSSES = {
-    "categoricalcrossentropy",
-    "categoricalfocalcrossentropy",
-    "categoricalgeneralizedcrossentropy",
-    "focalcrossentropy",
-    "generalizedcrossentropy",
-    "labelsmoothedcrossentropy",
-    "logitadjustedcrossentropy",
-    "poly1crossentropy",
-    "sparsecategoricalcrossentropy",
-    "symmetriccrossentropy",
-}
 
 
 class TextClassifier(ClassifierMixin, Task):
@@ -326,7 +312,7 @@ class TextClassifier(ClassifierMixin, Task):
             networks, _ = self._train(training, None, classes, weights, best, teacher)
             require_finite(predict_logits(average_networks(networks), validation.texts))
             linear = self._fit_linear_model(training, len(classes), weights)
-        constant = {}
+        constant: dict[int, float] = {}
         if has_several:
             constant = several_labels.constant_logits(_targets(training, len(classes)))
             several_labels.warn_of_constant(constant, classes)
@@ -440,7 +426,7 @@ class TextClassifier(ClassifierMixin, Task):
         )
         network.update_legend(
             classes=classes.tolist(),
-            loss=_INDEPENDENT if has_several else _EXCLUSIVE,
+            loss=INDEPENDENT if has_several else EXCLUSIVE,
             **self.legend_entries(),
         )
         if vectors is not None:
@@ -638,27 +624,13 @@ class TextClassifier(ClassifierMixin, Task):
 
         Args:
             path: What `save` has written; or a `TextClassifierModel` with vocabulary, class names
-                and token kind, trained with a loss of exclusive classes and saved by Keras.
+                and token kind, saved by Keras: trained with a loss of exclusive classes, or of
+                independent ones where its legend has `thresholds`.
 
         Raises:
             UserError: If there is no such file, or it is damaged, or holds another model.
         """
-        advice = "name a file that TextClassifier.save has written"
-        model = model_files.read_model(path, advice)
-        legend = model.legend if isinstance(model, TextClassifierModel) else {}
-        if not all(legend.get(name) for name in ("vocabulary", "class_names", "token_kind")):
-            raise UserError(
-                f"{os.fspath(path)} holds a Keras model without vocabulary, class names and token "
-                f"kind; {advice}"
-            )
-        loss = model_files.compiled_loss(path) or legend.get("loss", "none that the file names")
-        is_read = loss == _EXCLUSIVE or (loss == _INDEPENDENT and "thresholds" in legend)
-        if not is_read and loss.lower().replace("_", "") not in _SOFTMAX_LOSSES:
-            raise UserError(
-                f"{os.fspath(path)} was trained with {loss}, and TextClassifier reads logits of "
-                f"exclusive classes; {advice}"
-            )
-        return cls.of_model(model)
+        return cls.of_model(read_classifier(path))
 
     def __sklearn_tags__(self) -> Tags:
         """Texts, in one dimension."""

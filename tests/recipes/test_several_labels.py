@@ -336,7 +336,11 @@ THREE = ["a", "b", "c"]
         (INDICATORS[:3], {"classes": ["a", None, "b"]}, "entry 2 of `classes` is missing"),
         ([["a"], ["b"], []], {"classes": THREE}, "`classes` names the columns of an indicator"),
         (INDICATORS[:3].tolist(), {"classes": THREE}, r"or give numpy\.array\(labels\) where the"),
-        (["a", "b", "c"], {"classes": THREE}, "indicator array, and `labels` is none; leave it out"),
+        (
+            ["a", "b", "c"],
+            {"classes": THREE},
+            "indicator array, and `labels` is none; leave it out",
+        ),
         (csr_array(INDICATORS[:2]), {"classes": CLASSES}, r"\(3, 3\). Received: \(2, 3\)"),
         (np.zeros((3, 0)), {"classes": []}, "the texts have no class; give texts of at least two"),
         (np.array("a"), {}, r"must have one dimension, .*Received: shape \(\)"),
