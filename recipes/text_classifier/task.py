@@ -269,8 +269,8 @@ class TextClassifier(ClassifierMixin, Task):
         if self.distill and has_several:
             raise UserError("`distill` is for one label for each text; leave it out for several")
         if len(classes) < 2:
-            number = f"one class only ({classes[0].item()!r})" if len(classes) else "no class"
-            raise UserError(f"the texts have {number}; give texts of at least two classes")
+            found = f"one class only ({classes[0].item()!r})" if len(classes) else "no class"
+            raise UserError(f"the texts have {found}; give texts of at least two classes")
         training = LabelledTexts(texts, ids)
         if validation_data is None:
             training, validation = training.split(VALIDATION_SHARE, "validation")
