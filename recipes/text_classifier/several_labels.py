@@ -97,7 +97,7 @@ def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, .
             )
         return [tuple(numpy.flatnonzero(row).tolist()) for row in array]
     flat, sizes = _flat(labels, count)
-    return _regrouped(known_ids(flat.tolist(), classes), sizes)
+    return _regrouped(known_ids(flat.tolist(), classes.tolist()), sizes)
 
 
 def indicators(ids: Sequence[Sequence[int]], classes: int) -> numpy.ndarray:

@@ -649,7 +649,8 @@ def _labelled(
     texts = checked_texts(texts)
     if has_several:
         return LabelledTexts(texts, several_labels.ids_of(labels, len(texts), classes))
-    return LabelledTexts(texts, known_ids(checked_labels(labels, len(texts)).tolist(), classes))
+    found = checked_labels(labels, len(texts)).tolist()
+    return LabelledTexts(texts, known_ids(found, classes.tolist()))
 
 
 def _targets(labelled: LabelledTexts, num_classes: int) -> numpy.ndarray:
