@@ -247,7 +247,7 @@ def write_report(
         test_texts_in_training=int(is_known.sum()),
     )
     remarks = _remarks_on_known(is_known, predicted == labels)
-    of_epochs = remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    of_epochs = remarks_on_epochs(classifier.best_epochs_, classifier.epochs)
     run.draw_history(["loss", "accuracy"], unit="" if classifier.loss == "generalized" else "nats")
     figure = keras_ce.plots.risk_coverage(labels, probabilities)
     figure.savefig(run.folder / "coverage.png", dpi=150)
@@ -296,14 +296,20 @@ def _remarks_on_known(is_known: numpy.ndarray, is_right: numpy.ndarray) -> list[
     ]
 
 
-def remarks_on_epochs(validation_losses: Sequence[float], epochs: int) -> list[str]:
-    """What to say where the training might have gone on, had it been allowed to."""
-    best = validation_losses.index(min(validation_losses)) + 1
-    if best < epochs:
+def remarks_on_epochs(best_epochs: Sequence[int], epochs: int) -> list[str]:
+    """What to say where the training of a network might have gone on, had it been allowed to.
+
+    Args:
+        best_epochs: Of each network the epoch with the lowest validation loss, from 1.
+        epochs: The largest that was allowed.
+    """
+    at_the_end = sum(best >= epochs for best in best_epochs)
+    if not at_the_end:
         return []
+    of_networks = f", for {at_the_end} of {len(best_epochs)} networks" if best_epochs[1:] else ""
     return [
-        f"The lowest validation loss is that of the last epoch, number {epochs}: more epochs "
-        "(--epochs) may do better."
+        f"The lowest validation loss is that of the last epoch, number {epochs}{of_networks}: "
+        "more epochs (--epochs) may do better."
     ]
 
 

@@ -10,7 +10,6 @@ import numpy
 import scipy.sparse
 from scipy.special import expit
 from sklearn.metrics import log_loss, precision_recall_curve
-from sklearn.preprocessing import MultiLabelBinarizer
 
 import keras_ce
 from recipes.runs.failures import UserError
@@ -102,7 +101,9 @@ def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, .
 
 def indicators(ids: Sequence[Sequence[int]], classes: int) -> numpy.ndarray:
     """1 where a text has a class and 0 elsewhere, (texts, classes)."""
-    found: numpy.ndarray = MultiLabelBinarizer(classes=range(classes)).fit_transform(ids)
+    found = numpy.zeros((len(ids), classes), "int32")
+    for row, of_text in zip(found, ids, strict=True):
+        row[list(of_text)] = 1
     return found
 
 

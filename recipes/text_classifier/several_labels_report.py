@@ -140,7 +140,7 @@ def write_report(
         test_texts_in_training=known,
     )
     remarks = [f"{known} different test texts are training texts, word for word"] if known else []
-    of_epochs = evaluation.remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    of_epochs = evaluation.remarks_on_epochs(classifier.best_epochs_, classifier.epochs)
     for remark in (*remarks, *of_epochs):
         print(remark)
     run.draw_history(["loss", "micro_f1"])

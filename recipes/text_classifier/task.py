@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -63,7 +65,8 @@ class TextClassifier(ClassifierMixin, Task):
     The network is trained until the loss of validation texts stops falling; then these texts
     decide how much each of the two counts and how sure their sum is. Where `fit` is given none, it
     sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains both
-    anew on all of them, the network for as many epochs.
+    anew on all of them, the network for as many epochs. With `distill` only the one that is kept is
+    trained anew: the members that it learns from have not seen that tenth.
     `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A text may also have several labels, or none: see `fit`. Then each label is predicted from a
@@ -130,7 +133,10 @@ class TextClassifier(ClassifierMixin, Task):
     Attributes:
         classes_: The labels, sorted, or as `classes` names them, (classes,).
         history_: Loss and accuracy, with several labels micro F1, of each epoch, those on
-            validation texts under `val_...`; of several networks those of the first.
+            validation texts under `val_...`; of several networks those of the first, and with
+            `distill` those of the one that is kept.
+        best_epochs_: For each network, with `distill` the members first, the epoch with the lowest
+            loss on validation texts, from 1.
         threshold_: The probability below which `predict` answers `None`, or `None` where it always
             answers: as `abstain_below` has set it, and `fit` takes it back.
         thresholds_: With several labels for each text the probability from which on each is
@@ -287,12 +293,17 @@ class TextClassifier(ClassifierMixin, Task):
                 )
             validation = _labelled(*validation_data, classes, has_several)
         weights = losses.class_weights(self.class_weight, loss, classes, training.labels)
+        vectors = self._vectors(training, *([validation] if validation_data is None else []))
         most = [self.epochs] * self.members
-        networks, histories = self._train(training, validation, classes, weights, most)
+        networks, histories = self._train(training, validation, classes, weights, vectors, most)
+        best_epochs = list(map(_best_epoch, histories))
         teacher = None
         if self.distill:
             teacher, most = average_networks(networks), [self.epochs]
-            networks, histories = self._train(training, validation, classes, weights, most, teacher)
+            networks, histories = self._train(
+                training, validation, classes, weights, vectors, most, teacher
+            )
+            best_epochs += map(_best_epoch, histories)
         linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(average_networks(networks), validation.texts)]
         require_finite(several[0])
@@ -304,12 +315,11 @@ class TextClassifier(ClassifierMixin, Task):
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
             training += validation
-            of_validation = [history["val_loss"] for history in histories]
-            best = [each.index(min(each)) + 1 for each in of_validation]
+            best = list(map(_best_epoch, histories))
             if self.keras_verbose():
                 epochs = ", ".join(map(str, best))
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
-            networks, _ = self._train(training, None, classes, weights, best, teacher)
+            networks, _ = self._train(training, None, classes, weights, vectors, best, teacher)
             require_finite(predict_logits(average_networks(networks), validation.texts))
             linear = self._fit_linear_model(training, len(classes), weights)
         constant: dict[int, float] = {}
@@ -320,7 +330,7 @@ class TextClassifier(ClassifierMixin, Task):
             divide_logits(network, 1 / factors[0], ["logits"])
             several_labels.set_constant_logits(network, constant)
         model = average_networks(networks)
-        model.update_legend(history=histories[0])
+        model.update_legend(history=histories[0], best_epochs=best_epochs)
         if has_several:
             thresholds = several_labels.best_thresholds(
                 numpy.tensordot(factors, several, 1), targets
@@ -350,12 +360,27 @@ class TextClassifier(ClassifierMixin, Task):
         classes, ids = numpy.unique(checked_labels(labels, count), return_inverse=True)
         return classes, ids.tolist()
 
+    def _vocabulary(self, labelled: LabelledTexts) -> list[str]:
+        return build_vocabulary(labelled.texts, self.tokens, size=self.vocabulary_size)
+
+    def _vectors(self, *several: LabelledTexts) -> dict[str, numpy.ndarray]:
+        """What each token starts from that the first texts, or all of them, have; read once."""
+        if self.vectors is None:
+            return {}
+        whole = functools.reduce(operator.add, several)
+        tokens = list(dict.fromkeys(self._vocabulary(several[0]) + self._vocabulary(whole)))
+        if self.keras_verbose():
+            print(f"reads the vectors of {os.fspath(self.vectors)}", flush=True)
+        vectors = initial_vectors(self.vectors, tokens, self.tokens, _VECTOR_SCALE)
+        return dict(zip(tokens, vectors, strict=True))
+
     def _train(
         self,
         training: LabelledTexts,
         validation: LabelledTexts | None,
         classes: numpy.ndarray,
         class_weight: list[float] | None,
+        vectors: Mapping[str, numpy.ndarray],
         epochs: Sequence[int],
         teacher: TextClassifierModel | None = None,
     ) -> tuple[list[TextClassifierModel], list[dict[str, list[float]]]]:
@@ -363,10 +388,10 @@ class TextClassifier(ClassifierMixin, Task):
 
         With a teacher, they learn from its logits as well.
         """
-        vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
-        vectors = None
-        if self.vectors is not None:
-            vectors = initial_vectors(self.vectors, vocabulary, self.tokens, _VECTOR_SCALE)
+        vocabulary = self._vocabulary(training)
+        start = numpy.array([vectors[token] for token in vocabulary]) if vectors else None
+        targets = _targets(training, len(classes))
+        loss = losses.loss_of(self, targets, class_weight)
         # Networks differ by their seed, and one that learns from others has a seed of its own.
         first = 0 if teacher is None else self.members
         networks, histories = [], []
@@ -376,13 +401,12 @@ class TextClassifier(ClassifierMixin, Task):
                 print(of_members if teacher is None else f"one network from {self.members}")
             seed = (self.seed + number) % 2**32
             with self.seeded(seed):
-                network = self._network(vocabulary, vectors, classes, training.are_several)
-                given = self._batches(network, training, seed, teacher)
+                network = self._network(vocabulary, start, classes, training.are_several)
+                given = self._batches(network, training, targets, seed, teacher)
                 to_stop_by = None
                 if validation is not None:
-                    to_stop_by = self._batches(network, validation, None, teacher)
-                targets = _targets(training, len(classes))
-                loss = losses.loss_of(self, targets, class_weight)
+                    of_validation = _targets(validation, len(classes))
+                    to_stop_by = self._batches(network, validation, of_validation, None, teacher)
                 history = train(
                     network if teacher is None else with_two_outputs(network),
                     given,
@@ -403,15 +427,15 @@ class TextClassifier(ClassifierMixin, Task):
     def _network(
         self,
         vocabulary: Sequence[str],
-        vectors: numpy.ndarray | None,
+        start: numpy.ndarray | None,
         classes: numpy.ndarray,
         has_several: bool,
     ) -> TextClassifierModel:
-        """A new network, which starts from these vectors of the vocabulary."""
+        """A new network; where there is a start, the vectors of the vocabulary, it has these."""
         network = build_text_classifier(
             len(vocabulary),
             len(classes),
-            embedding_dim=self.embedding_dim if vectors is None else vectors.shape[1],
+            embedding_dim=self.embedding_dim if start is None else start.shape[1],
             units=self.units,
             bidirectional=self.bidirectional,
             pooling=self.pooling,
@@ -429,26 +453,26 @@ class TextClassifier(ClassifierMixin, Task):
             loss=INDEPENDENT if has_several else EXCLUSIVE,
             **self.legend_entries(),
         )
-        if vectors is not None:
+        if start is not None:
             embedding = network.get_layer("embedding")
-            start = keras.ops.convert_to_numpy(embedding.embeddings)
-            is_known = vectors.any(axis=1, keepdims=True)
-            embedding.set_weights([numpy.where(is_known, vectors, start)])
+            by_chance = keras.ops.convert_to_numpy(embedding.embeddings)
+            is_known = start.any(axis=1, keepdims=True)
+            embedding.set_weights([numpy.where(is_known, start, by_chance)])
         return network
 
     def _batches(
         self,
         network: TextClassifierModel,
         texts: LabelledTexts,
+        targets: numpy.ndarray,
         seed: int | None,
         teacher: TextClassifierModel | None,
     ) -> TextBatches:
         ids = token_ids(network, texts.texts)
         if teacher is None:
-            targets = _targets(texts, network.output_shape[-1])
             return TextBatches(ids, targets, self.batch_size, seed)
         logits = predict_logits(teacher, texts.texts)
-        return TaughtBatches(ids, texts.labels, logits, self.batch_size, seed)
+        return TaughtBatches(ids, targets, logits, self.batch_size, seed)
 
     def _fit_linear_model(
         self, training: LabelledTexts, num_classes: int, class_weight: list[float] | None
@@ -466,10 +490,11 @@ class TextClassifier(ClassifierMixin, Task):
         )
 
     def restore(self, legend: dict[str, Any]) -> None:
-        """Sets `classes_` and `history_`; a model that Keras alone has trained has names only."""
+        """Sets what else `fit` learned; a model that Keras alone has trained has names only."""
         self.tokens = legend["token_kind"]
         self.classes_ = numpy.array(legend.get("classes", legend["class_names"]))
         self.history_ = legend.get("history", {})
+        self.best_epochs_ = legend.get("best_epochs", [])
         self.threshold_ = legend.get("threshold")
         thresholds = legend.get("thresholds")
         self.thresholds_ = None if thresholds is None else numpy.array(thresholds)
@@ -651,6 +676,12 @@ def _labelled(
         return LabelledTexts(texts, several_labels.ids_of(labels, len(texts), classes))
     found = checked_labels(labels, len(texts)).tolist()
     return LabelledTexts(texts, known_ids(found, classes.tolist()))
+
+
+def _best_epoch(history: Mapping[str, Sequence[float]]) -> int:
+    """The epoch with the lowest loss on validation texts, from 1."""
+    losses_of_validation = history["val_loss"]
+    return losses_of_validation.index(min(losses_of_validation)) + 1
 
 
 def _targets(labelled: LabelledTexts, num_classes: int) -> numpy.ndarray:

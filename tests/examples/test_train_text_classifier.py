@@ -182,9 +182,12 @@ def test_members_one_from_them_and_vectors_by_option(tmp_path, capsys):
 
 
 def test_epochs_that_were_enough_are_no_remark():
-    assert evaluation.remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
-    assert evaluation.remarks_on_epochs([2.0, 1.0], 3) == []
-    assert len(evaluation.remarks_on_epochs([2.0, 1.0], 2)) == 1
+    assert evaluation.remarks_on_epochs([2], 3) == []
+    assert evaluation.remarks_on_epochs([2, 1, 2], 3) == []
+    (remark,) = evaluation.remarks_on_epochs([2], 2)
+    assert remark.startswith("The lowest validation loss is that of the last epoch, number 2: more")
+    (remark,) = evaluation.remarks_on_epochs([1, 3, 3, 2], 3)
+    assert "the last epoch, number 3, for 2 of 4 networks: more epochs (--epochs)" in remark
 
 
 def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):

@@ -227,6 +227,7 @@ class Fitted:
 
     def __init__(self):
         self.history_ = {"loss": [1.0, 0.5], "accuracy": [0.5, 0.9], "val_loss": [0.6, 0.7]}
+        self.best_epochs_ = [1]
 
     def check_settings(self):
         pass
