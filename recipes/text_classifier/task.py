@@ -97,7 +97,8 @@ class TextClassifier(ClassifierMixin, Task):
             (`WeightedSigmoidCrossentropy`), each label by itself; `"multi-label-softmax"`
             (`MultiLabelSoftmaxCrossentropy`), those that a text has against those that it has not.
             The linear model has a loss of its own. Only `"smoothed"`, `"focal"` and `"sigmoid"`
-            take `class_weight`.
+            take `class_weight`. A setting of another loss than the one that is trained with must
+            be what it is by default.
         gamma: How much the loss `"focal"` looks away from what is already probable.
         strength: How far `"logit-adjusted"` goes; 1 aims at the mean of the classes' recalls.
         q: Of the loss `"generalized"`, above 0 (like cross-entropy) and up to 1 (absolute error).
@@ -272,6 +273,7 @@ class TextClassifier(ClassifierMixin, Task):
         has_several = several_labels.are_several(labels)
         classes, ids = self._classes_and_ids(labels, len(texts))
         loss = losses.chosen(self.loss, has_several)
+        losses.require_own_settings(self, loss)
         if self.distill and has_several:
             raise UserError("`distill` is for one label for each text; leave it out for several")
         if len(classes) < 2:

@@ -208,7 +208,10 @@ def test_classify_text_gives_the_labels_that_it_predicts(run, tmp_path, capsys):
         (["--top=2"], "--top is for one label for each text; this classifier gives several, those"),
         (["--at-least=0.9"], "--at-least is for one label for each text; this classifier gives"),
         (["--label-separator=s"], "the label 'rest' has 's' in it, which is to stand between the"),
-        (["--label-separator="], "the label 'food' has '' in it, which is to stand between the"),
+        (
+            ["--label-separator="],
+            "--label-separator is empty; give what stands between labels, suc",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(run, tmp_path, options, message):
@@ -216,6 +219,26 @@ def test_what_does_not_fit_is_one_line(run, tmp_path, options, message):
     with pytest.raises(UserError, match=message) as raised:
         classify(run, "--input", file, "--output", tmp_path / "out.csv", *options)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("separator", ["", "|", ";"])
+def test_a_separator_of_no_use_is_one_line(run, tmp_path, separator):
+    message = "--label-separator needs --output, and a classifier of several labels for each text:"
+    option = f"--label-separator={separator}"
+    with pytest.raises(UserError, match=message):
+        classify(run, "a horse", option)
+    with pytest.raises(UserError, match=message):
+        classify(run, "a horse", option, "--json")
+    one = build_text_classifier(
+        *(3, 2),
+        vocabulary=["", "[unknown]", "horse"],
+        class_names=["x", "y"],
+        token_kind="words",
+    )
+    one.update_legend(loss="softmax")
+    one.save(tmp_path / "one.keras")
+    with pytest.raises(UserError, match=message):
+        classify(tmp_path / "one.keras", "a horse", option, "--output", tmp_path / "out.csv")
 
 
 def bad_training(folder, case):

@@ -247,6 +247,36 @@ class Fitted:
         return {"network": {"accuracy": 0.25, "macro_f1": 0.125}}
 
 
+@pytest.mark.parametrize("output", [None, "one", "deep/er/one", "there/one", "there"])
+def test_an_error_leaves_no_new_folder(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+
+    def fail():
+        with training_run.TrainingRun("text_classifier", output, Fitted()) as run:
+            run.create_folder(texts={"test": 4})
+            assert run.folder.is_dir()
+            raise UserError("a mistake")
+
+    with pytest.raises(UserError, match="a mistake"):
+        fail()
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_an_error_leaves_the_runs_of_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fail():
+        with training_run.TrainingRun("text_classifier", None, Fitted()) as run:
+            run.create_folder(texts={"test": 4})
+            (tmp_path / "runs" / "other-1").mkdir()
+            raise UserError("a mistake")
+
+    with pytest.raises(UserError, match="a mistake"):
+        fail()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other-1"]
+
+
 def test_what_is_no_number_is_not_written(tmp_path):
     run = training_run.TrainingRun("text_classifier", str(tmp_path / "run"), Fitted())
     run.create_folder(texts={"test": 4})

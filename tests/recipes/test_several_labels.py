@@ -286,6 +286,19 @@ class TestLoss:
     @pytest.mark.parametrize(
         ("settings", "labels", "message"),
         [
+            (
+                {"label_smoothing": 0.0},
+                LABELS,
+                "`label_smoothing` says nothing about the loss 'sigmoid', only about 'smoothed';",
+            ),
+            (
+                {"loss": "focal", "label_smoothing": 0.2},
+                ["a", "b"] * 32,
+                "`label_smoothing` says nothing about the loss 'focal', only about 'smoothed'; le",
+            ),
+            ({"gamma": 3}, ["a", "b"] * 32, "`gamma` says nothing about the loss 'smoothed', only"),
+            ({"strength": 2}, LABELS, "`strength` says nothing about the loss 'sigmoid', only abo"),
+            ({"q": 1}, LABELS, "`q` says nothing about the loss 'sigmoid', only about 'generali"),
             ({"loss": "focal"}, LABELS, "the loss 'focal' is not for several labels for each text"),
             (
                 {"loss": "sigmoid"},
