@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 
 _BROKEN_PIPE = 141
@@ -27,6 +28,7 @@ def run(main: Callable[[argparse.Namespace], None], options: argparse.Namespace)
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("stopped")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     # What a terminal cannot show, such as half an emoji, is printed as its number.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -15,7 +15,8 @@ answers only where it is sure enough: of its answers at least 95 % are right, at
 in a file, and null in JSON.
 
 A classifier of several labels for each text gives those that it predicts, the most probable first,
-and "-" where there is none; in a file they stand in one cell, with `--label-separator` between.
+and "-" where there is none; in a file they stand in one cell, with `--label-separator` between. In
+JSON `best` is then empty, as it is for every row without text.
 """
 
 import argparse
@@ -60,10 +61,15 @@ def main(options: argparse.Namespace) -> None:
             "--top is for one label for each text; this classifier gives several, those that it "
             "predicts: leave --top out"
         )
+    if options.label_separator is not None and not (output and has_several):
+        raise UserError(
+            "--label-separator needs --output, and a classifier of several labels for each text: "
+            "it says what stands between them in a cell"
+        )
     top = min(1 if options.top is None else options.top, len(classifier.classes_))
     found = labelling.best_classes(classifier, table.texts, top)
     if output and has_several:
-        separator = options.label_separator
+        separator = "|" if options.label_separator is None else options.label_separator
         labelling.require_separator(separator, classifier.classes_.tolist())
         cells = (labelling.in_one_cell(best, separator) for best in found)
         print(table.write(output, labelling.COLUMNS, cells, top))
@@ -99,8 +105,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     text = "between the fields of --input, such as ';'; else found"
     parser.add_argument("--delimiter", metavar="MARK", help=text)
     parser.add_argument("--top", type=int, metavar="K", help="classes; 1")
-    text = "between several labels in a cell of --output; %(default)s"
-    parser.add_argument("--label-separator", default="|", metavar="MARK", help=text)
+    text = "between several labels in a cell of --output; |"
+    parser.add_argument("--label-separator", metavar="MARK", help=text)
     text = "answer only where this share of the answers is sure to be right, such as 0.95"
     parser.add_argument("--at-least", type=float, metavar="ACCURACY", help=text)
     text = "how sure that promise is; 0.95"

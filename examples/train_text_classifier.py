@@ -41,8 +41,8 @@ def main(options: argparse.Namespace) -> None:
         training, validation, test = texts
         has_several = training.are_several
         if has_several:
-            names = {label for labels in training.labels for label in labels}
-            labelling.require_separator(separator, sorted(names))
+            known = {label for labels in training.labels for label in labels}
+            labelling.require_separator(separator, sorted(known))
         sizes = map(len, texts)
         run.create_folder(texts=dict(zip(("training", "validation", "test"), sizes, strict=True)))
         if options.validation is None:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy
 
 _DRAWS = 1000
-_ROWS_IN_ALL = 20_000_000
-"""Of all draws together: fewer draws where there are more than 20,000 rows."""
+_NUMBERS_IN_ALL = 100_000_000
+"""Of all draws together: fewer draws where the outcomes are more than 100,000 numbers, such as two
+for each of 50,000 texts, or for each of 50 labels of 1,000 texts."""
 _FEWEST_DRAWS = 200
 
 
@@ -46,7 +47,8 @@ def with_intervals(outcomes: Mapping[str, Outcomes]) -> dict[str, dict[str, Any]
         `least_p_value`, the smallest that so many draws can give.
     """
     rows = len(next(iter(outcomes.values())).of_model)
-    draws = max(_FEWEST_DRAWS, min(_DRAWS, _ROWS_IN_ALL // max(rows, 1)))
+    numbers = max(each.of_model.size for each in outcomes.values())
+    draws = max(_FEWEST_DRAWS, min(_DRAWS, _NUMBERS_IN_ALL // max(numbers, 1)))
     random = numpy.random.default_rng(0)
     drawn: dict[str, list[tuple[float, float]]] = {name: [] for name in outcomes}
     exchanged: dict[str, list[float]] = {name: [] for name in outcomes}

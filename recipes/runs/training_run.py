@@ -15,6 +15,7 @@ import keras
 
 import keras_ce
 from recipes.estimators import Task
+from recipes.runs.after_training import require_finite
 from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, with_intervals
 from recipes.runs.report_page import Code, Section, Table, page
@@ -44,7 +45,8 @@ class TrainingRun:
     sizes: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     """What the data holds, for example `{"texts": {"training": 100, "test": 20}}`."""
     folder: pathlib.Path = pathlib.Path()
-    _is_new: bool = False
+    _new_folders: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    """Those that this run has created, the innermost first."""
 
     def __post_init__(self) -> None:
         """Checks the settings, and starts the clock."""
@@ -61,9 +63,11 @@ class TrainingRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Removes the folder after an error, if it is new and still empty."""
-        if error is not None and self._is_new and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        """Removes the folder after an error, and those that it lies in: what is new and empty."""
+        for folder in self._new_folders if error is not None else ():
+            if any(folder.iterdir()):
+                break
+            folder.rmdir()
 
     def create_folder(self, **sizes: Mapping[str, int]) -> None:
         """Creates the run's folder, once the data is known to be good, and says what the data is.
@@ -74,8 +78,10 @@ class TrainingRun:
         Raises:
             UserError: If the folder already holds something, or cannot be written.
         """
-        self._is_new = self.output is None or not pathlib.Path(self.output).exists()
+        asked = pathlib.Path("runs" if self.output is None else self.output)
+        new = [folder for folder in (asked, *asked.parents) if not folder.exists()]
         self.folder = create_run_folder(self.output, self.name)
+        self._new_folders = new if self.output is not None else [self.folder, *new]
         self.sizes = {name: dict(counts) for name, counts in sizes.items()}
         for name, counts in self.sizes.items():
             print(f"{name}: {counts}")
@@ -97,7 +103,11 @@ class TrainingRun:
 
         Returns:
             What stands in the file.
+
+        Raises:
+            UserError: If a measure is no finite number, as after a training that has diverged.
         """
+        require_finite([each for each in measures.values() if isinstance(each, int | float)])
         metrics = {
             **measures,
             "baseline": dict(baseline),
@@ -111,7 +121,7 @@ class TrainingRun:
             "seconds": round(time.perf_counter() - self._started, 1),
             "command": command(),
         }
-        text = json.dumps(metrics, indent=2) + "\n"
+        text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
         (self.folder / "metrics.json").write_text(text, encoding="utf-8")
         return metrics
 

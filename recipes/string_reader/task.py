@@ -14,6 +14,7 @@ from recipes import _arguments as arguments
 from recipes.estimators import Task, plain_copy
 from recipes.images import pixels
 from recipes.runs import model_files, temperature
+from recipes.runs.after_training import require_finite
 from recipes.runs.failures import UserError
 from recipes.string_reader import data, evaluation, training
 from recipes.string_reader.model import LOSS_KINDS, StringReaderModel, build_string_reader
@@ -160,7 +161,9 @@ class StringReader(Task):
                 verbose=self.keras_verbose(),
             )
         # Smoothing and sigmoids leave the network less sure than it is right.
-        divisor = temperature.best_temperature(*evaluation.characters(model, validation))
+        logits, characters = evaluation.characters(model, validation)
+        require_finite(logits)
+        divisor = temperature.best_temperature(logits, characters)
         temperature.divide_logits(model, divisor, [f"character_{k}" for k in range(length)])
         model.update_legend(history=history)
         with self.seeded():

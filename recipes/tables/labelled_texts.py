@@ -210,16 +210,11 @@ def _with_label_lists(
     for place, text, label in rows:
         if separator is not None and isinstance(label, str):
             # An empty cell is a text without any of the labels; "n/a" says that nobody knows.
-            parts = [part.strip() for part in label.split(separator)]
-            label = label if label.strip() and _is_no_label(label) else tuple(filter(None, parts))
+            if not label.strip() or not _is_no_label(label):
+                parts = [part.strip() for part in label.split(separator)]
+                label = _as_labels(path, place, list(filter(None, parts)))
         elif isinstance(label, list):
-            others = [each for each in label if isinstance(each, list | dict) or _is_no_label(each)]
-            if others:
-                raise UserError(
-                    f"{path}, {place}: the list of labels has {others[0]!r} in it; expected "
-                    "strings or numbers"
-                )
-            label = tuple(label)
+            label = _as_labels(path, place, label)
         elif separator is not None and isinstance(label, int | float) and not _is_no_label(label):
             label = (label,)
         elif not _is_no_label(label):
@@ -229,6 +224,16 @@ def _with_label_lists(
             )
         found.append((place, text, label))
     return found
+
+
+def _as_labels(path: pathlib.Path, place: str, several: list[Any]) -> tuple[Any, ...]:
+    others = [each for each in several if isinstance(each, list | dict) or _is_no_label(each)]
+    if others:
+        raise UserError(
+            f"{path}, {place}: the list of labels has {others[0]!r} in it; expected strings or "
+            "numbers"
+        )
+    return tuple(several)
 
 
 def _is_no_label(label: Any) -> bool:

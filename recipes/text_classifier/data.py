@@ -1,6 +1,7 @@
 """What a classifier learns from: texts and labels as people have them, files, Python itself."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from recipes.tokens.texts import whole_characters
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+_PLAIN_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
 STANDARD_SOURCE = "docstrings of Python's own standard library"
 
 
@@ -77,19 +79,24 @@ def labels_as_array(found: Sequence[Any], places: Sequence[str]) -> numpy.ndarra
     return array
 
 
-def known_ids(labels: Sequence[Any], classes: numpy.ndarray) -> list[int]:
+def known_ids(labels: Sequence[Any], classes: Sequence[Any], source: str = "") -> list[int]:
     """The id of each label, its place among the classes.
 
+    Args:
+        labels: Of any texts.
+        classes: The labels of the training texts, each once.
+        source: What has the labels, for the message.
+
     Raises:
-        UserError: If it is no such class.
+        UserError: If a label is no such class.
     """
-    id_of_class = {label: index for index, label in enumerate(classes.tolist())}
+    id_of_class = {label: index for index, label in enumerate(classes)}
     unseen = sorted({str(label) for label in labels if label not in id_of_class})
     if unseen:
         raise UserError(
-            f"there are labels that no training text has: {', '.join(unseen[:5])}; the training "
-            f"labels are {', '.join(map(str, list(id_of_class)[:10]))}: correct them or train with "
-            "such texts"
+            f"{f'{source} has' if source else 'there are'} labels that no training text has: "
+            f"{', '.join(unseen[:5])}; the training labels are "
+            f"{', '.join(map(str, list(id_of_class)[:10]))}: correct them or train with such texts"
         )
     return [id_of_class[label] for label in labels]
 
@@ -146,20 +153,14 @@ def read_texts(
         if other.are_several != training.are_several:
             form = "lists of labels" if other.are_several else "one label for each text"
             raise UserError(f"{name} has {form}, and {source} has not; give both in the same form")
-        found = {label for labels in other.label_sets() for label in labels}
-        unseen = sorted(found - set(classes))
-        if unseen:
-            raise UserError(
-                f"{name} has labels that no training text has: {', '.join(unseen[:5])}; the "
-                f"training labels are {', '.join(classes[:10])}: correct them or add such texts"
-            )
+        known_ids([label for labels in other.label_sets() for label in labels], classes, name)
     return _with_numbers(training, to_validate, to_test)
 
 
 def require_no_options(options: Mapping[str, Any], **defaults: Any) -> None:
     """Raises `UserError` where a table's options are given and there is no table."""
     for name, value in options.items():
-        if value != defaults.get(name) and value:
+        if value not in (defaults.get(name), None, False):
             raise UserError(f"--{name.replace('_', '-')} needs --train: it says how to read a file")
 
 
@@ -168,7 +169,8 @@ def _with_numbers(
 ) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts]:
     """Labels that are all plain integers as integers: 2 stands before 10. "01" is a name."""
     labels = {label for texts in several for each in texts.label_sets() for label in each}
-    if all(label.isdecimal() and str(int(label)) == label for label in labels):
+    # More digits than an array of integers holds are a name too.
+    if all(_PLAIN_INTEGER.fullmatch(label) for label in labels):
         several = tuple(
             dataclasses.replace(
                 texts,

@@ -5,18 +5,13 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
 from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-)
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
@@ -234,20 +229,19 @@ def write_report(
     predicted = probabilities.argmax(axis=1)
     counts = confusion_matrix(labels, predicted, labels=range(len(classes)))
     of_classes = scores_of_classes(counts, classes)
-    known = set(training.texts)
-    is_known = numpy.array([text in known for text in test.texts])
-    parts = classifier.evaluate_parts(test.texts, test.labels)
+    is_known = are_known(training, test)
     metrics = run.report(
         classifier.evaluate(test.texts, test.labels),
         baseline,
         outcomes(probabilities, labels, rival),
         per_class=of_classes,
-        parts=parts,
+        parts=classifier.evaluate_parts(test.texts, test.labels),
         promises=promises(probabilities, labels),
         test_texts_in_training=int(is_known.sum()),
     )
-    remarks = _remarks_on_known(is_known, predicted == labels)
-    of_epochs = remarks_on_epochs(classifier.history_["val_loss"], classifier.epochs)
+    is_right = predicted == labels
+    remarks = remarks_on_known(is_known, "accuracy", lambda rows: is_right[rows].mean())
+    of_epochs = remarks_on_epochs(classifier.best_epochs_, classifier.epochs)
     run.draw_history(["loss", "accuracy"], unit="" if classifier.loss == "generalized" else "nats")
     figure = keras_ce.plots.risk_coverage(labels, probabilities)
     figure.savefig(run.folder / "coverage.png", dpi=150)
@@ -255,18 +249,14 @@ def write_report(
     by_font = confusion.note_on_fonts(unnamed, classes)
     for remark in (*remarks, *of_epochs, *by_font):
         print(remark)
-    whole = "both" if parts else "network"
-    columns = {whole: metrics, "linear SVM": metrics["baseline"], **parts}
+    columns = columns_of(metrics)
     run.write_page(
         metrics,
         MEASURES,
         columns,
         [
             _section_of_classes(of_classes, counts, training),
-            Section(
-                "The training",
-                [*of_epochs, Picture(run.folder / "history.png", "loss and accuracy")],
-            ),
+            section_of_training(run, of_epochs, "loss and accuracy"),
             Section(
                 "What was taken for what",
                 [
@@ -284,26 +274,50 @@ def write_report(
     return metrics, columns
 
 
-def _remarks_on_known(is_known: numpy.ndarray, is_right: numpy.ndarray) -> list[str]:
-    """What to say where a test text has been learned by heart."""
+def are_known(training: LabelledTexts, test: LabelledTexts) -> numpy.ndarray:
+    """Whether each test text is a training text."""
+    known = set(training.texts)
+    return numpy.array([text in known for text in test.texts])
+
+
+def remarks_on_known(
+    is_known: numpy.ndarray, name: str, measure: Callable[[numpy.ndarray], float]
+) -> list[str]:
+    """What to say where a test text has been learned by heart: a measure of chosen others."""
     count = int(is_known.sum())
     if not count:
         return []
     remark = f"{count} of the {len(is_known)} test texts are training texts, word for word"
-    others = is_right[~is_known]
-    return [
-        f"{remark}; on the others the accuracy is {others.mean():.4f}" if len(others) else remark
-    ]
+    if is_known.all():
+        return [remark]
+    return [f"{remark}; on the others the {name} is {measure(~is_known):.4f}"]
 
 
-def remarks_on_epochs(validation_losses: Sequence[float], epochs: int) -> list[str]:
-    """What to say where the training might have gone on, had it been allowed to."""
-    best = validation_losses.index(min(validation_losses)) + 1
-    if best < epochs:
+def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is to be compared: the classifier, its rival, and its parts, each by itself."""
+    whole = "both" if metrics["parts"] else "network"
+    return {whole: metrics, "linear SVM": metrics["baseline"], **metrics["parts"]}
+
+
+def section_of_training(run: TrainingRun, of_epochs: Sequence[str], curves: str) -> Section:
+    """The curves, and what `remarks_on_epochs` says of them."""
+    return Section("The training", [*of_epochs, Picture(run.folder / "history.png", curves)])
+
+
+def remarks_on_epochs(best_epochs: Sequence[int], epochs: int) -> list[str]:
+    """What to say where the training of a network might have gone on, had it been allowed to.
+
+    Args:
+        best_epochs: Of each network the epoch with the lowest validation loss, from 1.
+        epochs: The largest that was allowed.
+    """
+    at_the_end = sum(best >= epochs for best in best_epochs)
+    if not at_the_end:
         return []
+    of_networks = f", for {at_the_end} of {len(best_epochs)} networks" if best_epochs[1:] else ""
     return [
-        f"The lowest validation loss is that of the last epoch, number {epochs}: more epochs "
-        "(--epochs) may do better."
+        f"The lowest validation loss is that of the last epoch, number {epochs}{of_networks}: "
+        "more epochs (--epochs) may do better."
     ]
 
 
@@ -332,24 +346,13 @@ def _section_of_classes(
                 taken if mistaken[number, worst] else "",
             ]
         )
+    header = ["#", "class", "texts learned from", "test texts"]
     return Section(
         "Each class",
         [
             "Precision: of the texts that are given the class, the share that is of it. Recall: of "
             "the texts of the class, the share that is given it. F1 is their harmonic mean.",
-            Table(
-                [
-                    "#",
-                    "class",
-                    "texts learned from",
-                    "test texts",
-                    "precision",
-                    "recall",
-                    "F1",
-                    "most often taken for",
-                ],
-                rows,
-            ),
+            Table([*header, "precision", "recall", "F1", "most often taken for"], rows),
         ],
     )
 

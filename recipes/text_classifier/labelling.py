@@ -61,7 +61,14 @@ def best_classes(
 
 
 def require_separator(separator: str, classes: Sequence[Any]) -> None:
-    """Raises `UserError` where a label holds what is to stand between the labels in a cell."""
+    """Raises `UserError` where nothing is to stand between the labels in a cell, or what is in one.
+
+    Args:
+        separator: What is to stand there.
+        classes: The labels.
+    """
+    if not separator:
+        raise UserError("--label-separator is empty; give what stands between labels, such as '|'")
     holding = [label for label in map(str, classes) if separator in label]
     if holding:
         raise UserError(

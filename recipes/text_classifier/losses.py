@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,12 @@ _OF_ONE_LABEL = ("smoothed", "focal", "logit-adjusted", "generalized")
 _OF_SEVERAL_LABELS = ("sigmoid", "multi-label-softmax")
 LOSSES = ("auto", *_OF_ONE_LABEL, *_OF_SEVERAL_LABELS)
 _WEIGHTED = ("smoothed", "focal", "sigmoid")
+_LOSS_OF_SETTING = {
+    "label_smoothing": "smoothed",
+    "gamma": "focal",
+    "strength": "logit-adjusted",
+    "q": "generalized",
+}
 
 
 class Settings(Protocol):
@@ -50,6 +57,23 @@ def chosen(loss: str, has_several: bool) -> str:
             f"{', '.join(map(repr, fitting))}"
         )
     return loss
+
+
+def require_own_settings(settings: Settings, loss: str) -> None:
+    """Raises `UserError` where a setting of another loss is not what it is by default.
+
+    Args:
+        settings: The task.
+        loss: From `chosen`.
+    """
+    defaults = inspect.signature(type(settings)).parameters
+    for name, of_loss in _LOSS_OF_SETTING.items():
+        value = getattr(settings, name)
+        if loss != of_loss and value != defaults[name].default:
+            raise UserError(
+                f"`{name}` says nothing about the loss {loss!r}, only about {of_loss!r}; leave it "
+                f"out. Received: {name}={value!r}"
+            )
 
 
 def loss_of(
@@ -120,7 +144,8 @@ def class_weights(
         weights = [given.get(label, 1.0) for label in classes.tolist()]
     elif isinstance(given, str) and has_several:
         present = several_labels.indicators(ids, len(classes)).mean(axis=0)
-        weights = (1 - present) / present
+        is_learned = (present > 0) & (present < 1)
+        weights = numpy.divide(1 - present, present, out=numpy.ones_like(present), where=is_learned)
     elif isinstance(given, str):
         numbers = numpy.arange(len(classes))
         weights = compute_class_weight("balanced", classes=numbers, y=numpy.asarray(ids))

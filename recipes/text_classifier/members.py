@@ -52,7 +52,7 @@ class TaughtBatches(TextBatches):
     def __init__(
         self,
         sequences: Sequence[Sequence[int]],
-        labels: Sequence[int],
+        labels: Sequence[int] | numpy.ndarray,
         teacher: numpy.ndarray,
         batch_size: int,
         seed: int | None = None,

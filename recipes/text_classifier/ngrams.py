@@ -141,7 +141,7 @@ def fit_linear_model(
     Args:
         texts: To learn from.
         labels: The class of each, from 0 on, (texts,); where the classes are independent, 1 for
-            each that is right and 0 for the others, (texts, classes). Every class occurs.
+            each that is right and 0 for the others, (texts, classes). Exclusive classes all occur.
         token_kind: How texts are split into tokens.
         size: The largest number of n-grams, those of the most texts. With many classes fewer: the
             table has no more than 2**24 numbers.
@@ -166,10 +166,15 @@ def fit_linear_model(
         return machine.fit(features, labels)
 
     if labels.ndim == 2:
-        weights = [None] * classes if class_weight is None else [{1: each} for each in class_weight]
-        machines = list(map(fit, labels.T, weights))
-        kernel = numpy.concatenate([machine.coef_ for machine in machines])
-        bias = numpy.concatenate([machine.intercept_ for machine in machines])
+        kernel, bias = numpy.zeros((classes, len(hashes))), numpy.zeros(classes)
+        for number, column in enumerate(labels.T):
+            if column.min() == column.max():
+                # Of one class only: the smallest weights without a loss.
+                bias[number] = 2 * column[0] - 1
+                continue
+            weights = None if class_weight is None else {1: class_weight[number]}
+            machine = fit(column, weights)
+            kernel[number], bias[number] = machine.coef_[0], machine.intercept_[0]
     else:
         machine = fit(labels, None if class_weight is None else dict(enumerate(class_weight)))
         kernel, bias = machine.coef_, machine.intercept_

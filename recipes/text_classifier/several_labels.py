@@ -1,13 +1,15 @@
 """Several labels for each text: lists or an indicator array in, the same form out."""
 
-from collections.abc import Sequence, Set
+import math
+import warnings
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import keras
 import numpy
+import scipy.sparse
 from scipy.special import expit
-from sklearn.metrics import f1_score, hamming_loss, log_loss, precision_recall_curve
-from sklearn.preprocessing import MultiLabelBinarizer
+from sklearn.metrics import log_loss, precision_recall_curve
 
 import keras_ce
 from recipes.runs.failures import UserError
@@ -21,7 +23,8 @@ def are_several(labels: Any) -> bool:
     """Whether these are several labels for each text: lists, tuples or sets, or two dimensions."""
     if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
         return False
-    return getattr(labels, "ndim", 1) == 2 or any(map(_is_list, labels))
+    dimensions = getattr(labels, "ndim", 1)
+    return dimensions == 2 or (dimensions == 1 and any(map(_is_list, labels)))
 
 
 def is_indicator(labels: Any) -> bool:
@@ -35,7 +38,7 @@ def classes_and_ids(
     """The classes of several labels for each text, and the ids of the classes of each text.
 
     Args:
-        labels: A list, tuple or set for each text, or an indicator array.
+        labels: A list, tuple or set for each text, or an indicator array, also a sparse one.
         count: The number of texts.
         names: Of the columns of an indicator array; else `None`.
 
@@ -61,20 +64,16 @@ def classes_and_ids(
         if len(set(classes.tolist())) < len(classes):
             raise UserError(f"`classes` has a name twice: {classes.tolist()!r}; rename one")
         return classes, ids_of(labels, count, classes)
-    refuse_names(names)
+    if names is not None:
+        raise UserError(
+            "`classes` names the columns of an indicator array, and `labels` are lists of labels; "
+            "leave it out, or give numpy.array(labels) where the lists are rows of 0 and 1"
+        )
     flat, sizes = _flat(labels, count)
     if not len(flat):
         raise UserError("no text has a label; give texts with labels")
     classes, ids = numpy.unique(flat, return_inverse=True)
     return classes, _regrouped(ids.tolist(), sizes)
-
-
-def refuse_names(names: Sequence[Any] | None) -> None:
-    """Raises `UserError` where columns are named and there are none."""
-    if names is not None:
-        raise UserError(
-            "`classes` names the columns of an indicator array, and `labels` is none; leave it out"
-        )
 
 
 def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, ...]]:
@@ -84,11 +83,11 @@ def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, .
         UserError: If the labels are no good, or one is of no such class.
     """
     if is_indicator(labels):
-        array = numpy.asarray(labels)
+        array = labels.toarray() if scipy.sparse.issparse(labels) else numpy.asarray(labels)
         if array.shape != (count, len(classes)):
             raise UserError(
                 f"an indicator array must have the shape (texts, classes), ({count}, "
-                f"{len(classes)}). Received: {tuple(labels.shape)}"
+                f"{len(classes)}). Received: {array.shape}"
             )
         if not numpy.isin(array, (0, 1)).all():
             raise UserError(
@@ -97,25 +96,67 @@ def ids_of(labels: Any, count: int, classes: numpy.ndarray) -> list[tuple[int, .
             )
         return [tuple(numpy.flatnonzero(row).tolist()) for row in array]
     flat, sizes = _flat(labels, count)
-    return _regrouped(known_ids(flat.tolist(), classes), sizes)
+    return _regrouped(known_ids(flat.tolist(), classes.tolist()), sizes)
 
 
 def indicators(ids: Sequence[Sequence[int]], classes: int) -> numpy.ndarray:
     """1 where a text has a class and 0 elsewhere, (texts, classes)."""
-    found: numpy.ndarray = MultiLabelBinarizer(classes=range(classes)).fit_transform(ids)
+    found = numpy.zeros((len(ids), classes), "int32")
+    for row, of_text in zip(found, ids, strict=True):
+        row[list(of_text)] = 1
     return found
 
 
-def require_both(targets: numpy.ndarray, classes: numpy.ndarray) -> None:
-    """Raises `UserError` unless each class stands at some texts to learn from, and not at all."""
-    counts = targets.sum(axis=0)
-    for label, count in zip(classes.tolist(), counts.tolist(), strict=True):
-        if count in (0, len(targets)):
-            who = "no text" if count == 0 else "every text"
-            raise UserError(
-                f"{who} to learn from has the label {label!r}, so there is nothing to tell apart; "
-                "leave the label out, or give texts with and without it"
-            )
+def constant_logits(targets: numpy.ndarray) -> dict[int, float]:
+    """The logit of each class that all texts have, or none, so that there is nothing to learn.
+
+    By Laplace's rule of succession: of a class that 98 texts of 98 have, the next one has it with a
+    probability of 0.99.
+
+    Args:
+        targets: 1 where a text has a class and 0 elsewhere, (texts, classes).
+    """
+    texts = len(targets)
+    counts = enumerate(targets.sum(axis=0).tolist())
+    return {
+        number: math.log((count + 1) / (texts - count + 1))
+        for number, count in counts
+        if count in (0, texts)
+    }
+
+
+def warn_of_constant(constant: Mapping[int, float], classes: numpy.ndarray) -> None:
+    """Warns of the classes that `constant_logits` gives.
+
+    Raises:
+        UserError: If there is no other class.
+    """
+    who = [
+        f"{'every text' if logit > 0 else 'no text'} to learn from has the label "
+        f"{classes[number].item()!r}"
+        for number, logit in constant.items()
+    ]
+    more = f" (and {len(who) - 1} more labels are such)" if who[1:] else ""
+    if who and len(who) == len(classes):
+        raise UserError(
+            f"{who[0]}{more}, so there is nothing to tell apart; give texts with and without "
+            "a label"
+        )
+    if who:
+        warnings.warn(
+            f"{who[0]}{more}: its probability is the same for all texts; leave the label out, or "
+            "give texts with and without it",
+            stacklevel=3,
+        )
+
+
+def set_constant_logits(network: keras.Model, constant: Mapping[int, float]) -> None:
+    """Gives a network's classes the logits of `constant_logits`, whatever the text."""
+    layer = network.get_layer("logits")
+    kernel, bias = layer.get_weights()
+    for number, logit in constant.items():
+        kernel[:, number], bias[number] = 0, logit
+    layer.set_weights([kernel, bias])
 
 
 def measure() -> keras.metrics.Metric:
@@ -172,8 +213,9 @@ def scores(
         thresholds: The probability from which on each class is predicted.
 
     Returns:
-        `micro_f1`; `macro_f1`, over the classes that occur; `hamming`, the share of the pairs of
-        text and class that are wrong; `nll` (nats) and `ece`, means over these pairs.
+        `micro_f1`; `macro_f1`, over the classes that occur or are predicted; `hamming`, the share
+        of the pairs of text and class that are wrong; `nll` (nats) and `ece`, means over these
+        pairs.
     """
     probabilities = expit(logits.astype("float64"))
     predicted = probabilities >= thresholds
@@ -187,12 +229,39 @@ def scores(
 
 
 def scores_of_predictions(predicted: numpy.ndarray, targets: numpy.ndarray) -> dict[str, float]:
-    """`micro_f1`, `macro_f1` and `hamming`, as `scores` has them, of labels without sureness."""
+    """`micro_f1`, `macro_f1` and `hamming`, as `scores` has them, of labels without sureness.
+
+    Where no label occurs or is predicted, both F1 are 0.
+    """
+    counts = hits_and_both(predicted, targets)
     return {
-        "micro_f1": float(f1_score(targets, predicted, average="micro", zero_division=0)),
-        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=numpy.nan)),
-        "hamming": float(hamming_loss(targets, predicted)),
+        "micro_f1": micro_f1(counts),
+        "macro_f1": macro_f1(counts),
+        "hamming": float((predicted != targets).mean()),
     }
+
+
+def hits_and_both(predicted: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
+    """What F1 is made of, (texts, 2, classes): right predictions; labels and predictions together.
+
+    Args:
+        predicted: Whether each text is given each label, (texts, classes).
+        targets: Whether it has it, likewise.
+    """
+    predicted, targets = predicted.astype("float32"), targets.astype("float32")
+    return numpy.stack([predicted * targets, predicted + targets], axis=1)
+
+
+def micro_f1(counts: numpy.ndarray) -> float:
+    """Of what `hits_and_both` gives, or of its sum over the classes, (texts, 2)."""
+    hits, both = counts[:, 0].sum(), counts[:, 1].sum()
+    return float(2 * hits / both) if both else 0.0
+
+
+def macro_f1(counts: numpy.ndarray) -> float:
+    """Of what `hits_and_both` gives: the mean over the classes that occur or are predicted."""
+    hits, both = counts.sum(axis=0)
+    return float((2 * hits[both > 0] / both[both > 0]).mean()) if both.any() else 0.0
 
 
 def _flat(labels: Any, count: int) -> tuple[numpy.ndarray, list[int]]:

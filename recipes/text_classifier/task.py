@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -24,8 +26,8 @@ from recipes._arguments import (
     require_share,
 )
 from recipes.estimators import Task, plain_copy
-from recipes.runs import model_files
 from recipes.runs.abstention import find_threshold
+from recipes.runs.after_training import require_finite
 from recipes.runs.failures import UserError
 from recipes.runs.temperature import best_factors, divide_logits
 from recipes.tables.labelled_texts import LabelledTexts
@@ -40,28 +42,15 @@ from recipes.text_classifier.members import (
 )
 from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
+from recipes.text_classifier.saved_model import EXCLUSIVE, INDEPENDENT, read_classifier
 from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vector_files import initial_vectors, require_source
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
 
-_EXCLUSIVE, _INDEPENDENT = "softmax", "sigmoid"
-"""How the logits are to be read: exclusive classes, or several at once."""
 _VECTOR_SCALE = 0.05
 """The root of the mean square of the numbers in `vectors`: of 0.05 and 0.2 the one with the higher
 likelihood of validation texts (TREC-6's training questions, wordllama)."""
-_SOFTMAX_LOSSES = {
-    "categoricalcrossentropy",
-    "categoricalfocalcrossentropy",
-    "categoricalgeneralizedcrossentropy",
-    "focalcrossentropy",
-    "generalizedcrossentropy",
-    "labelsmoothedcrossentropy",
-    "logitadjustedcrossentropy",
-    "poly1crossentropy",
-    "sparsecategoricalcrossentropy",
-    "symmetriccrossentropy",
-}
 
 
 class TextClassifier(ClassifierMixin, Task):
@@ -76,12 +65,16 @@ class TextClassifier(ClassifierMixin, Task):
     The network is trained until the loss of validation texts stops falling; then these texts
     decide how much each of the two counts and how sure their sum is. Where `fit` is given none, it
     sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains both
-    anew on all of them, the network for as many epochs.
+    anew on all of them, the network for as many epochs. With `distill` only the one that is kept is
+    trained anew: the members that it learns from have not seen that tenth.
     `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A text may also have several labels, or none: see `fit`. Then each label is predicted from a
     probability on that is its own, for the highest F1 of the validation texts; of a label that few
-    of them have it is near the one that is best for all labels together.
+    of them have it is near the one that is best for all labels together. These are the texts that
+    decide how long to train, too: predictions out of folds would take a training for each. Such
+    thresholds raise macro F1, and may cost micro F1 and Hamming, below those of a linear model
+    without any; `predict_proba` at 0.5 does without.
 
     A scikit-learn classifier of texts: `clone`, `cross_val_score`, `GridSearchCV`, pickle and
     joblib work.
@@ -107,7 +100,8 @@ class TextClassifier(ClassifierMixin, Task):
             (`WeightedSigmoidCrossentropy`), each label by itself; `"multi-label-softmax"`
             (`MultiLabelSoftmaxCrossentropy`), those that a text has against those that it has not.
             The linear model has a loss of its own. Only `"smoothed"`, `"focal"` and `"sigmoid"`
-            take `class_weight`.
+            take `class_weight`. A setting of another loss than the one that is trained with must
+            be what it is by default.
         gamma: How much the loss `"focal"` looks away from what is already probable.
         strength: How far `"logit-adjusted"` goes; 1 aims at the mean of the classes' recalls.
         q: Of the loss `"generalized"`, above 0 (like cross-entropy) and up to 1 (absolute error).
@@ -131,7 +125,8 @@ class TextClassifier(ClassifierMixin, Task):
         vectors: A text file of word vectors that the network's vectors start from: fastText's .vec,
             GloVe's .txt, also gzipped; `recipes.tokens.vector_files.read_vectors` says what a token
             gets. `embedding_dim` is then what the file has. Or `"wordllama"`, those of the package
-            (the extra `vectors`). Only `fit` reads them.
+            (the extra `vectors`), which cuts a token into parts of its own: a word for `"words"`,
+            the stem, such as "happi", for `"stems"`. Only `fit` reads them.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
         classes: The labels that the columns of an indicator array stand for; `None` for labels of
@@ -143,7 +138,10 @@ class TextClassifier(ClassifierMixin, Task):
     Attributes:
         classes_: The labels, sorted, or as `classes` names them, (classes,).
         history_: Loss and accuracy, with several labels micro F1, of each epoch, those on
-            validation texts under `val_...`; of several networks those of the first.
+            validation texts under `val_...`; of several networks those of the first, and with
+            `distill` those of the one that is kept.
+        best_epochs_: For each network, with `distill` the members first, the epoch with the lowest
+            loss on validation texts, from 1.
         threshold_: The probability below which `predict` answers `None`, or `None` where it always
             answers: as `abstain_below` has set it, and `fit` takes it back.
         thresholds_: With several labels for each text the probability from which on each is
@@ -267,25 +265,25 @@ class TextClassifier(ClassifierMixin, Task):
             labels: One for each text: strings, or numbers. Or several: for each text a list, tuple
                 or set of any length; or an indicator array (texts, classes) of 1 where a text has a
                 label and 0 elsewhere, whose columns the setting `classes` names: the form for
-                scikit-learn's model selection.
+                scikit-learn's model selection. It may be sparse. A label that all texts have, or
+                none, gets one probability for all texts, and a warning.
             validation_data: Texts and labels that decide how long to train and how sure to be, and
                 from which nothing else is learned.
 
         Raises:
-            ValueError: If a setting, a text or a label is no good.
+            ValueError: If a setting, a text or a label is no good, or the training diverges.
         """
         self.check_settings()
         texts = checked_texts(texts)
         has_several = several_labels.are_several(labels)
         classes, ids = self._classes_and_ids(labels, len(texts))
         loss = losses.chosen(self.loss, has_several)
+        losses.require_own_settings(self, loss)
         if self.distill and has_several:
             raise UserError("`distill` is for one label for each text; leave it out for several")
         if len(classes) < 2:
-            raise UserError(
-                f"the texts have one class only ({classes.tolist()[0]!r}); give texts of at least "
-                "two classes"
-            )
+            found = f"one class only ({classes[0].item()!r})" if len(classes) else "no class"
+            raise UserError(f"the texts have {found}; give texts of at least two classes")
         training = LabelledTexts(texts, ids)
         if validation_data is None:
             training, validation = training.split(VALIDATION_SHARE, "validation")
@@ -301,17 +299,21 @@ class TextClassifier(ClassifierMixin, Task):
                     f"Received: {len(validation_data)} parts."
                 )
             validation = _labelled(*validation_data, classes, has_several)
-        if has_several:
-            several_labels.require_both(_targets(training, len(classes)), classes)
         weights = losses.class_weights(self.class_weight, loss, classes, training.labels)
+        vectors = self._vectors(training, *([validation] if validation_data is None else []))
         most = [self.epochs] * self.members
-        networks, histories = self._train(training, validation, classes, weights, most)
+        networks, histories = self._train(training, validation, classes, weights, vectors, most)
+        best_epochs = list(map(_best_epoch, histories))
         teacher = None
         if self.distill:
             teacher, most = average_networks(networks), [self.epochs]
-            networks, histories = self._train(training, validation, classes, weights, most, teacher)
+            networks, histories = self._train(
+                training, validation, classes, weights, vectors, most, teacher
+            )
+            best_epochs += map(_best_epoch, histories)
         linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(average_networks(networks), validation.texts)]
+        require_finite(several[0])
         if linear is not None:
             several.append(linear.logits(validation.texts))
         targets = _targets(validation, len(classes))
@@ -320,21 +322,30 @@ class TextClassifier(ClassifierMixin, Task):
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
             training += validation
-            of_validation = [history["val_loss"] for history in histories]
-            best = [each.index(min(each)) + 1 for each in of_validation]
+            best = list(map(_best_epoch, histories))
             if self.keras_verbose():
                 epochs = ", ".join(map(str, best))
                 print(f"once more, {epochs} epochs on all {len(training)} training texts")
-            networks, _ = self._train(training, None, classes, weights, best, teacher)
+            networks, _ = self._train(training, None, classes, weights, vectors, best, teacher)
+            require_finite(predict_logits(average_networks(networks), validation.texts))
             linear = self._fit_linear_model(training, len(classes), weights)
+        constant: dict[int, float] = {}
+        if has_several:
+            constant = several_labels.constant_logits(_targets(training, len(classes)))
+            several_labels.warn_of_constant(constant, classes)
         for network in networks:
             divide_logits(network, 1 / factors[0], ["logits"])
+            several_labels.set_constant_logits(network, constant)
         model = average_networks(networks)
-        model.update_legend(history=histories[0])
+        model.update_legend(history=histories[0], best_epochs=best_epochs)
         if has_several:
-            logits = numpy.tensordot(factors, several, 1)
+            thresholds = several_labels.best_thresholds(
+                numpy.tensordot(factors, several, 1), targets
+            )
+            for number in constant:
+                thresholds[number] = 0.5
             model.update_legend(
-                thresholds=several_labels.best_thresholds(logits, targets),
+                thresholds=thresholds,
                 is_indicator=several_labels.is_indicator(labels),
             )
         with self.seeded():
@@ -348,9 +359,27 @@ class TextClassifier(ClassifierMixin, Task):
         """The classes, and the id of the class of each text, or a tuple of several."""
         if several_labels.are_several(labels):
             return several_labels.classes_and_ids(labels, count, self.classes)
-        several_labels.refuse_names(self.classes)
+        if self.classes is not None:
+            raise UserError(
+                "`classes` names the columns of an indicator array, and `labels` is none; leave it "
+                "out"
+            )
         classes, ids = numpy.unique(checked_labels(labels, count), return_inverse=True)
         return classes, ids.tolist()
+
+    def _vocabulary(self, labelled: LabelledTexts) -> list[str]:
+        return build_vocabulary(labelled.texts, self.tokens, size=self.vocabulary_size)
+
+    def _vectors(self, *several: LabelledTexts) -> dict[str, numpy.ndarray]:
+        """What each token starts from that the first texts, or all of them, have; read once."""
+        if self.vectors is None:
+            return {}
+        whole = functools.reduce(operator.add, several)
+        tokens = list(dict.fromkeys(self._vocabulary(several[0]) + self._vocabulary(whole)))
+        if self.keras_verbose():
+            print(f"reads the vectors of {os.fspath(self.vectors)}", flush=True)
+        vectors = initial_vectors(self.vectors, tokens, self.tokens, _VECTOR_SCALE)
+        return dict(zip(tokens, vectors, strict=True))
 
     def _train(
         self,
@@ -358,6 +387,7 @@ class TextClassifier(ClassifierMixin, Task):
         validation: LabelledTexts | None,
         classes: numpy.ndarray,
         class_weight: list[float] | None,
+        vectors: Mapping[str, numpy.ndarray],
         epochs: Sequence[int],
         teacher: TextClassifierModel | None = None,
     ) -> tuple[list[TextClassifierModel], list[dict[str, list[float]]]]:
@@ -365,10 +395,10 @@ class TextClassifier(ClassifierMixin, Task):
 
         With a teacher, they learn from its logits as well.
         """
-        vocabulary = build_vocabulary(training.texts, self.tokens, size=self.vocabulary_size)
-        vectors = None
-        if self.vectors is not None:
-            vectors = initial_vectors(self.vectors, vocabulary, self.tokens, _VECTOR_SCALE)
+        vocabulary = self._vocabulary(training)
+        start = numpy.array([vectors[token] for token in vocabulary]) if vectors else None
+        targets = _targets(training, len(classes))
+        loss = losses.loss_of(self, targets, class_weight)
         # Networks differ by their seed, and one that learns from others has a seed of its own.
         first = 0 if teacher is None else self.members
         networks, histories = [], []
@@ -378,13 +408,12 @@ class TextClassifier(ClassifierMixin, Task):
                 print(of_members if teacher is None else f"one network from {self.members}")
             seed = (self.seed + number) % 2**32
             with self.seeded(seed):
-                network = self._network(vocabulary, vectors, classes, training.are_several)
-                given = self._batches(network, training, seed, teacher)
+                network = self._network(vocabulary, start, classes, training.are_several)
+                given = self._batches(network, training, targets, seed, teacher)
                 to_stop_by = None
                 if validation is not None:
-                    to_stop_by = self._batches(network, validation, None, teacher)
-                targets = _targets(training, len(classes))
-                loss = losses.loss_of(self, targets, class_weight)
+                    of_validation = _targets(validation, len(classes))
+                    to_stop_by = self._batches(network, validation, of_validation, None, teacher)
                 history = train(
                     network if teacher is None else with_two_outputs(network),
                     given,
@@ -405,15 +434,15 @@ class TextClassifier(ClassifierMixin, Task):
     def _network(
         self,
         vocabulary: Sequence[str],
-        vectors: numpy.ndarray | None,
+        start: numpy.ndarray | None,
         classes: numpy.ndarray,
         has_several: bool,
     ) -> TextClassifierModel:
-        """A new network, which starts from these vectors of the vocabulary."""
+        """A new network; where there is a start, the vectors of the vocabulary, it has these."""
         network = build_text_classifier(
             len(vocabulary),
             len(classes),
-            embedding_dim=self.embedding_dim if vectors is None else vectors.shape[1],
+            embedding_dim=self.embedding_dim if start is None else start.shape[1],
             units=self.units,
             bidirectional=self.bidirectional,
             pooling=self.pooling,
@@ -428,29 +457,29 @@ class TextClassifier(ClassifierMixin, Task):
         )
         network.update_legend(
             classes=classes.tolist(),
-            loss=_INDEPENDENT if has_several else _EXCLUSIVE,
+            loss=INDEPENDENT if has_several else EXCLUSIVE,
             **self.legend_entries(),
         )
-        if vectors is not None:
+        if start is not None:
             embedding = network.get_layer("embedding")
-            start = keras.ops.convert_to_numpy(embedding.embeddings)
-            is_known = vectors.any(axis=1, keepdims=True)
-            embedding.set_weights([numpy.where(is_known, vectors, start)])
+            by_chance = keras.ops.convert_to_numpy(embedding.embeddings)
+            is_known = start.any(axis=1, keepdims=True)
+            embedding.set_weights([numpy.where(is_known, start, by_chance)])
         return network
 
     def _batches(
         self,
         network: TextClassifierModel,
         texts: LabelledTexts,
+        targets: numpy.ndarray,
         seed: int | None,
         teacher: TextClassifierModel | None,
     ) -> TextBatches:
         ids = token_ids(network, texts.texts)
         if teacher is None:
-            targets = _targets(texts, network.output_shape[-1])
             return TextBatches(ids, targets, self.batch_size, seed)
         logits = predict_logits(teacher, texts.texts)
-        return TaughtBatches(ids, texts.labels, logits, self.batch_size, seed)
+        return TaughtBatches(ids, targets, logits, self.batch_size, seed)
 
     def _fit_linear_model(
         self, training: LabelledTexts, num_classes: int, class_weight: list[float] | None
@@ -468,10 +497,11 @@ class TextClassifier(ClassifierMixin, Task):
         )
 
     def restore(self, legend: dict[str, Any]) -> None:
-        """Sets `classes_` and `history_`; a model that Keras alone has trained has names only."""
+        """Sets what else `fit` learned; a model that Keras alone has trained has names only."""
         self.tokens = legend["token_kind"]
         self.classes_ = numpy.array(legend.get("classes", legend["class_names"]))
         self.history_ = legend.get("history", {})
+        self.best_epochs_ = legend.get("best_epochs", [])
         self.threshold_ = legend.get("threshold")
         thresholds = legend.get("thresholds")
         self.thresholds_ = None if thresholds is None else numpy.array(thresholds)
@@ -567,11 +597,12 @@ class TextClassifier(ClassifierMixin, Task):
         """Measures on texts that `fit` has not seen, of the most probable label of every text.
 
         Returns:
-            `accuracy`; `macro_f1`, over the classes that occur; `nll`, the mean negative logarithm
-            of the probability of the right label, in nats; `ece`, the expected calibration error.
+            `accuracy`; `macro_f1`, over the classes that occur or are predicted; `nll`, the mean
+            negative logarithm of the probability of the right label, in nats; `ece`, the expected
+            calibration error.
 
-            With several labels `micro_f1`; `macro_f1`, over the classes that occur; `hamming`, the
-            share of the pairs of text and class that are wrong; `nll` and `ece`, of these pairs.
+            With several labels `micro_f1`; `macro_f1`, likewise; `hamming`, the share of the pairs
+            of text and class that are wrong; `nll` and `ece`, of these pairs.
         """
         labelled = self._known(texts, labels)
         logits, targets = self._logits(labelled.texts), _targets(labelled, len(self.classes_))
@@ -626,27 +657,13 @@ class TextClassifier(ClassifierMixin, Task):
 
         Args:
             path: What `save` has written; or a `TextClassifierModel` with vocabulary, class names
-                and token kind, trained with a loss of exclusive classes and saved by Keras.
+                and token kind, saved by Keras: trained with a loss of exclusive classes, or of
+                independent ones where its legend has `thresholds`.
 
         Raises:
             UserError: If there is no such file, or it is damaged, or holds another model.
         """
-        advice = "name a file that TextClassifier.save has written"
-        model = model_files.read_model(path, advice)
-        legend = model.legend if isinstance(model, TextClassifierModel) else {}
-        if not all(legend.get(name) for name in ("vocabulary", "class_names", "token_kind")):
-            raise UserError(
-                f"{os.fspath(path)} holds a Keras model without vocabulary, class names and token "
-                f"kind; {advice}"
-            )
-        loss = model_files.compiled_loss(path) or legend.get("loss", "none that the file names")
-        is_read = loss == _EXCLUSIVE or (loss == _INDEPENDENT and "thresholds" in legend)
-        if not is_read and loss.lower().replace("_", "") not in _SOFTMAX_LOSSES:
-            raise UserError(
-                f"{os.fspath(path)} was trained with {loss}, and TextClassifier reads logits of "
-                f"exclusive classes; {advice}"
-            )
-        return cls.of_model(model)
+        return cls.of_model(read_classifier(path))
 
     def __sklearn_tags__(self) -> Tags:
         """Texts, in one dimension."""
@@ -665,7 +682,14 @@ def _labelled(
     texts = checked_texts(texts)
     if has_several:
         return LabelledTexts(texts, several_labels.ids_of(labels, len(texts), classes))
-    return LabelledTexts(texts, known_ids(checked_labels(labels, len(texts)).tolist(), classes))
+    found = checked_labels(labels, len(texts)).tolist()
+    return LabelledTexts(texts, known_ids(found, classes.tolist()))
+
+
+def _best_epoch(history: Mapping[str, Sequence[float]]) -> int:
+    """The epoch with the lowest loss on validation texts, from 1."""
+    losses_of_validation = history["val_loss"]
+    return losses_of_validation.index(min(losses_of_validation)) + 1
 
 
 def _targets(labelled: LabelledTexts, num_classes: int) -> numpy.ndarray:

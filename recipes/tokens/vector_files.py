@@ -5,6 +5,7 @@ import gzip
 import logging
 import os
 import pathlib
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -12,6 +13,7 @@ from typing import IO, Any
 import numpy
 
 from recipes.runs.failures import UserError
+from recipes.tables.delimited import listed
 from recipes.tokens.vocabulary import split_tokens
 
 WORDLLAMA = "wordllama"
@@ -20,6 +22,10 @@ _SHORTEST_BEGINNING = 3
 _LONGEST_ROW = 2**20
 """Bytes. A vector of 300 numbers takes about 3,000."""
 _LARGEST = float(numpy.finfo("float32").max)
+_LONGEST_COUNT = 9
+"""Digits of the numbers in a header."""
+_MOST_LEFT_OUT = 0.01
+"""Of the rows: where more are no word, it is another kind of file."""
 _ADVICE = "name a text file of vectors, with a word and its numbers in each row (.vec, .txt)"
 
 
@@ -43,7 +49,7 @@ def initial_vectors(
         scale: The root of the mean square of the numbers, whatever it is in the source.
 
     Returns:
-        (tokens, length); zeros where the source says nothing of a token.
+        (tokens, length), float32; zeros where the source says nothing of a token.
 
     Raises:
         UserError: If the source cannot be read or knows no token.
@@ -56,7 +62,10 @@ def initial_vectors(
             f"{os.fspath(source)} knows none of the {len(vocabulary) - 2} different {kind} of the "
             f"texts, such as {', '.join(map(repr, vocabulary[2:5]))}; name vectors of that language"
         )
-    return vectors * (scale / numpy.sqrt(numpy.square(vectors[is_known]).mean()))
+    # Squares of float32 may be infinite, or 0.
+    vectors = vectors.astype("float64")
+    root = numpy.sqrt(numpy.square(vectors[is_known]).mean())
+    return (vectors * (scale / root)).astype("float32")
 
 
 def read_vectors(
@@ -71,7 +80,9 @@ def read_vectors(
     counts where a token is not there as it is spelled; of several rows the first.
 
     The file is read row by row, and what no token needs is forgotten at once: of such rows it is
-    known only how many numbers they have.
+    known only how many numbers they have. Rows whose word is empty, has a number after a space in
+    it, or is not UTF-8 are left out, and a message names them; more than one in a hundred of them
+    are an error.
 
     Args:
         path: The file, in UTF-8.
@@ -112,6 +123,10 @@ def _beginnings(token: str) -> list[str]:
 def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, list[bytes]]]:
     """For each row its place, its word and its numbers, as many in each."""
     width = None
+    is_first = True
+    rows = 0
+    left_out: list[str] = []
+    mistake = ""
     with _opened(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(_LONGEST_ROW), b""), 1):
             place = f"{path}, row {number}"
@@ -121,23 +136,39 @@ def _rows(path: pathlib.Path) -> Iterator[tuple[str, str, list[bytes]]]:
             fields = line.removeprefix(b"\xef\xbb\xbf").split()
             if not fields:
                 continue
-            if number == 1 and len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit():
+            is_header = is_first and len(fields) == 2 and all(map(_is_count, fields))
+            is_first = False
+            if is_header:
                 width = int(fields[1])
                 continue
+            rows += 1
             width = len(fields) - 1 if width is None else width
             # GloVe has words such as ". . .".
             words = fields[: max(1, len(fields) - width)]
             if not width:
                 raise UserError(f"{place} has no numbers after its first word; {_ADVICE}")
-            if len(fields) <= width or any(map(_is_number, words[1:])):
-                raise UserError(
-                    f"{place} has {len(fields) - 1} numbers, where {width} should be; correct it, "
-                    f"or {_ADVICE}"
-                )
-            try:
-                yield place, b" ".join(words).decode(), fields[len(words) :]
-            except UnicodeDecodeError:
-                raise UserError(f"{place} is not UTF-8; {_ADVICE}, in UTF-8") from None
+            has_no_word = len(fields) == width and line[:1].isspace()
+            if has_no_word or any(map(_is_number, words[1:])):
+                left_out.append(f"row {number}")
+                mistake = mistake or _of_another_width(place, fields, width)
+            elif len(fields) <= width:
+                raise UserError(_of_another_width(place, fields, width))
+            else:
+                try:
+                    yield place, b" ".join(words).decode(), fields[len(words) :]
+                except UnicodeDecodeError:
+                    left_out.append(f"row {number}")
+                    mistake = mistake or f"{place} is not UTF-8; {_ADVICE}, in UTF-8"
+    if len(left_out) > _MOST_LEFT_OUT * rows:
+        raise UserError(mistake)
+    if left_out:
+        print(f"{path}: left out, not a word: {listed(left_out)}", file=sys.stderr)
+
+
+def _of_another_width(place: str, fields: Sequence[bytes], width: int) -> str:
+    return (
+        f"{place} has {len(fields) - 1} numbers, where {width} should be; correct it, or {_ADVICE}"
+    )
 
 
 @contextlib.contextmanager
@@ -145,11 +176,11 @@ def _opened(path: pathlib.Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """The file, unpacked if it is gzipped; one line where it cannot be read to its end."""
     try:
         with open(path, "rb") as file:
-            start = file.read(2)
+            start = file.read(4)
             file.seek(0)
-            if start == b"PK":
+            if start == b"PK\x03\x04":
                 raise UserError(f"{path} is a zip archive; unpack it and name the file inside")
-            if start == b"\x1f\x8b":
+            if start[:2] == b"\x1f\x8b":
                 with gzip.open(file) as unpacked:
                     yield unpacked
             else:
@@ -166,15 +197,20 @@ def _vector(place: str, numbers: Sequence[bytes]) -> numpy.ndarray:
     others = [each for each in numbers if not _is_number(each)]
     if others:
         raise UserError(
-            f"{place} has {others[0].decode(errors='replace')!r} where a number must be; correct "
-            f"it, or {_ADVICE}"
+            f"{place} has {others[0][:40].decode(errors='replace')!r} where a number must be; "
+            f"correct it, or {_ADVICE}"
         )
     return numpy.array([float(each) for each in numbers], "float32")
 
 
+def _is_count(field: bytes) -> bool:
+    return field.isdigit() and len(field) <= _LONGEST_COUNT
+
+
 def _is_number(field: bytes) -> bool:
     try:
-        return abs(float(field)) <= _LARGEST
+        # Python reads 1_0 as 10.
+        return abs(float(field)) <= _LARGEST and b"_" not in field
     except ValueError:
         return False
 

@@ -85,6 +85,7 @@ ONE_PROGRAM = [
     (f"{TEXTS} good.csv --encoding klingon", "there is no encoding 'klingon'"),
     (f"{TEXTS} good.csv --delimiter ab", "must be one character, or tab. Received: del"),
     ("train_text_classifier --skip-unlabelled", "--skip-unlabelled needs --train"),
+    ("train_text_classifier --label-separator=", "--label-separator needs --train"),
     (f"{TEXTS} list.jsonl", r"list\.jsonl.*(object|expected)"),
     (f"{TEXTS} cut.jsonl", r"cut\.jsonl, line 2"),
     (f"{TEXTS} questions.csv", r"questions\.csv has no column 'text'"),

@@ -6,6 +6,7 @@ import pytest
 
 from recipes.runs.failures import UserError
 from recipes.tables.labelled_texts import LabelledTexts, read_labelled_texts
+from recipes.text_classifier import data
 
 
 @pytest.mark.parametrize("name", ["train.label", "train.txt", "train"])
@@ -94,6 +95,16 @@ def test_equal_texts_stay_together_and_no_label_is_lost():
         assert len(kept) + len(split_off) == 101
 
 
+@pytest.mark.parametrize("digits", [18, 19, 5000])
+def test_labels_are_integers_where_an_array_holds_them(tmp_path, digits):
+    file = tmp_path / "texts.csv"
+    rows = [f"text {number},{'9' * digits if number % 2 else 2}\n" for number in range(40)]
+    file.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    training, _, _ = data.read_texts(str(file))
+    number = int if digits == 18 else str
+    assert {*training.labels} == {number("9" * digits), number(2)}
+
+
 def test_trec_files(shared_data):
     train = read_labelled_texts(shared_data / "trec6" / "train_5500.label")
     test = read_labelled_texts(shared_data / "trec6" / "TREC.test")
@@ -120,6 +131,13 @@ class TestSeveralLabels:
             read_labelled_texts(file)
         file.write_text("text,label\na,x|y\nb,n/a\n", encoding="utf-8")
         with pytest.raises(UserError, match="row 2: the label is missing"):
+            read_labelled_texts(file, label_separator="|")
+
+    @pytest.mark.parametrize("part", ["n/a", "NaN", "null"])
+    def test_what_is_no_label_is_none_in_a_cell_of_several(self, tmp_path, part):
+        file = tmp_path / "texts.csv"
+        file.write_text(f"text,label\na,x|y\nb,x| {part}\n", encoding="utf-8")
+        with pytest.raises(UserError, match=f"row 2: the list of labels has '{part}' in it; expe"):
             read_labelled_texts(file, label_separator="|")
 
     def test_lists_in_json_are_labels(self, tmp_path):

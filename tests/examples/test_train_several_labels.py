@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from backends import default_backend_only
 from run_files import OF_EVERY_RUN
+from scipy.special import expit
 from sklearn.metrics import f1_score, hamming_loss, precision_recall_fscore_support
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 import recipes.text_classifier.task
 from examples import classify_text, train_text_classifier
 from recipes.runs.failures import UserError
+from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import (
     TextClassifier,
     build_text_classifier,
     evaluation,
     labelling,
+    several_labels,
     several_labels_report,
 )
 
@@ -120,27 +122,56 @@ def test_the_probabilities_are_in_the_same_order(run):
 
 
 def test_the_rival_is_one_svm_against_the_rest(run):
-    """Trained anew, on the same split."""
+    """Trained anew, on the same split, with thresholds from texts that are set aside."""
     rows = read_predictions(run)
     tested = {row["text"] for row in rows}
     training = [pair for pair in TEXTS if pair[0] not in tested]
-    svm = OneVsRestClassifier(LinearSVC(class_weight="balanced", random_state=0))
-    machine = make_pipeline(evaluation.features_of_linear_svm("words"), svm)
-    machine.fit([text for text, _ in training], as_indicators([cell for _, cell in training]))
-    predicted = machine.predict([row["text"] for row in rows])
+    labelled = LabelledTexts([text for text, _ in training], [(cell,) for _, cell in training])
+    aside = {*labelled.split(0.1, "validation")[1].texts}
+    features = evaluation.features_of_linear_svm("words").fit(labelled.texts)
+
+    def decisions(learned, texts):
+        machine = OneVsRestClassifier(LinearSVC(class_weight="balanced", random_state=0))
+        machine.fit(features.transform([text for text, _ in learned]), indicators(learned))
+        return machine.decision_function(features.transform(texts))
+
+    def indicators(pairs):
+        return as_indicators([cell for _, cell in pairs])
+
+    unseen = [pair for pair in training if pair[0] in aside]
+    others = [pair for pair in training if pair[0] not in aside]
+    of_unseen = decisions(others, [text for text, _ in unseen])
+    thresholds = several_labels.best_thresholds(of_unseen, indicators(unseen).astype(int))
+    predicted = expit(decisions(training, [row["text"] for row in rows])) >= thresholds
     targets = as_indicators([row["label"] for row in rows])
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    expected = f1_score(targets, predicted, average="micro")
-    assert metrics["baseline"]["micro_f1"] == pytest.approx(expected)
+    expected = {"macro_f1": f1_score(targets, predicted, average="macro")}
+    expected["hamming"] = hamming_loss(targets, predicted)
+    assert {name: metrics["baseline"][name] for name in expected} == pytest.approx(expected)
+    assert "from a threshold of its own on" in metrics["baseline"]["model"]
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "The linear SVM has thresholds found likewise." in page
+    assert "are cut at 0.5" in page
 
 
-def test_intervals_count_as_scikit_learn_does():
+def test_the_rival_knows_labels_of_every_text():
+    training = LabelledTexts([f"text {number}" for number in range(20)], [(0,)] * 20)
+    targets = np.column_stack([np.ones(20, int), np.arange(20) % 2])
+    _, predicted = several_labels_report.score_one_against_the_rest(
+        training, training, (targets, targets), tokens="words", class_weight=None
+    )
+    assert predicted[:, 0].all()
+
+
+@pytest.mark.parametrize("shares", [[0.4, 0.3, 0.2, 0.1, 0.0], [0.0] * 5])
+def test_intervals_count_as_scikit_learn_does(shares):
     random = np.random.default_rng(0)
-    targets, predicted, rival = random.random((3, 40, 5)) < [0.4, 0.3, 0.2, 0.1, 0.0]
+    targets, predicted, rival = random.random((3, 40, 5)) < shares
     found = several_labels_report.outcomes(random.random((40, 5)), predicted, targets, rival)
+    macro = f1_score(targets, predicted, average="macro", zero_division=np.nan)
     for name, of_scikit_learn in (
-        ("micro_f1", f1_score(targets, predicted, average="micro")),
-        ("macro_f1", f1_score(targets, predicted, average="macro", zero_division=np.nan)),
+        ("micro_f1", f1_score(targets, predicted, average="micro", zero_division=0)),
+        ("macro_f1", np.nan_to_num(macro)),
         ("hamming", hamming_loss(targets, predicted)),
     ):
         measure, of_model, _ = found[name]
@@ -177,7 +208,10 @@ def test_classify_text_gives_the_labels_that_it_predicts(run, tmp_path, capsys):
         (["--top=2"], "--top is for one label for each text; this classifier gives several, those"),
         (["--at-least=0.9"], "--at-least is for one label for each text; this classifier gives"),
         (["--label-separator=s"], "the label 'rest' has 's' in it, which is to stand between the"),
-        (["--label-separator="], "the label 'food' has '' in it, which is to stand between the"),
+        (
+            ["--label-separator="],
+            "--label-separator is empty; give what stands between labels, suc",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(run, tmp_path, options, message):
@@ -185,6 +219,26 @@ def test_what_does_not_fit_is_one_line(run, tmp_path, options, message):
     with pytest.raises(UserError, match=message) as raised:
         classify(run, "--input", file, "--output", tmp_path / "out.csv", *options)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("separator", ["", "|", ";"])
+def test_a_separator_of_no_use_is_one_line(run, tmp_path, separator):
+    message = "--label-separator needs --output, and a classifier of several labels for each text:"
+    option = f"--label-separator={separator}"
+    with pytest.raises(UserError, match=message):
+        classify(run, "a horse", option)
+    with pytest.raises(UserError, match=message):
+        classify(run, "a horse", option, "--json")
+    one = build_text_classifier(
+        *(3, 2),
+        vocabulary=["", "[unknown]", "horse"],
+        class_names=["x", "y"],
+        token_kind="words",
+    )
+    one.update_legend(loss="softmax")
+    one.save(tmp_path / "one.keras")
+    with pytest.raises(UserError, match=message):
+        classify(tmp_path / "one.keras", "a horse", option, "--output", tmp_path / "out.csv")
 
 
 def bad_training(folder, case):
@@ -218,10 +272,6 @@ def bad_training(folder, case):
         lines = [json.dumps({"text": text, "label": [label]}) for text, label in TEXTS if label]
         (folder / "bars.jsonl").write_text("\n".join(lines), encoding="utf-8")
         return [folder / "bars.jsonl"], r"the label 'food\|rest' has '\|' in it, which is to stand"
-    if case == "every text":
-        rows = [(text, f"{label}|all") for text, label in TEXTS[:40]]
-        file = write_csv(folder / "all.csv", rows)
-        return [file, "--label-separator=|"], "every text to learn from has the label 'all'"
     raise AssertionError(case)
 
 
@@ -236,7 +286,6 @@ def bad_training(folder, case):
         "another form",
         "unseen label",
         "separator inside",
-        "every text",
     ],
 )
 def test_bad_input_is_one_line(tmp_path, case):

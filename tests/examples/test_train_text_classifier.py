@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import keras
@@ -138,20 +139,18 @@ def test_loss_and_training_by_option(texts, run, tmp_path, capsys):
     )
     train(
         f"--train={texts / 'train.csv'} --test={texts / 'test.csv'} --output={tmp_path / 'run'} "
-        "--epochs 2 --loss generalized --q 0.5 --gamma 1 --strength 2 --learning-rate 0.004 "
-        "--dropout 0.25 --no-diagnosis"
+        "--epochs 2 --loss generalized --q 0.5 --learning-rate 0.004 --dropout 0.25 --no-diagnosis"
     )
     assert remark in capsys.readouterr().out
     assert remark in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     settings = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    asked = {"loss": "generalized", "q": 0.5, "gamma": 1, "strength": 2}
-    asked |= {"learning_rate": 0.004, "dropout": 0.25}
+    asked = {"loss": "generalized", "q": 0.5, "learning_rate": 0.004, "dropout": 0.25}
     assert asked.items() <= settings["settings"].items()
     # What the options are where nothing is asked for is what the task takes itself.
     defaults = vars(train_text_classifier.parse([]))
     of_task = TextClassifier().get_params()
     shared = defaults.keys() & of_task.keys()
-    assert shared >= asked.keys()
+    assert shared >= {*asked, "label_smoothing", "gamma", "strength"}
     assert {name: defaults[name] for name in shared} == {name: of_task[name] for name in shared}
 
 
@@ -181,9 +180,12 @@ def test_members_one_from_them_and_vectors_by_option(tmp_path, capsys):
 
 
 def test_epochs_that_were_enough_are_no_remark():
-    assert evaluation.remarks_on_epochs([2.0, 1.0, 1.5], 3) == []
-    assert evaluation.remarks_on_epochs([2.0, 1.0], 3) == []
-    assert len(evaluation.remarks_on_epochs([2.0, 1.0], 2)) == 1
+    assert evaluation.remarks_on_epochs([2], 3) == []
+    assert evaluation.remarks_on_epochs([2, 1, 2], 3) == []
+    (remark,) = evaluation.remarks_on_epochs([2], 2)
+    assert remark.startswith("The lowest validation loss is that of the last epoch, number 2: more")
+    (remark,) = evaluation.remarks_on_epochs([1, 3, 3, 2], 3)
+    assert "the last epoch, number 3, for 2 of 4 networks: more epochs (--epochs)" in remark
 
 
 def test_predictions_agree_with_metrics_and_with_the_saved_model(run, texts, capsys):
@@ -570,3 +572,9 @@ class TestRun:
 
         with pytest.raises(ZeroDivisionError):
             examples.run(main, None)
+
+    def test_a_warning_is_one_line(self, monkeypatch):
+        monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+        examples.run(lambda _: None, None)
+        written = warnings.formatwarning("look at this", UserWarning, "file.py", 3, "code()")
+        assert written == "warning: look at this\n"

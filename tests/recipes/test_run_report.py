@@ -18,6 +18,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 import keras_ce
 from recipes.answer_ranker import evaluation as ranking
 from recipes.runs import confusion, report_page, training_run
+from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean, with_intervals
 from recipes.runs.report_page import Code, Picture, Section, Table
 from recipes.tables.labelled_texts import LabelledTexts
@@ -76,6 +77,17 @@ def test_intervals_and_p_values_are_those_of_the_textbook():
     assert (same["difference"], same["p_value"]) == (0, 1)
     alone = with_intervals({"accuracy": Outcomes(mean, model)})["accuracy"]
     assert list(alone) == ["interval"]
+
+
+def test_large_outcomes_are_drawn_less_often():
+    def draws(*shape):
+        zeros = np.zeros(shape, bool)
+        found = with_intervals({"whole": Outcomes(np.mean, zeros, zeros)})["whole"]
+        return round(1 / found["least_p_value"]) - 1
+
+    assert draws(100) == 1000
+    assert draws(1000, 2, 100) == 500
+    assert draws(2000, 2, 200) == 200
 
 
 def test_outcomes_of_texts_give_the_measures_of_evaluate():
@@ -215,6 +227,7 @@ class Fitted:
 
     def __init__(self):
         self.history_ = {"loss": [1.0, 0.5], "accuracy": [0.5, 0.9], "val_loss": [0.6, 0.7]}
+        self.best_epochs_ = [1]
 
     def check_settings(self):
         pass
@@ -232,6 +245,47 @@ class Fitted:
 
     def evaluate_parts(self, texts, labels):
         return {"network": {"accuracy": 0.25, "macro_f1": 0.125}}
+
+
+@pytest.mark.parametrize("output", [None, "one", "deep/er/one", "there/one", "there"])
+def test_an_error_leaves_no_new_folder(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+
+    def fail():
+        with training_run.TrainingRun("text_classifier", output, Fitted()) as run:
+            run.create_folder(texts={"test": 4})
+            assert run.folder.is_dir()
+            raise UserError("a mistake")
+
+    with pytest.raises(UserError, match="a mistake"):
+        fail()
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_an_error_leaves_the_runs_of_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def fail():
+        with training_run.TrainingRun("text_classifier", None, Fitted()) as run:
+            run.create_folder(texts={"test": 4})
+            (tmp_path / "runs" / "other-1").mkdir()
+            raise UserError("a mistake")
+
+    with pytest.raises(UserError, match="a mistake"):
+        fail()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other-1"]
+
+
+def test_what_is_no_number_is_not_written(tmp_path):
+    run = training_run.TrainingRun("text_classifier", str(tmp_path / "run"), Fitted())
+    run.create_folder(texts={"test": 4})
+    outcomes = {"nll": Outcomes(mean, np.ones(4))}
+    with pytest.raises(UserError, match="the training has diverged"):
+        run.report({"nll": float("nan")}, {}, outcomes)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        run.report({"nll": 1.0}, {"nll": float("inf")}, outcomes)
+    assert not any((tmp_path / "run").iterdir())
 
 
 def test_promises_of_a_classifier():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from backends import default_backend_only, step_quickly
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score, get_scorer, hamming_loss, log_loss
@@ -109,7 +110,11 @@ def test_macro_f1_is_over_the_labels_that_occur():
     targets, predicted = np.array([[1, 0, 0], [0, 1, 0]]), np.array([[1, 0, 0], [0, 0, 0]])
     assert several_labels.scores_of_predictions(predicted, targets)["macro_f1"] == 0.5
     nothing = np.zeros((2, 3), int)
-    assert several_labels.scores_of_predictions(nothing, nothing)["micro_f1"] == 0
+    assert several_labels.scores_of_predictions(nothing, nothing) == {
+        "micro_f1": 0,
+        "macro_f1": 0,
+        "hamming": 0,
+    }
 
 
 @pytest.mark.parametrize("loss", ["auto", "multi-label-softmax"])
@@ -138,6 +143,15 @@ class TestIndicators:
         of_indicators.save(tmp_path / "model.keras")
         loaded = TextClassifier.load(tmp_path / "model.keras")
         np.testing.assert_array_equal(loaded.predict(TEXTS), predicted)
+
+    def test_they_may_be_sparse(self, of_indicators):
+        sparse = csr_array(INDICATORS)
+        assert of_indicators.evaluate(TEXTS, sparse) == of_indicators.evaluate(TEXTS, INDICATORS)
+        classes, ids = several_labels.classes_and_ids(sparse, 64, CLASSES)
+        assert (classes.tolist(), ids) == (
+            CLASSES,
+            several_labels.classes_and_ids(INDICATORS, 64, CLASSES)[1],
+        )
 
     @default_backend_only
     def test_the_columns_keep_their_order(self):
@@ -272,6 +286,19 @@ class TestLoss:
     @pytest.mark.parametrize(
         ("settings", "labels", "message"),
         [
+            (
+                {"label_smoothing": 0.0},
+                LABELS,
+                "`label_smoothing` says nothing about the loss 'sigmoid', only about 'smoothed';",
+            ),
+            (
+                {"loss": "focal", "label_smoothing": 0.2},
+                ["a", "b"] * 32,
+                "`label_smoothing` says nothing about the loss 'focal', only about 'smoothed'; le",
+            ),
+            ({"gamma": 3}, ["a", "b"] * 32, "`gamma` says nothing about the loss 'smoothed', only"),
+            ({"strength": 2}, LABELS, "`strength` says nothing about the loss 'sigmoid', only abo"),
+            ({"q": 1}, LABELS, "`q` says nothing about the loss 'sigmoid', only about 'generali"),
             ({"loss": "focal"}, LABELS, "the loss 'focal' is not for several labels for each text"),
             (
                 {"loss": "sigmoid"},
@@ -321,7 +348,16 @@ THREE = ["a", "b", "c"]
         ),
         (INDICATORS[:3], {"classes": ["a", None, "b"]}, "entry 2 of `classes` is missing"),
         ([["a"], ["b"], []], {"classes": THREE}, "`classes` names the columns of an indicator"),
-        (["a", "b", "c"], {"classes": THREE}, "`classes` names the columns of an indicator"),
+        (INDICATORS[:3].tolist(), {"classes": THREE}, r"or give numpy\.array\(labels\) where the"),
+        (
+            ["a", "b", "c"],
+            {"classes": THREE},
+            "indicator array, and `labels` is none; leave it out",
+        ),
+        (csr_array(INDICATORS[:2]), {"classes": CLASSES}, r"\(3, 3\). Received: \(2, 3\)"),
+        (np.zeros((3, 0)), {"classes": []}, "the texts have no class; give texts of at least two"),
+        (np.array("a"), {}, r"must have one dimension, .*Received: shape \(\)"),
+        (np.zeros((3, 1, 1)), {}, r"must have one dimension, .*Received: shape \(3, 1, 1\)"),
         ([["a"], "b", []], {}, "where one text has a list of labels, all need one.*'b' for text 2"),
         ([["a"], ["b"]], {}, "a list of labels for each text. Received: 3 texts and 2 lists"),
         ([["a"], ["b", None], []], {}, "label 2 of text 2 is missing"),
@@ -337,13 +373,60 @@ def test_bad_labels_are_one_line(labels, settings, message):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("entry", "who"), [(0, "no text"), (1, "every text")])
-def test_a_label_of_nothing_or_everything_is_one_line(entry, who):
-    indicators = INDICATORS.copy()
-    indicators[:, 1] = entry
-    message = f"{who} to learn from has the label 'food', so there is nothing to tell apart; leave"
-    with pytest.raises(UserError, match=message):
-        TextClassifier(classes=CLASSES, **ONE_STEP).fit(TEXTS, indicators)
+class TestLabelsOfNothingOrEverything:
+    """There is nothing to learn of them, and folds of rare labels have them."""
+
+    @default_backend_only
+    @pytest.mark.parametrize(("entry", "who"), [(0, "no text"), (1, "every text")])
+    @pytest.mark.parametrize("weights", [None, "balanced"])
+    def test_they_have_one_probability(self, entry, who, weights):
+        indicators = INDICATORS.copy()
+        indicators[:, 1] = entry
+        classifier = TextClassifier(classes=CLASSES, class_weight=weights, **ONE_STEP)
+        with pytest.warns(UserWarning, match=f"{who} to learn from has the label 'food': its"):
+            classifier.fit(TEXTS, indicators)
+        found = classifier.predict_proba([*TEXTS, "of no word"])[:, 1]
+        assert found.max() - found.min() < 1e-6
+        assert (found > 0.95).all() if entry else (found < 0.05).all()
+        assert (classifier.predict(TEXTS)[:, 1] == entry).all()
+        assert classifier.evaluate(TEXTS, indicators)["nll"] < np.log(2)
+        of_linear = classifier.evaluate_parts(TEXTS, indicators)["n-grams"]
+        assert of_linear["micro_f1"] > 0.9
+
+    @default_backend_only
+    def test_without_any_other_label_there_is_nothing_to_learn(self):
+        indicators = np.tile([0, 1, 0], (64, 1))
+        message = "no text to learn from has the label 'animal' .and 2 more labels are such., so"
+        with pytest.raises(UserError, match=message):
+            TextClassifier(classes=CLASSES, **ONE_STEP).fit(TEXTS, indicators)
+
+    @default_backend_only
+    @pytest.mark.parametrize("place", [0, 36])
+    def test_one_text_is_enough_wherever_it_is(self, place):
+        """Also where it is one of the texts that are set aside at first."""
+        labels = [["sleep", *(["food"] if number != place else [])] for number in range(64)]
+        labels[5] = ["food"]
+        classifier = TextClassifier(**ONE_STEP | {"ngrams": 0}).fit(TEXTS, labels)
+        probabilities = classifier.predict_proba(TEXTS)
+        assert (probabilities.max(axis=0) > probabilities.min(axis=0)).all()
+
+    @default_backend_only
+    def test_the_chance_is_that_of_laplace(self):
+        targets = np.array([[1, 0, 1]] * 98)
+        targets[5, 2] = 0
+        found = several_labels.constant_logits(targets)
+        assert {number: expit(each) for number, each in found.items()} == {
+            0: pytest.approx(0.99),
+            1: pytest.approx(0.01),
+        }
+
+    @default_backend_only
+    def test_folds_may_lack_a_label(self):
+        indicators = np.column_stack([INDICATORS, np.arange(64) < 2])
+        classifier = TextClassifier(classes=[*CLASSES, "zoo"], **ONE_STEP | {"ngrams": 0})
+        with pytest.warns(UserWarning, match="no text to learn from has the label 'zoo'"):
+            scores = cross_val_score(classifier, TEXTS, indicators, cv=4, error_score="raise")
+        assert np.isfinite(scores).all()
 
 
 def test_what_needs_one_label_for_each_text_says_so(fitted):

@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from keras_ce.losses import WeightedSigmoidCrossentropy
+from recipes.runs.failures import UserError
 from recipes.string_reader import (
     StringReader,
     StringReaderModel,
@@ -199,3 +200,11 @@ def test_a_mistake_is_one_line(settings, arguments, message):
 def test_strings_of_another_length_are_a_mistake(reader):
     with pytest.raises(ValueError, match=r"'xyz', 3 characters; the reader reads strings of 2"):
         reader.score(IMAGES[:1], ["xyz"])
+
+
+@default_backend_only
+def test_a_training_that_diverges_is_one_line(monkeypatch):
+    step_quickly(monkeypatch, StringReaderModel)
+    reader = StringReader(**{**SMALL, "filters": (4,), "epochs": 1, "learning_rate": 1e30})
+    with pytest.raises(UserError, match="the training has diverged: .*; give a smaller learning_r"):
+        reader.fit(IMAGES[:40], STRINGS[:40], (IMAGES[40:60], STRINGS[40:60]))

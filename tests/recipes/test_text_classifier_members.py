@@ -11,11 +11,13 @@ import pytest
 from backends import default_backend_only, step_quickly
 from sklearn.base import clone
 
+import recipes.text_classifier.task
 from recipes.runs.failures import UserError
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import TextClassifier, TextClassifierModel
 from recipes.text_classifier.members import TaughtBatches, average_networks
 from recipes.text_classifier.training import predict_logits
+from recipes.tokens.vector_files import initial_vectors
 from recipes.tokens.vocabulary import TokenIds
 
 ONE_EPOCH = {
@@ -112,6 +114,7 @@ def test_all_are_one_file(three, tmp_path):
     expected = three.predict_proba(NEW)
     np.testing.assert_array_equal(loaded.predict_proba(NEW), expected)
     assert (loaded.members, loaded.distill, loaded.vectors) == (3, False, None)
+    assert loaded.best_epochs_ == three.best_epochs_ == [1, 1, 1]
     np.testing.assert_array_equal(copy.deepcopy(three).predict_proba(NEW), expected)
     copied = keras.models.clone_model(three.model_)
     copied.set_weights(three.model_.get_weights())
@@ -129,6 +132,7 @@ def test_a_student_is_one_network(alone):
         (layer.name, layer.count_params()) for layer in alone[0].model_.layers
     ]
     assert not np.allclose(network_logits(student), network_logits(alone[0]))
+    assert student.best_epochs_ == [1, 1, 1]
     assert set(student.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
@@ -141,7 +145,7 @@ def test_what_the_student_learns_is_the_teacher():
     classifier = TextClassifier(**{**ONE_EPOCH, **sizes}, members=2, distill=True)
     training = LabelledTexts(list(TEXTS), [0, 0, 1, 1] * (len(TEXTS) // 4))
     classes = np.array([*WORDS])
-    (student,), (history,) = classifier._train(training, None, classes, None, [8], teacher)
+    (student,), (history,) = classifier._train(training, None, classes, None, {}, [8], teacher)
     assert predict_logits(student, TEXTS).argmax(axis=1).tolist() == right
     assert history["accuracy"][-1] < 0.7
 
@@ -218,6 +222,24 @@ class TestVectors:
         others = [place for place in range(len(found.vocabulary)) if place not in places]
         np.testing.assert_allclose(tables[0][others], tables[1][others], atol=1e-9)
         assert tables[0][others].any()
+
+    def test_they_are_read_once(self, file, monkeypatch, capfd):
+        """For the texts that are set aside too, which a full vocabulary may not hold."""
+        asked = []
+
+        def read(source, vocabulary, *arguments):
+            asked.append(vocabulary)
+            return initial_vectors(source, vocabulary, *arguments)
+
+        monkeypatch.setattr(recipes.text_classifier.task, "initial_vectors", read)
+        texts = [f"the {word} here" for word in TEXTS]
+        settings = {**ONE_EPOCH, "members": 2, "distill": True, "verbose": 2}
+        classifier = TextClassifier(vectors=file, vocabulary_size=7, **settings)
+        classifier.fit(texts, LABELS)
+        (vocabulary,) = asked
+        assert vocabulary[:2] == ["", "[unknown]"]
+        assert {*classifier.model_.vocabulary} <= {*vocabulary}
+        assert f"reads the vectors of {file}\n" in capfd.readouterr().out
 
     def test_a_saved_classifier_does_without_the_file(self, file, tmp_path):
         classifier = TextClassifier(vectors=file, **ONE_EPOCH)

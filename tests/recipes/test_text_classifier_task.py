@@ -20,6 +20,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.class_weight import compute_class_weight
 
 import keras_ce
+import recipes.text_classifier.task
 from recipes.runs.failures import UserError
 from recipes.text_classifier import (
     TextClassifier,
@@ -56,6 +57,18 @@ def some_texts(count):
 
 TEXTS, LABELS = some_texts(60)
 NEW, NEW_LABELS = ["a dog", "some plum", "my cow", "your pear"], [*WORDS, *WORDS]
+
+
+def small_model():
+    return build_text_classifier(
+        4,
+        2,
+        embedding_dim=2,
+        units=2,
+        vocabulary=["", "[unknown]", "dog", "plum"],
+        class_names=["animals", "fruits"],
+        token_kind="words",
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -210,35 +223,54 @@ class TestFiles:
             TextClassifier.load(damaged)
 
     @pytest.mark.parametrize(
-        ("loss", "is_read"),
+        ("loss", "of_exclusive", "of_independent"),
         [
-            (keras_ce.losses.FocalCrossentropy(from_logits=True), True),
-            (keras_ce.losses.WeightedSigmoidCrossentropy(from_logits=True), False),
-            ("binary_crossentropy", False),
-            (keras_ce.losses.label_smoothed_crossentropy, True),
-            (None, False),
+            (keras_ce.losses.FocalCrossentropy(from_logits=True), True, False),
+            (keras_ce.losses.WeightedSigmoidCrossentropy(from_logits=True), False, True),
+            (keras_ce.losses.MultiLabelSoftmaxCrossentropy(), False, True),
+            ("binary_crossentropy", False, True),
+            (keras_ce.losses.label_smoothed_crossentropy, True, False),
+            (None, False, False),
         ],
     )
-    def test_the_file_knows_its_loss(self, tmp_path, loss, is_read):
-        model = build_text_classifier(
-            4,
-            2,
-            embedding_dim=2,
-            units=2,
-            vocabulary=["", "[unknown]", "dog", "plum"],
-            class_names=["animals", "fruits"],
-            token_kind="words",
-        )
-        if loss is not None:
-            model.compile("sgd", loss)
+    def test_the_file_knows_its_loss(self, tmp_path, loss, of_exclusive, of_independent):
+        for thresholds, is_read in ((None, of_exclusive), ([0.0, 1.0], of_independent)):
+            model = small_model()
+            if thresholds is not None:
+                model.update_legend(thresholds=thresholds)
+            if loss is not None:
+                model.compile("sgd", loss)
+            model.save(tmp_path / "model.keras")
+            if is_read:
+                loaded = TextClassifier.load(tmp_path / "model.keras")
+                assert loaded.classes_.tolist() == ["animals", "fruits"]
+                assert loaded.predict_proba(["dog"]).shape == (1, 2)
+                assert thresholds is None or loaded.predict(["dog"]) == [["animals"]]
+            else:
+                kind = "exclusive" if thresholds is None else "independent"
+                message = f"was trained with .*, and TextClassifier reads logits of {kind} classes"
+                with pytest.raises(UserError, match=message):
+                    TextClassifier.load(tmp_path / "model.keras")
+
+    @default_backend_only
+    @pytest.mark.parametrize(
+        ("entry", "message"),
+        [
+            ({"thresholds": [0.5] * 3}, r"a threshold from 0 to 1 for each of 2 classes. Received"),
+            ({"thresholds": [0.5, "0.5"]}, "a threshold from 0 to 1 for each of 2 classes"),
+            ({"thresholds": [0.5, None]}, "a threshold from 0 to 1 for each of 2 classes"),
+            ({"thresholds": [0.5, 1.5]}, "a threshold from 0 to 1 for each of 2 classes"),
+            ({"thresholds": 0.5}, "a threshold from 0 to 1 for each of 2 classes. Received: 0.5"),
+            ({"threshold": "0.5"}, "must hold a threshold from 0 to 1. Received: '0.5'; name"),
+        ],
+    )
+    def test_thresholds_are_probabilities(self, tmp_path, entry, message):
+        model = small_model()
+        model.update_legend(loss="sigmoid" if "thresholds" in entry else "softmax", **entry)
         model.save(tmp_path / "model.keras")
-        if is_read:
-            loaded = TextClassifier.load(tmp_path / "model.keras")
-            assert loaded.classes_.tolist() == ["animals", "fruits"]
-            assert loaded.predict_proba(["dog"]).shape == (1, 2)
-        else:
-            with pytest.raises(UserError, match=r"was trained with .*, and TextClassifier reads"):
-                TextClassifier.load(tmp_path / "model.keras")
+        with pytest.raises(UserError, match=message) as raised:
+            TextClassifier.load(tmp_path / "model.keras")
+        assert "\n" not in str(raised.value)
 
 
 class TestCopies:
@@ -543,6 +575,31 @@ class TestAbstaining:
         with pytest.raises(NotFittedError, match="has no `threshold_` yet"):
             clone(classifier).threshold_  # noqa: B018
         assert classifier.fit(TEXTS[:20], LABELS[:20]).threshold_ is None
+
+
+@default_backend_only
+@pytest.mark.parametrize("labels", [LABELS, [[label] for label in LABELS]], ids=["one", "lists"])
+@pytest.mark.parametrize("validation", [None, (NEW, NEW_LABELS)], ids=["no", "validation"])
+def test_a_training_that_diverges_is_one_line(labels, validation):
+    if validation and isinstance(labels[0], list):
+        validation = (NEW, [[label] for label in NEW_LABELS])
+    with pytest.raises(UserError, match="the training has diverged: .*; give a smaller learning_r"):
+        TextClassifier(**ONE_STEP | {"learning_rate": 1e30}).fit(TEXTS, labels, validation)
+
+
+@default_backend_only
+def test_the_last_training_may_diverge_alone(monkeypatch):
+    """The one that learns from the validation texts too."""
+    train = recipes.text_classifier.task.train
+
+    def diverge(network, training, validation, **settings):
+        if validation is None:
+            settings["learning_rate"] = 1e30
+        return train(network, training, validation, **settings)
+
+    monkeypatch.setattr(recipes.text_classifier.task, "train", diverge)
+    with pytest.raises(UserError, match="the training has diverged"):
+        TextClassifier(**ONE_STEP).fit(TEXTS, LABELS)
 
 
 @default_backend_only

@@ -46,7 +46,9 @@ def test_a_token_gets_its_vector_or_that_of_its_longest_beginning(tmp_path):
     np.testing.assert_array_equal(found, np.array(expected, "float32"))
 
 
-@pytest.mark.parametrize("form", ["header", "spaces", "returns", "mark", "gzip", "decomposed"])
+@pytest.mark.parametrize(
+    "form", ["header", "late header", "spaces", "returns", "mark", "gzip", "decomposed", "PK"]
+)
 def test_forms_of_files(tmp_path, form):
     path = tmp_path / "some.vec"
     write(
@@ -55,7 +57,11 @@ def test_forms_of_files(tmp_path, form):
         end={"spaces": " \n\n", "returns": "\r\n"}.get(form, "\n"),
     )
     content = path.read_bytes()
-    if form == "mark":
+    if form == "late header":
+        path.write_bytes(b"\n \n9 3\n" + content)
+    elif form == "PK":
+        path.write_bytes(b"PKW 1 1 1\n" + content)
+    elif form == "mark":
         path.write_bytes(b"\xef\xbb\xbf" + content)
     elif form == "gzip":
         path.write_bytes(gzip.compress(content))
@@ -109,6 +115,33 @@ def test_numbers_are_scaled_and_unknown_tokens_stay_zeros(tmp_path):
     np.testing.assert_allclose(found / found[3, 0], raw / raw[3, 0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1e20, 3e38, 1e-30, 1e-44])
+def test_numbers_may_be_of_any_size(tmp_path, size):
+    path = write(tmp_path / "some.txt", {"dog": [size, size / 2], "the": [0, -size]})
+    found = initial_vectors(path, VOCABULARY, "words", 0.1)
+    assert found.dtype == "float32"
+    numbers = np.array([[size, size / 2], [0, -size]], "float32").astype("float64")
+    expected = numbers / np.sqrt((numbers**2).mean()) * 0.1
+    np.testing.assert_allclose(found[2:4], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [b"caf\xc3 1 2", b" 3 4", b"no. 1 3 4"],
+    ids=["half a character", "no word", "a number in the word"],
+)
+def test_a_few_rows_without_a_word_are_left_out_and_named(tmp_path, capsys, row):
+    path = tmp_path / "some.vec"
+    rows = [b"dog 5 6", *[b"word 1 2"] * 98]
+    path.write_bytes(b"\n".join([*rows, row]))
+    found = read_vectors(path, ["", "[unknown]", "dog", "no"], "words")
+    np.testing.assert_array_equal(found[2:], [[5, 6], [0, 0]])
+    assert capsys.readouterr().err == f"{path}: left out, not a word: row 100\n"
+    path.write_bytes(b"\n".join([*rows, row, row]))
+    with pytest.raises(UserError, match="some.vec, row 100 (has|is not UTF-8)"):
+        read_vectors(path, ["", "[unknown]", "dog"], "words")
+
+
 BAD = {
     "none": (None, "some.vec does not exist; name a text file of vectors"),
     "empty": (b"", "some.vec holds no vector; name"),
@@ -121,6 +154,8 @@ BAD = {
     "prose": (b"the cat sat\n", "some.vec, row 1 has 'cat' where a number must be"),
     "no number": (b"a 1 2\nthe 1 2,5\n", "some.vec, row 2 has '2,5' where a number must be"),
     "infinite": (b"a 1 2\nthe inf 2\n", "some.vec, row 2 has 'inf' where a number must be"),
+    "long count": (b"2 " + b"9" * 5000 + b"\n", f"row 1 has '{'9' * 40}' where a number must be"),
+    "underscore": (b"a 1 2\nthe 1_0 2\n", "some.vec, row 2 has '1_0' where a number must be"),
     "too large": (b"a 1 2\nthe 1e99 2\n", "some.vec, row 2 has '1e99' where a number must"),
     "latin": ("a 1 2\né 1 2\n".encode("cp1252"), "some.vec, row 2 is not UTF-8; name"),
     "binary": (bytes(2**20), "some.vec, row 1 has no end within 1,048,576 bytes; name"),
