@@ -295,6 +295,21 @@ def test_outputs_are_named_where_there_are_several(tmp_path):
     assert {"Dense output of_b", "Add output both"} < set(labels_of(made, tmp_path))
 
 
+def test_the_dtype_of_a_layer_of_mixed_precision(tmp_path):
+    class Doubled(layers.Layer):
+        def build(self, input_shape):
+            self.factor = self.add_weight(shape=(input_shape[-1],))
+
+        def call(self, inputs):
+            return inputs * self.factor
+
+    given = keras.Input((3,))
+    outputs = Doubled(dtype="mixed_float16")(given)
+    assert outputs.dtype == "float16"
+    labels = labels_of(keras.Model(given, outputs), tmp_path, show_dtype=True)
+    assert labels == ["InputLayer float32", "Doubled float16"]
+
+
 def test_the_style_of_keras(siamese, tmp_path):
     text = text_of(siamese, tmp_path, style="keras", show_shapes=True, show_dtype=True)
     assert 'bgcolor="black"' in text

@@ -345,11 +345,17 @@ def _names(structure: Any) -> list[str]:
 
 
 def _output_spec(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    says_no_shape = isinstance(layer, keras.Layer) and all(
+        getattr(type(layer), name) is getattr(keras.Layer, name)
+        for name in ("compute_output_shape", "compute_output_spec")
+    )
+    # Somebody's layer, whose `call` says the shapes, may need what only `__call__` does: there
+    # inputs and weights are cast. It remembers that it was called.
+    if says_no_shape and layer.compute_dtype != layer.variable_dtype:
+        return layer(*args, **kwargs)
     try:
         return layer.compute_output_spec(*args, **kwargs)
     except Exception:
-        # Somebody's layer, whose `call` needs what only `__call__` prepares, such as inputs cast
-        # to its own precision. It remembers that it was called.
         return layer(*args, **kwargs)
 
 
