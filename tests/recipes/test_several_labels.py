@@ -378,11 +378,10 @@ class TestLabelsOfNothingOrEverything:
 
     @default_backend_only
     @pytest.mark.parametrize(("entry", "who"), [(0, "no text"), (1, "every text")])
-    @pytest.mark.parametrize("weights", [None, "balanced"])
-    def test_they_have_one_probability(self, entry, who, weights):
+    def test_they_have_one_probability(self, entry, who):
         indicators = INDICATORS.copy()
         indicators[:, 1] = entry
-        classifier = TextClassifier(classes=CLASSES, class_weight=weights, **ONE_STEP)
+        classifier = TextClassifier(classes=CLASSES, class_weight="balanced", **ONE_STEP)
         with pytest.warns(UserWarning, match=f"{who} to learn from has the label 'food': its"):
             classifier.fit(TEXTS, indicators)
         found = classifier.predict_proba([*TEXTS, "of no word"])[:, 1]
@@ -424,9 +423,10 @@ class TestLabelsOfNothingOrEverything:
     def test_folds_may_lack_a_label(self):
         indicators = np.column_stack([INDICATORS, np.arange(64) < 2])
         classifier = TextClassifier(classes=[*CLASSES, "zoo"], **ONE_STEP | {"ngrams": 0})
+        folds = [(np.arange(16, 64), np.arange(16))]
         with pytest.warns(UserWarning, match="no text to learn from has the label 'zoo'"):
-            scores = cross_val_score(classifier, TEXTS, indicators, cv=4, error_score="raise")
-        assert np.isfinite(scores).all()
+            (score,) = cross_val_score(classifier, TEXTS, indicators, cv=folds, error_score="raise")
+        assert 0 <= score <= 1
 
 
 def test_what_needs_one_label_for_each_text_says_so(fitted):

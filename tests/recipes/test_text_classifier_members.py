@@ -233,7 +233,7 @@ class TestVectors:
 
         monkeypatch.setattr(recipes.text_classifier.task, "initial_vectors", read)
         texts = [f"the {word} here" for word in TEXTS]
-        settings = {**ONE_EPOCH, "members": 2, "distill": True, "verbose": 2}
+        settings = {**ONE_EPOCH, "verbose": 2}
         classifier = TextClassifier(vectors=file, vocabulary_size=7, **settings)
         classifier.fit(texts, LABELS)
         (vocabulary,) = asked
