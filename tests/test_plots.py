@@ -11,7 +11,7 @@ import keras
 import matplotlib.figure
 import numpy as np
 import pytest
-from backends import invalid
+from backends import default_backend_only, invalid
 from scipy.special import expit
 
 import keras_ce.plots
@@ -55,6 +55,7 @@ def heights(panel, label):
     return np.array([[bar.get_x(), bar.get_y(), bar.get_height()] for bar in bars])
 
 
+@default_backend_only
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_new_figure_is_returned_and_can_be_written(name):
     figure = DRAWN[name]()
@@ -66,6 +67,7 @@ def test_a_new_figure_is_returned_and_can_be_written(name):
     assert file.getvalue().startswith(b"\x89PNG")
 
 
+@default_backend_only
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_given_axes_are_drawn_on(name):
     figure = matplotlib.figure.Figure()
@@ -80,6 +82,7 @@ def test_given_axes_are_drawn_on(name):
             DRAWN[name](wrong)
 
 
+@default_backend_only
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_docstring_example_is_true(name):
     function = getattr(keras_ce.plots, name)
@@ -329,6 +332,7 @@ def test_reliability_of_logits_and_of_binary_predictions():
     np.testing.assert_allclose(found[0], found[2])
 
 
+@default_backend_only
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "message"),
     [
@@ -368,6 +372,7 @@ def test_risk_and_coverage():
         assert panel.get_title() == f"2 of 5 wrong, {mean:.3f} on average over the curve"
 
 
+@default_backend_only
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "message"),
     [
@@ -399,6 +404,7 @@ def test_a_smoothed_label_and_its_lowest_loss():
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0", "1", "2", "3"]
 
 
+@default_backend_only
 @pytest.mark.parametrize(
     ("label", "options", "message"),
     [

@@ -130,6 +130,7 @@ def test_evaluate_measures_rank(ranker):
     assert recall == pytest.approx(np.mean(recalls, axis=0))
 
 
+@default_backend_only
 def test_bm25_is_weighed_by_what_helps_on_validation(monkeypatch):
     # One pair of parameters instead of sixteen: the weight is what this is about.
     monkeypatch.setattr(evaluation, "_SATURATIONS", (0.5,))
@@ -375,6 +376,7 @@ print(json.dumps([
     assert history == ranker.history_
 
 
+@default_backend_only
 def test_copies_are_the_same_ranker(ranker, tmp_path):
     joblib.dump(ranker, tmp_path / "ranker.joblib")
     expected = ranker.similarities(QUESTION, ANSWERS)

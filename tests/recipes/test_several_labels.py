@@ -81,6 +81,7 @@ def test_it_learns_each_label_by_itself(fitted):
     assert fitted.threshold_ is None
 
 
+@default_backend_only
 def test_scores_are_those_of_scikit_learn(fitted):
     labels = [{"animal"}, ("food",), ["sleep"], []]  # some of them wrong
     targets = MultiLabelBinarizer(classes=CLASSES).fit_transform(labels)
@@ -144,6 +145,7 @@ class TestIndicators:
         loaded = TextClassifier.load(tmp_path / "model.keras")
         np.testing.assert_array_equal(loaded.predict(TEXTS), predicted)
 
+    @default_backend_only
     def test_they_may_be_sparse(self, of_indicators):
         sparse = csr_array(INDICATORS)
         assert of_indicators.evaluate(TEXTS, sparse) == of_indicators.evaluate(TEXTS, INDICATORS)
@@ -170,6 +172,7 @@ class TestIndicators:
         classifier.fit(pandas.Series(TEXTS), frame)
         assert classifier.predict(NEW).shape == (4, 3)
 
+    @default_backend_only
     def test_scikit_learn_selects_models(self, of_indicators):
         cloned = clone(of_indicators).set_params(epochs=1)
         scores = cross_val_score(cloned, TEXTS, INDICATORS, cv=2, error_score="raise")
@@ -197,6 +200,7 @@ def test_any_collection_is_a_list_of_labels(labels, expected):
     assert {type(label) for each in predicted for label in each} <= {type(min(expected))}
 
 
+@default_backend_only
 class TestThresholds:
     """The reference tries every threshold there is."""
 
@@ -230,6 +234,7 @@ class TestThresholds:
         assert several_labels.best_thresholds(logits, 0 * targets) == [0.5] * 3
 
 
+@default_backend_only
 def test_the_shares_of_two_models_are_those_of_the_highest_likelihood():
     random = np.random.default_rng(5)
     targets = (random.random((300, 4)) < 0.3).astype(int)
@@ -283,6 +288,7 @@ class TestLoss:
         weights = losses.class_weights("balanced", "sigmoid", classes, ids)
         assert weights == pytest.approx([1 / 3, 3])
 
+    @default_backend_only
     @pytest.mark.parametrize(
         ("settings", "labels", "message"),
         [
@@ -325,6 +331,7 @@ class TestLoss:
 THREE = ["a", "b", "c"]
 
 
+@default_backend_only
 @pytest.mark.parametrize(
     ("labels", "settings", "message"),
     [

@@ -136,6 +136,7 @@ def test_a_student_is_one_network(alone):
     assert set(student.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
+@default_backend_only
 def test_what_the_student_learns_is_the_teacher():
     """The labels say nothing of the texts."""
     right = [0, 1] * (len(TEXTS) // 2)
@@ -176,6 +177,7 @@ def test_what_is_trained_is_said(capfd):
     ]
 
 
+@default_backend_only
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -193,6 +195,7 @@ def test_bad_settings_are_one_line(settings, message):
     assert "\n" not in str(raised.value)
 
 
+@default_backend_only
 class TestVectors:
     vectors: ClassVar = {
         "the": [3.0, 0, -1, 0.5, 2],

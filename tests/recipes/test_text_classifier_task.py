@@ -501,6 +501,7 @@ def test_labels_to_evaluate_with_must_be_known(fitted):
         fitted.evaluate(NEW, [*NEW_LABELS[:3], "tools"])
 
 
+@default_backend_only
 class TestAbstaining:
     """What `find_threshold` finds is tested in test_abstention.py."""
 
