@@ -8,6 +8,7 @@ import keras
 import numpy
 
 from recipes.next_word.model import NextWordModels
+from recipes.runs.after_training import require_finite
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad
 
 MOST_WORDS_LAID_OUT = 2**23
@@ -109,7 +110,8 @@ class ValidationLoss(keras.callbacks.Callback):
             total += float(losses.sum(dtype="float64"))
         words = int((next_tokens != 0).sum())
         logs["val_loss"] = total / words
-        logs["val_perplexity"] = math.exp(logs["val_loss"])
+        with numpy.errstate(over="ignore"):
+            logs["val_perplexity"] = float(numpy.exp(logs["val_loss"]))
         if self._verbose:
             print(f" - perplexity of the validation texts: {logs['val_perplexity']:.1f}")
 
@@ -147,6 +149,9 @@ def train(
 
     Returns:
         The loss of each epoch, and `val_loss` and `val_perplexity` on the validation texts.
+
+    Raises:
+        UserError: The training diverged: no epoch has a finite loss of the validation texts.
     """
     tokens, next_tokens, windows_in_a_batch = windows_of(training, batch_size, sequence_length)
     share = min(1, words_per_epoch / sum(map(len, training)))
@@ -163,7 +168,7 @@ def train(
         learning_rate / 10, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
     )
     model.trainer.compile(keras.optimizers.Adam(schedule, clipnorm=1.0))
-    return model.trainer.fit(
+    history: Mapping[str, Sequence[float]] = model.trainer.fit(
         (tokens[order], next_tokens[order]),
         batch_size=windows_in_a_batch,
         epochs=epochs,
@@ -179,3 +184,6 @@ def train(
             ),
         ],
     ).history
+    # The weights are those of the best epoch.
+    require_finite(numpy.fmin.reduce(history["val_loss"]))
+    return history

@@ -9,6 +9,7 @@ import pytest
 from recipes.next_word import build_next_word, evaluation, training
 from recipes.next_word.evaluation import score_texts
 from recipes.next_word.training import order_of_windows, train, windows, windows_of
+from recipes.runs.failures import UserError
 from recipes.tokens import word_vectors
 from recipes.tokens.trigrams import TrigramModel
 
@@ -32,7 +33,7 @@ def test_epochs_go_through_all_windows_before_one_comes_again(monkeypatch):
 
     def fit(inputs, **options):
         given.update(options, inputs=inputs)
-        return type("History", (), {"history": {}})
+        return type("History", (), {"history": {"val_loss": [1.0]}})
 
     def order(seed):
         monkeypatch.setattr(models.trainer, "fit", fit)
@@ -85,6 +86,14 @@ def test_validation_takes_batches_of_the_same_size(monkeypatch):
     models = build_next_word(5, embedding_dim=2, units=2)
     train(models, texts, texts, epochs=1, words_per_epoch=9, batch_size=2, seed=1, **SETTINGS)
     assert taken[0].batch_size == windows_of(texts, 2, 4).batch_size == 4
+
+
+def test_a_training_that_diverges_is_one_line():
+    texts = [np.arange(2, 42)]
+    models = build_next_word(50, embedding_dim=2, units=2)
+    settings = SETTINGS | {"learning_rate": 1e30}
+    with pytest.raises(UserError, match="diverged.*smaller learning_rate"):
+        train(models, texts, texts, epochs=1, words_per_epoch=40, batch_size=2, seed=1, **settings)
 
 
 def brute_force_kneser_ney(texts, size, discount):
