@@ -23,6 +23,9 @@ DRAWN = {
     "loss_and_gradient": lambda ax=None: keras_ce.plots.loss_and_gradient(
         losses.WeightedSigmoidCrossentropy(from_logits=True), [1.0], points=31, ax=ax
     ),
+    "loss_surface": lambda ax=None: keras_ce.plots.loss_surface(
+        losses.MarginRanking(0.5), [1, 0], points=5, ax=ax
+    ),
     "reliability_diagram": lambda ax=None: keras_ce.plots.reliability_diagram(
         [0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]], ax=ax
     ),
@@ -37,6 +40,7 @@ DRAWN = {
 }
 PANELS = {
     "loss_and_gradient": 2,
+    "loss_surface": 1,
     "reliability_diagram": 1,
     "risk_coverage": 1,
     "smoothed_label": 1,
@@ -60,8 +64,9 @@ def heights(panel, label):
 def test_a_new_figure_is_returned_and_can_be_written(name):
     figure = DRAWN[name]()
     assert isinstance(figure, matplotlib.figure.Figure)
-    assert len(figure.axes) == PANELS[name]
-    assert all(panel.get_xlabel() and panel.get_ylabel() for panel in figure.axes)
+    drawn = [panel for panel in figure.axes if panel.get_label() != "<colorbar>"]
+    assert len(drawn) == PANELS[name]
+    assert all(panel.get_xlabel() and panel.get_ylabel() for panel in drawn)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=40)
     assert file.getvalue().startswith(b"\x89PNG")
@@ -166,6 +171,66 @@ def test_the_gradient_is_the_slope_of_the_loss(loss, y_true, options):
     steps = np.diff(values)
     expected = (slopes[1:] + slopes[:-1]) / 2 * np.diff(along)
     np.testing.assert_allclose(steps, expected, atol=tolerance)
+
+
+def surface(figure):
+    """The colours' levels, and the places and directions of the arrows."""
+    panel = figure.axes[0]
+    contours, arrows = (
+        next(each for each in panel.collections if type(each).__name__ == kind)
+        for kind in ("QuadContourSet", "Quiver")
+    )
+    return contours, np.c_[arrows.X, arrows.Y], np.c_[arrows.U, arrows.V]
+
+
+def test_the_surface_of_a_ranking_loss_is_flat_where_the_right_score_leads():
+    figure = keras_ce.plots.loss_surface(
+        losses.MarginRanking(0.5), [1, 0], limits=(-1.0, 1.0), points=9
+    )
+    contours, places, downhill = surface(figure)
+    # The worst is a lead of 2 of the wrong one.
+    assert contours.zmin == pytest.approx(0)
+    assert contours.zmax == pytest.approx(2.5)
+    is_flat = places[:, 0] - places[:, 1] >= 0.5
+    np.testing.assert_array_equal(downhill[is_flat], 0)
+    np.testing.assert_allclose(downhill[~is_flat], [[1, -1]] * (~is_flat).sum(), atol=1e-6)
+    assert (is_flat.sum(), len(places)) == (28, 81)
+
+
+def test_the_surface_under_a_moving_embedding():
+    loss = losses.SupervisedContrastive(1.0, reduction="sum")
+    ids, embeddings = [0, 0, 1], np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.5]], "float32")
+    figure = keras_ce.plots.loss_surface(
+        loss, ids, embeddings, entries=((0, 1), (0, 0)), limits=(-1.5, 1.4), points=4
+    )
+    _, places, downhill = surface(figure)
+
+    def at(second, first):
+        moved = embeddings.copy()
+        moved[0] = first, second
+        return float(loss(ids, moved))
+
+    for place, arrow in zip(places, downhill, strict=True):
+        slopes = [(at(*place + step) - at(*place - step)) / 2e-2 for step in 1e-2 * np.eye(2)]
+        np.testing.assert_allclose(arrow, np.negative(slopes), atol=0.02)
+    assert np.abs(downhill).max() > 0.1
+
+
+@default_backend_only
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limits": (1, 1)}, r"`limits` must be \(smallest, largest\)"),
+        ({"points": 1}, "`points` must be an integer of at least 2"),
+        ({"y_true": 1}, "`y_true` must be the label of one position"),
+        ({"entries": (0, 0)}, "`entries` must be the indexes of two scores, 1 numbers each"),
+        ({"entries": ((0, 0), (0, 1))}, "`entries` must be the indexes of two scores"),
+    ],
+)
+def test_what_a_surface_refuses(options, message):
+    options = {"y_true": [1, 0], **options}
+    with pytest.raises(ValueError, match=f"{message}.*Received"):
+        keras_ce.plots.loss_surface(losses.MarginRanking(0.5), **options)
 
 
 def test_loss_and_gradient_of_one_sigmoid():

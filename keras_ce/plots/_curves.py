@@ -1,4 +1,4 @@
-"""A loss and its gradient along one logit, as the backend computes them."""
+"""A loss and its gradient at many logits, as the backend computes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 Tensor = Any
+Activation = Callable[[Any], Any]
 
 
 def values_and_slopes(
@@ -28,21 +29,35 @@ def values_and_slopes(
     Returns:
         The sum of the losses, and its derivative by the entry, both (points,), float64.
     """
-    # Only here: it brings much with it that nobody needs who draws no gradient.
-    from keras_ce.diagnosis._gradient import with_gradient
-
-    with_slopes = with_gradient(function)
     index = (entry,) if isinstance(entry, int) else tuple(entry)
     everywhere: Any = (slice(None), *index)
     rows = np.repeat(np.asarray(scores, "float32")[None], len(logits), axis=0)
     rows[everywhere] = logits
-    # Scores of one position are a row of a batch. A matrix, as in-batch losses take it, is a batch
-    # by itself.
+    values, gradients = values_and_gradients(function, rows)
+    return values, gradients[everywhere]
+
+
+def values_and_gradients(function: Callable[[Tensor], Tensor], rows: Any) -> tuple[Any, Any]:
+    """Values and gradients at many scores.
+
+    Args:
+        function: From scores with a batch axis to losses.
+        rows: The scores of one position at a time (points, C), which are the rows of a batch; or
+            (points, B, C), each a batch by itself, as losses that compare rows take it.
+
+    Returns:
+        The sum of the losses of each point (points,), and its gradient, of the shape of `rows`;
+        float64.
+    """
+    # Only here: it brings much with it that nobody needs who draws no gradient.
+    from keras_ce.diagnosis._gradient import with_gradient
+
+    with_slopes = with_gradient(function)
+    rows = rows.astype("float32")
     if rows.ndim == 2:
-        values, slopes = _computed(with_slopes, rows)
-        return values, slopes[everywhere]
+        return _computed(with_slopes, rows)
     pairs = [_computed(with_slopes, matrix) for matrix in rows]
-    return np.array([value.sum() for value, _ in pairs]), np.array([g[index] for _, g in pairs])
+    return np.array([value.sum() for value, _ in pairs]), np.array([each for _, each in pairs])
 
 
 def _computed(with_slopes: Any, scores: Any) -> tuple[Any, Any]:
@@ -54,3 +69,26 @@ def _computed(with_slopes: Any, scores: Any) -> tuple[Any, Any]:
         for item in (values, slopes)
     )
     return values, slopes
+
+
+def is_in_nats(loss: Any) -> bool:
+    """Whether the loss is made of logarithms of probabilities."""
+    return type(loss).__name__.endswith(("Crossentropy", "Contrastive", "KLDivergence"))
+
+
+def of_logits(
+    loss: Any, labels: Any, rank: int, activation: Activation | None
+) -> Callable[[Any], Any]:
+    """One loss per position, of logits, whatever the loss takes."""
+
+    def function(scores: Any) -> Any:
+        # Each row of a batch has the same label; a matrix brings its own.
+        rows = np.repeat(labels[None], scores.shape[0], axis=0) if rank == 1 else labels
+        predictions = scores
+        if getattr(loss, "from_logits", True) is False:
+            chosen = activation or (ops.sigmoid if scores.shape[-1] == 1 else ops.softmax)
+            # Times 1: on TensorFlow, Keras would find the logits behind a bare softmax or sigmoid.
+            predictions = 1 * chosen(scores)
+        return loss.call(ops.convert_to_tensor(rows), predictions)
+
+    return function

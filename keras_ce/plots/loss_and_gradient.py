@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from keras_ce.plots._axes import BLUE, GRAY, ORANGE, panels, tidy
-from keras_ce.plots._curves import values_and_slopes
+from keras_ce.plots._curves import Activation, is_in_nats, of_logits, values_and_slopes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Activation = Callable[[Any], Any]
 
 
 def loss_and_gradient(
@@ -85,7 +82,7 @@ def loss_and_gradient(
             f"Received: y_true={y_true!r}. If it is a class id, give the logits too: `y_pred`."
         )
     if unit is None:
-        unit = "nats" if _is_in_nats(loss) else ""
+        unit = "nats" if is_in_nats(loss) else ""
     scores = np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
     along = np.linspace(low, high, points)
     drawn = [loss] if compare_with is None else [loss, compare_with]
@@ -96,7 +93,7 @@ def loss_and_gradient(
         )
     curves = []
     for name, each in zip(names or map(_label, drawn), drawn, strict=True):
-        function = _of_logits(each, labels, scores.ndim, activation)
+        function = of_logits(each, labels, scores.ndim, activation)
         curves.append((name, *values_and_slopes(function, scores, entry, along)))
 
     figure, (left, right) = panels(ax, 2)
@@ -136,26 +133,3 @@ def _label(loss: Any) -> str:
     """The class, and whose it is."""
     owner = "keras_ce" if type(loss).__module__.startswith("keras_ce") else "keras"
     return f"{owner}: {type(loss).__name__}"
-
-
-def _is_in_nats(loss: Any) -> bool:
-    """Whether the loss is made of logarithms of probabilities."""
-    return type(loss).__name__.endswith(("Crossentropy", "Contrastive", "KLDivergence"))
-
-
-def _of_logits(
-    loss: Any, labels: Any, rank: int, activation: Activation | None
-) -> Callable[[Any], Any]:
-    """One loss per position, of logits, whatever the loss takes."""
-
-    def function(scores: Any) -> Any:
-        # Each row of a batch has the same label; a matrix brings its own.
-        rows = np.repeat(labels[None], scores.shape[0], axis=0) if rank == 1 else labels
-        predictions = scores
-        if getattr(loss, "from_logits", True) is False:
-            chosen = activation or (ops.sigmoid if scores.shape[-1] == 1 else ops.softmax)
-            # Times 1: on TensorFlow, Keras would find the logits behind a bare softmax or sigmoid.
-            predictions = 1 * chosen(scores)
-        return loss.call(ops.convert_to_tensor(rows), predictions)
-
-    return function
