@@ -1,7 +1,5 @@
-import gc
 import os
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,17 +22,6 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # Where an operation was written is told to no compiler: it takes a tenth of the tracing.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_objects_to_look_through() -> Iterator[None]:
-    """What a module of tests leaves behind, compiled programs above all, is not looked through.
-
-    Garbage collections of a process that has run for long were an eighth of its time.
-    """
-    yield
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
