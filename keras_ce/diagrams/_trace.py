@@ -110,6 +110,7 @@ class _Tracer:
             box = Box(None, block, [], [_described(tensor, name)], index)
             self.graph.boxes.append(box)
             self.give(tensor, box)
+            _passed_on(tensor)  # Keras 3.12 wants a call on each input, also if no output needs it.
         copy = keras.models.clone_model(
             plan.functional,
             input_tensors=inputs,
@@ -184,6 +185,11 @@ def _name() -> str:
     return f"traced_{next(_numbers)}"
 
 
+def _passed_on(tensor: Any) -> Any:
+    """The tensor through a layer: not every Keras has models whose outputs are their inputs."""
+    return keras.layers.Identity(name=_name())(tensor)
+
+
 def _plan(model: Any) -> _Plan | None:
     """What a model does with inputs as it was built for; `None` where nobody can see that."""
     if _runs_its_graph(model):
@@ -228,9 +234,8 @@ def _entered(
     given = tree.flatten(arguments["inputs"])
     fresh = tree.map_structure(_like, arguments["inputs"])
     # A list, a dict, other names, another order: Keras itself says what becomes an input of what.
-    # A model whose outputs are its inputs returns them.
     structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    inputs_of = keras.Model(structure, list(model.inputs), name=_name())
+    inputs_of = keras.Model(structure, [_passed_on(each) for each in model.inputs], name=_name())
     reached = tree.flatten(inputs_of.call(fresh))
     origins = _origins(inputs_of, fresh, len(reached))
     masks = [*tree.flatten(arguments.get("mask")), *[None] * len(reached)]
@@ -287,7 +292,7 @@ def _called(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Plan 
 def _functional_class() -> Any:
     """Keras has no public name for the class of models that are made of inputs and outputs."""
     tensor = keras.Input((), name=_name())
-    return type(keras.Model(tensor, tensor, name=_name()))
+    return type(keras.Model(tensor, _passed_on(tensor), name=_name()))
 
 
 def _runs_its_graph(model: Any) -> bool:
