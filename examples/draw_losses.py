@@ -5,7 +5,7 @@
 
 One number runs from left to right: the logit of the right class, one entry of the scores, or one of
 an embedding. The losses that rank, or that compare embeddings, have a second picture, in which two
-numbers run and arrows point downhill. Takes half a minute.
+numbers run and arrows point downhill. Takes a minute.
 """
 
 import argparse
