@@ -90,7 +90,7 @@ def _require_sound_archive(path: pathlib.Path, advice: str) -> None:
     is_damaged = is_model = False
     try:
         with open(path, "rb") as file:
-            is_model = file.read(2) == b"PK"
+            is_model = file.read(4) == b"PK\x03\x04"
         if is_model:
             with zipfile.ZipFile(path) as archive:
                 is_damaged = archive.testzip() is not None

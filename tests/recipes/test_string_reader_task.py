@@ -130,6 +130,12 @@ def test_a_damaged_file_is_one_line(reader, tmp_path):
     assert "\n" not in str(raised.value)
 
 
+def test_a_text_that_begins_like_an_archive_is_no_model(tmp_path):
+    (tmp_path / "list.keras").write_text("PKW, trucks and buses")
+    with pytest.raises(ValueError, match=r"list\.keras is not a \.keras model file"):
+        StringReader.load(tmp_path / "list.keras")
+
+
 def test_it_survives_pickle_joblib_and_copies(reader):
     file = io.BytesIO()
     joblib.dump(reader, file)
