@@ -360,7 +360,7 @@ def _output_spec(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
         return layer(*args, **kwargs)
     try:
         return layer.compute_output_spec(*args, **kwargs)
-    except Exception:
+    except Exception:  # somebody's code: whatever it raises, `__call__` may still know the shapes
         return layer(*args, **kwargs)
 
 

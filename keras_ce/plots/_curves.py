@@ -12,6 +12,35 @@ Tensor = Any
 Activation = Callable[[Any], Any]
 
 
+def values_along(name: str, limits: tuple[float, float], points: int) -> Any:
+    """So many values from the smallest to the largest.
+
+    Raises:
+        ValueError: If there are none; `name` is that of the argument `limits`.
+    """
+    low, high = limits
+    if not low < high:
+        raise ValueError(f"`{name}` must be (smallest, largest). Received: {name}={limits!r}.")
+    if points < 2:
+        raise ValueError(f"`points` must be an integer of at least 2. Received: points={points!r}.")
+    return np.linspace(low, high, points)
+
+
+def labels_and_scores(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """The label of one position, and its scores; by default zeros.
+
+    Raises:
+        ValueError: If the label is a class id and nothing says of how many classes.
+    """
+    labels = np.asarray(y_true)
+    if y_pred is None and labels.ndim == 0:
+        raise ValueError(
+            "`y_true` must be the label of one position: [1, 0], or [1] for a sigmoid loss. "
+            f"Received: y_true={y_true!r}. If it is a class id, give the logits too: `y_pred`."
+        )
+    return labels, np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
+
+
 def values_and_slopes(
     function: Callable[[Tensor], Tensor],
     scores: Any,

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_ce.plots._axes import BLUE, GRAY, ORANGE, panels, tidy
-from keras_ce.plots._curves import Activation, is_in_nats, of_logits, values_and_slopes
+from keras_ce.plots._curves import (
+    Activation,
+    is_in_nats,
+    labels_and_scores,
+    of_logits,
+    values_along,
+    values_and_slopes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,21 +75,10 @@ def loss_and_gradient(
         >>> [panel.get_ylabel() for panel in figure.axes]
         ['loss (nats)', 'gradient (nats per unit of the logit)']
     """
-    low, high = logits
-    if not low < high:
-        raise ValueError(f"`logits` must be (smallest, largest). Received: logits={logits!r}.")
-    if points < 2:
-        raise ValueError(f"`points` must be an integer of at least 2. Received: points={points!r}.")
-    labels = np.asarray(y_true)
-    if y_pred is None and labels.ndim == 0:
-        raise ValueError(
-            "`y_true` must be the label of one position: [1, 0], or [1] for a sigmoid loss. "
-            f"Received: y_true={y_true!r}. If it is a class id, give the logits too: `y_pred`."
-        )
+    along = values_along("logits", logits, points)
+    labels, scores = labels_and_scores(y_true, y_pred)
     if unit is None:
         unit = "nats" if is_in_nats(loss) else ""
-    scores = np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
-    along = np.linspace(low, high, points)
     drawn = [loss] if compare_with is None else [loss, compare_with]
     if names and len(names) != len(drawn):
         raise ValueError(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ce.plots._axes import ORANGE, panels, tidy
-from keras_ce.plots._curves import Activation, is_in_nats, of_logits, values_and_gradients
+from keras_ce.plots._curves import (
+    Activation,
+    is_in_nats,
+    labels_and_scores,
+    of_logits,
+    values_along,
+    values_and_gradients,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,25 +75,14 @@ def loss_surface(
         >>> [panel.get_ylabel() for panel in figure.axes]
         ['wrong answer', 'loss']
     """
-    low, high = limits
-    if not low < high:
-        raise ValueError(f"`limits` must be (smallest, largest). Received: limits={limits!r}.")
-    if points < 2:
-        raise ValueError(f"`points` must be an integer of at least 2. Received: points={points!r}.")
-    labels = np.asarray(y_true)
-    if y_pred is None and labels.ndim == 0:
-        raise ValueError(
-            "`y_true` must be the label of one position, such as [1, 0]. Received: "
-            f"y_true={y_true!r}. If it is a class id, give the scores too: `y_pred`."
-        )
-    scores = np.zeros(labels.shape) if y_pred is None else np.asarray(y_pred, "float64")
+    along = values_along("limits", limits, points)
+    labels, scores = labels_and_scores(y_true, y_pred)
     places: list[Any] = [(each,) if isinstance(each, int) else tuple(each) for each in entries]
     if len(set(places)) != 2 or len(places) != 2 or {*map(len, places)} != {scores.ndim}:
         raise ValueError(
             f"`entries` must be the indexes of two scores, {scores.ndim} numbers each. Received: "
             f"entries={entries!r}."
         )
-    along = np.linspace(low, high, points)
     first, second = np.meshgrid(along, along)
     rows = np.repeat(scores[None], points * points, axis=0)
     for place, grid in zip(places, (first, second), strict=True):
