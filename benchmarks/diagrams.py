@@ -130,7 +130,7 @@ def draw_at_random(models: dict[str, Callable[[], Any]], count: int) -> None:
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(said):
                 try:
                     keras_ce.plot_model(model, pathlib.Path(folder, f"m.{extension}"), **chosen)
-                except Exception as error:
+                except Exception as error:  # whatever it is, it is counted
                     if "few enough pixels" in str(error):
                         refused += 1
                     else:
