@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_ce._core import linear
+from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Compilation
 
 
@@ -15,8 +16,9 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(linear, "NARROWEST_PIECE", 6)
     monkeypatch.setattr(linear, "WIDTH_FOR_ANY_BATCH", 6)
     monkeypatch.setattr(linear, "ROWS_WORTH_LEAVING_OUT", 3)
+    monkeypatch.setattr(linear, "ELEMENTS_OF_A_SEARCH", 1)
     monkeypatch.setattr(linear, "FEWEST_ROWS_OF_A_TILE", 1)
-    monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_PIECE", 1)
+    monkeypatch.setattr(backend, "ELEMENTS_OF_LOGITS_AT_ONCE", 1)
     monkeypatch.setattr(Compilation, "ELEMENTS_OF_A_TILE", 3 * 23)
     monkeypatch.setattr(Compilation, "MOST_ELEMENTS_OF_A_TILE", 1)
     linear._passes.cache_clear()

@@ -113,6 +113,7 @@ import jax, keras
 import numpy as np
 from keras_ce._core import linear
 from keras_ce._core import pairs as core
+from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Compilation
 from keras_ce.layers import AngularMarginCrossentropy, ContrastivePairs, LinearCrossentropy
 
@@ -204,7 +205,7 @@ def step_of_pairs():
 
 def in_tiles_of(pairs, head, piece):
     core.ELEMENTS_OF_A_TILE = pairs
-    Compilation.ELEMENTS_OF_A_TILE, Compilation.ELEMENTS_OF_A_PIECE = head, piece
+    Compilation.ELEMENTS_OF_A_TILE, backend.ELEMENTS_OF_LOGITS_AT_ONCE = head, piece
     core._passes.cache_clear()
     linear._passes.cache_clear()
 

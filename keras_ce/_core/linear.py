@@ -48,6 +48,8 @@ FEWEST_ROWS_OF_A_TILE = 48
 """With fewer, to add to the kernel's gradient once more takes longer than a product."""
 ROWS_WORTH_LEAVING_OUT = 256
 """Tiles get no smaller than this for the sake of positions that do not count."""
+ELEMENTS_OF_A_SEARCH = 2**22
+"""16 MB: the best of a piece are searched row by row, and to start on a row takes time."""
 
 
 class Terms(NamedTuple):
@@ -447,7 +449,7 @@ class _Tiles:
     def _set_pieces(self, rows: Any) -> None:
         width = WIDTH_FOR_ANY_BATCH
         if isinstance(rows, int):
-            width = max(NARROWEST_PIECE, Compilation.ELEMENTS_OF_A_PIECE // rows)
+            width = max(NARROWEST_PIECE, backend.ELEMENTS_OF_LOGITS_AT_ONCE // rows)
         self.num_pieces = -(-self.classes // width)
         self.columns = -(-self.classes // self.num_pieces)
 
@@ -791,6 +793,8 @@ def _best(kind: _Kind, k: int) -> Callable[..., Any]:
             return values, ids, higher, total * ops.exp(peak - higher) + parts
 
         width = max(k, tiles.columns)
+        if isinstance(tiles.rows, int):
+            width = max(width, min(tiles.classes, ELEMENTS_OF_A_SEARCH // tiles.rows))
         whole, last = divmod(tiles.classes, width)
         nothing = ops.zeros((tiles.rows, 0), dtype=zero.dtype)
         carry = nothing, ops.cast(nothing, "int32"), zero + lowest, zero

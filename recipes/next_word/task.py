@@ -84,7 +84,7 @@ class NextWord(Task):
         units: int = 256,
         label_smoothing: float = 0.0,
         epochs: int = 3,
-        words_per_epoch: int = 100_000,
+        words_per_epoch: int = 90_000,
         patience: int = 2,
         batch_size: int = 2,
         sequence_length: int = 512,

@@ -23,6 +23,9 @@ Tensor = Any
 SMALL_ENOUGH_FOR_NUMPY = 2**16
 """Up to here NumPy looks at values in less time than an operation takes to start."""
 
+ELEMENTS_OF_LOGITS_AT_ONCE = 2**19
+"""2 MB: XLA goes over a piece of a head's logits several times, each time from the cache."""
+
 LAYERS_SEE_METRICS = True
 """Whether Keras hands the state of metrics to the layers of a model that is trained."""
 

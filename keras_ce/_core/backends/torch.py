@@ -23,6 +23,8 @@ from keras_ce._core.backends.passes import (
 
 Tensor = Any
 
+ELEMENTS_OF_LOGITS_AT_ONCE = 2**22
+"""16 MB: each operation on a piece of a head's logits is started from Python."""
 
 LAYERS_SEE_METRICS = True
 """Whether Keras hands the state of metrics to the layers of a model that is trained."""
