@@ -14,6 +14,7 @@ from keras import layers
 
 from keras_ce.layers import AngularMarginCrossentropy, ContrastivePairs, LinearCrossentropy
 from keras_ce.losses import (
+    GroupedSoftmaxCrossentropy,
     InBatchCrossentropy,
     LabelSmoothedCrossentropy,
     SupervisedContrastive,
@@ -49,14 +50,15 @@ ids[3:7, 0] = 4
 rows = generator.integers(0, cases.CASES[0].y_true.shape[0], ROWS)
 
 
-def trained(build, data, y=None, sample_weight=None, **options):
+def trained(build, data, y=None, sample_weight=None, make_metrics=None, **options):
     """The logs of two epochs and of an evaluation, and the weights, on two replicas and one."""
     outcomes = []
     for strategy in (REPLICAS, ONE):
         keras.utils.set_random_seed(0)
         with strategy.scope():
             model = build()
-            model.compile(keras.optimizers.SGD(0.1), **options)
+            metrics = make_metrics and make_metrics()
+            model.compile(keras.optimizers.SGD(0.1), weighted_metrics=metrics, **options)
         weighted = {"sample_weight": sample_weight, "verbose": 0}
         history = model.fit(data, y, batch_size=BATCH, epochs=2, shuffle=False, **weighted).history
         evaluated = model.evaluate(
@@ -101,17 +103,18 @@ def of_rows_without_mask(reduction):
 
 
 def of_metrics():
-    metrics = [
-        F1Score(from_logits=True),
-        MatthewsCorrelation(),
-        CohenKappa(weights="linear"),
-        BalancedAccuracy(ignore_class=4),
-        HammingLoss(),
-        ExpectedCalibrationError(from_logits=True),
-        GroupedAccuracy([2, 3], mode="each"),
-    ]
-    grouped, others = metrics[-1:], metrics[:-1]
     of_group = generator.integers(0, 2, (ROWS, TIME, 2)).astype("int32")
+
+    def make_metrics():
+        of_classes = [
+            F1Score(from_logits=True),
+            MatthewsCorrelation(),
+            CohenKappa(weights="linear"),
+            BalancedAccuracy(ignore_class=4),
+            HammingLoss(),
+            ExpectedCalibrationError(from_logits=True),
+        ]
+        return {"a": of_classes, "b": [GroupedAccuracy([2, 3], mode="each")]}
 
     def build():
         inputs = keras.Input((TIME, WIDTH))
@@ -119,24 +122,17 @@ def of_metrics():
         outputs = {name: layers.Dense(cases.CLASSES, name=name)(masked) for name in ("a", "b")}
         return keras.Model(inputs, outputs)
 
+    loss = {
+        "a": LabelSmoothedCrossentropy(0.1, from_logits=True),
+        "b": GroupedSoftmaxCrossentropy([2, 3], from_logits=True),
+    }
     return trained(
-        build,
-        x,
-        {"a": ids, "b": of_group},
-        {"a": weights, "b": weights},
-        loss={
-            "a": LabelSmoothedCrossentropy(0.1, from_logits=True),
-            "b": cases.keras_ce.losses.GroupedSoftmaxCrossentropy([2, 3], from_logits=True),
-        },
-        weighted_metrics={
-            "a": [type(metric).from_config(metric.get_config()) for metric in others],
-            "b": [type(metric).from_config(metric.get_config()) for metric in grouped],
-        },
+        build, x, {"a": ids, "b": of_group}, {"a": weights, "b": weights}, make_metrics, loss=loss
     )
 
 
 def of_layers():
-    """Layers that add to the loss, beside a loss of the model and a regularizer of an output."""
+    """Layers that add to the loss, beside a loss of the model and a regularizer."""
 
     def build():
         inputs = [
@@ -145,7 +141,7 @@ def of_layers():
             keras.Input((TIME,)),
         ]
         masked = layers.Masking()(inputs[0])
-        features = layers.Dense(6, activity_regularizer=keras.regularizers.L2(0.01))(masked)
+        features = layers.Dense(6, kernel_regularizer=keras.regularizers.L2(0.01))(masked)
         added = [
             LinearCrossentropy(
                 cases.CLASSES,
