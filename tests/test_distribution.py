@@ -3,6 +3,7 @@ fix the number of devices when they start."""
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,101 +11,52 @@ import numpy as np
 import pytest
 from backends import BACKEND
 
-SCRIPT = """
-import json, sys
-import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import keras
-from keras_ce.layers import ContrastivePairs, LinearCrossentropy
-from keras_ce.losses import (
-    LabelSmoothedCrossentropy, MarginRanking, WeightedSigmoidCrossentropy
-)
+HERE = pathlib.Path(__file__).parent
 
-generator = np.random.default_rng(0)
-x = generator.normal(size=(16, 4)).astype("float32")
-ids = generator.integers(0, 3, 16)
-rows = generator.integers(0, 2, (16, 3)).astype("float32")
-weights = generator.uniform(0, 2, 16).astype("float32")
-strategies = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), tf.distribute.get_strategy()
-losses, y = {}, {}
-for reduction in ("sum_over_batch_size", "sum", "mean"):
-    of_reduction = {
-        f"softmax_{reduction}": LabelSmoothedCrossentropy(
-            0.1, from_logits=True, reduction=reduction
-        ),
-        f"sigmoid_{reduction}": WeightedSigmoidCrossentropy(
-            2.0, from_logits=True, reduction=reduction
-        ),
-        f"ranking_{reduction}": MarginRanking(0.5, reduction=reduction),
-    }
-    losses.update(of_reduction)
-    y.update(zip(of_reduction, (ids, rows, ids)))
 
-results, outcomes = [], []
-for strategy in strategies:
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        inputs = keras.Input((4,))
-        outputs = {name: keras.layers.Dense(3, name=name)(inputs) for name in losses}
-        model = keras.Model(inputs, outputs)
-        model.compile(keras.optimizers.SGD(0.1), loss=losses)
-    history = model.fit(
-        x, y, sample_weight=dict.fromkeys(losses, weights), batch_size=8, epochs=2,
-        shuffle=False, verbose=0,
-    ).history
-    outcomes.append(
-        [[history[f"{name}_loss"] for name in losses],
-         [w.numpy().tolist() for w in model.weights]]
+def results_of(command, **environment):
+    """What a process printed after RESULT."""
+    result = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
     )
-results.append(["losses", *outcomes])
-
-outcomes = []
-for strategy in strategies:
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        inputs, labels = keras.Input((4,)), keras.Input((), dtype="int32")
-        head = LinearCrossentropy(3, report=("accuracy", "perplexity"))
-        model = keras.Model([inputs, labels], head(inputs, labels))
-        model.compile(keras.optimizers.SGD(0.1))
-    history = model.fit([x, ids], batch_size=8, epochs=2, shuffle=False, verbose=0).history
-    assert len(history) == 3
-    outcomes.append([sum(history.values(), []), [w.numpy().tolist() for w in model.weights]])
-results.append(["LinearCrossentropy", *outcomes])
-
-def two_towers(symmetric):
-    inputs = [keras.Input((4,)), keras.Input((4,)), keras.Input((), dtype="int32"), keras.Input(())]
-    towers = [keras.layers.Dense(3)(item) for item in inputs[:2]]
-    return keras.Model(inputs, ContrastivePairs(0.5, symmetric)(*towers, *inputs[2:]))
-
-with strategies[0].scope():
-    model = two_towers(False)
-    model.compile("sgd")
-data = [item[:8] for item in (x, x[::-1], ids, weights)]
-try:
-    model.fit(data, batch_size=8, verbose=0)
-except ValueError as error:
-    assert "sees its own answers only. Received: 2 replicas" in str(error), error
-else:
-    raise AssertionError("each replica saw its own answers only")
-print("RESULT" + json.dumps(results))
-"""
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.partition("RESULT")[2])
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.distribute is TensorFlow's")
-def test_row_14_two_replicas_give_the_loss_and_weights_of_one():
-    result = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    outcomes = json.loads(result.stdout.partition("RESULT")[2])
-    assert len(outcomes) == 2
-    for name, (two_losses, two_weights), (losses, weights) in outcomes:
-        np.testing.assert_allclose(two_losses, losses, rtol=1e-5, err_msg=name)
-        assert len(weights) == (2 if name == "LinearCrossentropy" else 2 * 9)
-        for mine, theirs in zip(two_weights, weights, strict=True):
-            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6, err_msg=name)
+def test_row_14_two_replicas_give_the_logs_and_weights_of_one():
+    outcomes = results_of([str(HERE / "on_two_replicas.py")])
+    refused = outcomes.pop("refused")
+    assert set(outcomes) == {"losses", "rows", "none", "metrics", "layers", "pairs"}
+    for name, ((logs_of_two, of_two), (logs, weights)) in outcomes.items():
+        assert set(logs_of_two) == set(logs)
+        for log, values in logs.items():
+            if name == "none":
+                # Of any loss without a reduction Keras logs the mean times the number of replicas,
+                # and NaN where one of them has no rows.
+                close(logs_of_two[log][-1], 2 * values[-1], f"{name} {log}")
+            else:
+                close(logs_of_two[log], values, f"{name} {log}")
+            assert np.all(np.isfinite(values))
+            assert np.any(values)
+        for mine, theirs in zip(of_two, weights, strict=True):
+            close(mine, theirs, f"{name} weights")
+    in_batch, *of_embeddings, eager = refused
+    assert "sees its own alone. Received: 2 replicas." in in_batch
+    assert "keras_ce.layers.ContrastivePairs" in in_batch
+    assert len(of_embeddings) == 2
+    for message in of_embeddings:
+        assert "sees its own alone. Received: 2 replicas." in message
+        assert "`keras.distribution` on JAX" in message
+    assert "Received: 2 replicas in eager execution" in eager
+
+
+def close(mine, theirs, name):
+    np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
 JAX_SCRIPT = """
@@ -240,23 +192,13 @@ print("RESULT" + json.dumps(results))
 @pytest.mark.skipif(BACKEND != "jax", reason="keras.distribution is JAX's")
 def test_four_devices_give_the_numbers_of_one_and_share_the_work():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-    result = subprocess.run(
-        [sys.executable, "-c", JAX_SCRIPT],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "XLA_FLAGS": flags},
-    )
-    assert result.returncode == 0, result.stderr
-    results = json.loads(result.stdout.partition("RESULT")[2])
+    results = results_of(["-c", JAX_SCRIPT], XLA_FLAGS=flags)
     expected, (operations, *_), (operations_of_pairs, *_), _ = results.pop("one")
     assert set(results) == {"data", "both"}
     for name, (found, head, pairs, in_loops) in results.items():
         for case, arrays in found.items():
             for mine, theirs in zip(arrays, expected[case], strict=True):
-                np.testing.assert_allclose(
-                    mine, theirs, rtol=1e-6, atol=1e-6, err_msg=f"{name} {case}"
-                )
+                close(mine, theirs, f"{name} {case}")
         assert head[0] <= 0.3 * operations
         assert head[1] == []  # Nobody gets another's features or kernel.
         assert in_loops == 0

@@ -27,7 +27,7 @@ def test_code_for_other_packages_prints_what_is_shown(tmp_path, monkeypatch):
 
 def test_links_lead_somewhere():
     targets = re.findall(r"\]\(([^)#]+)#?([^)]*)\)", TEXT)
-    assert len(targets) == 1
+    assert len(targets) == 2
     for target, heading in targets:
         headings = re.findall(r"^#+ (.*)", (PAGE.parent / target).read_text("utf-8"), re.MULTILINE)
         assert heading in [title.lower().replace(" ", "-") for title in headings]

@@ -339,6 +339,16 @@ def class_axis(axis: int, y_pred: Any) -> None:
         )
 
 
+def one_replica(instead: str) -> None:
+    """Raises where a loss that compares the rows of a batch would see a part of them."""
+    number = backend.number_of_replicas()
+    if number > 1:
+        raise ValueError(
+            "This loss compares the rows of a batch, of which a replica of `tf.distribute` sees "
+            f"its own alone. Received: {number} replicas. {instead}"
+        )
+
+
 def as_float(value: Any) -> float:
     """A number that is no bool as a float; NaN for anything else, infinity beyond a float."""
     if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_ce._core import softmax
+from keras_ce._core import checks, softmax
 from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Backward, Forward, once
 from keras_ce._core.labels import (
@@ -78,6 +78,7 @@ class Embeddings(Given):
 
 def embeddings(y_true: Any, y_pred: Any) -> Embeddings:
     """The record of a loss that compares the rows of a batch."""
+    checks.one_replica("Train on one device, or on several with a `keras.distribution` on JAX.")
     y_true, marked = unmarked(y_true)
     y_pred = float_tensor("y_pred", y_pred)
     if len(y_pred.shape) != 2:

@@ -216,6 +216,9 @@ NUMBER_THE_QUESTIONS = (
 
 def in_batch(y_true: Any, y_pred: Any) -> Pairs:
     """The record of an in-batch loss."""
+    checks.one_replica(
+        "Take the layer `keras_ce.layers.ContrastivePairs`, which gathers the answers of all."
+    )
     y_true, marked = unmarked(y_true)
     y_pred = float_tensor("y_pred", y_pred)
     shape = list(y_pred.shape)

@@ -143,34 +143,36 @@ def reduced(
         return losses
     total = ops.sum(losses)
     if reduction == "sum":
-        return total
+        return backend.replica_mean(total)
     if reduction == "mean_with_sample_weight" and weights is not None:
         divisor = ops.sum(weights)
     elif is_counted is not None:
         divisor = ops.sum(ops.cast(is_counted, losses.dtype))
+    elif None in tuple(losses.shape) or backend.number_of_replicas() > 1:
+        divisor = ops.cast(ops.size(losses), losses.dtype)
     else:
-        # An empty batch costs nothing.
-        if None in tuple(losses.shape):
-            divisor = ops.cast(ops.maximum(ops.size(losses), 1), losses.dtype)
-        else:
-            divisor = max(1, math.prod(losses.shape))
-        return total * (backend.replica_scale() / divisor)
-    # Not divide_no_nan: on torch its gradient at 0 / 0 is NaN.
-    mean = total / ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
-    return mean * backend.replica_scale()
+        return total * (1.0 / max(1, math.prod(losses.shape)))  # An empty batch costs nothing.
+    return backend.replica_mean(total / _divisor(divisor))
 
 
 def share_to_add(weights: Tensor, is_invalid: Tensor | None = None) -> Tensor:
     """The share of each position in the mean that a layer adds to the loss of its model.
 
-    The mean by weights; under `tf.distribute`, of this replica. The share is 0 where `is_invalid`;
-    the weight counts.
+    The mean by weights, over all replicas. The share is 0 where `is_invalid`; the weight counts.
     """
-    divisor = ops.sum(weights)
-    divisor = ops.where(ops.equal(divisor, 0), ops.ones_like(divisor), divisor)
+    divisor = _divisor(ops.sum(weights))
     if is_invalid is not None:
         weights = ops.where(is_invalid, ops.zeros_like(weights), weights)
-    return weights / divisor
+    number = backend.number_of_replicas()
+    # Keras divides what layers add by their number.
+    return weights / divisor if number == 1 else number * weights / divisor
+
+
+def _divisor(total: Tensor) -> Tensor:
+    """What a sum over all replicas is divided by, where `total` is counted on this one."""
+    total = backend.replica_sum(total)
+    # Not divide_no_nan: on torch its gradient at 0 / 0 is NaN.
+    return ops.where(ops.equal(total, 0), ops.ones_like(total), total)
 
 
 def nan_if_any(is_invalid: Tensor | None, total: Tensor) -> Tensor:

@@ -45,9 +45,9 @@ class ContrastivePairs(keras.layers.Layer):
         trainer.compile("adam")
 
     On several devices with a `keras.distribution` on JAX each question meets the answers of all of
-    them, and the mean is that of all rows. A replica of `tf.distribute` sees its own rows only:
-    more than one is a `ValueError`. Processes that know of each other through `torch.distributed`
-    alone see their own rows only.
+    them, and the mean is that of all rows; likewise on the replicas of a
+    `tf.distribute.MirroredStrategy`. Processes that know of each other through
+    `torch.distributed` alone see their own rows only.
 
     Args:
         temperature: a number > 0, by which similarities are divided.
@@ -112,12 +112,6 @@ class ContrastivePairs(keras.layers.Layer):
     ) -> Tensor:
         """See the class."""
         batch = _batch_size(questions, answers, ids)
-        number = backend.number_of_replicas()
-        if number > 1:
-            raise ValueError(
-                f"A replica of `tf.distribute` sees its own answers only. Received: {number} "
-                "replicas. Train on one device, or on several with a `keras.distribution` on JAX."
-            )
         questions = ops.cast(questions, self._loss_dtype())
         answers = ops.cast(answers, self._loss_dtype())
         is_counted = ops.ones(ops.shape(questions)[:1], dtype="bool")
@@ -143,7 +137,7 @@ class ContrastivePairs(keras.layers.Layer):
             losses = sum(core.losses(pairs) for pairs in directions) / len(directions)
             losses = given.settle(losses)
             total = ops.sum(losses * share_to_add(weights))
-        self.add_loss(total)
+        self.add_loss(backend.replica_mean(total))
         return losses
 
     def _pairs(
@@ -165,11 +159,11 @@ class ContrastivePairs(keras.layers.Layer):
         of_candidates = [zero_where(is_left_out, candidates)]
         of_candidates += [] if ids is None else [ids]
         of_candidates += [] if is_left_out is None else [ops.cast(is_left_out, "int32")]
-        candidates, *others = of_candidates
+        (candidates, *others), right = backend.rows_of_all_replicas(*of_candidates)
         return core.Pairs(
             zero_where(is_exempt, rows),
             candidates,
-            ops.arange(ops.shape(rows)[0], dtype="int32"),
+            right,
             self.temperature,
             None if ids is None else (ids, others[0]),
             None if is_left_out is None else others[-1],

@@ -49,8 +49,8 @@ class LinearCrossentropy(keras.layers.Layer):
 
     On several devices with a `keras.distribution` on JAX, each computes the tiles of its own
     positions and, where a `ModelParallel` spreads kernel and bias over the classes, of its own
-    classes; what is exchanged are a few numbers per position and the gradients. A replica of
-    `tf.distribute` divides by the weights of its own positions.
+    classes; what is exchanged are a few numbers per position and the gradients. On the replicas
+    of a `tf.distribute.MirroredStrategy` the mean is that of all positions.
 
     Args:
         num_classes: the number of classes C, at least 2.
@@ -232,7 +232,7 @@ class LinearCrossentropy(keras.layers.Layer):
         for metric in self._reported:
             values = reports.values(metric.number, ready.logits, terms)
             metric.update_state(ready.settled(values), weights)
-        self.add_loss(total)
+        self.add_loss(backend.replica_mean(total))
         return losses
 
     def _formula(self) -> linear.Formula:

@@ -271,14 +271,24 @@ in_one = compiled
 """The same for what an eager call would compile operation by operation, with its derivative."""
 
 
-def replica_scale() -> float:
-    """1: an array is one over all devices."""
-    return 1.0
-
-
 def number_of_replicas() -> int:
-    """1, as above."""
+    """1: an array is one over all devices."""
     return 1
+
+
+def replica_sum(values: Tensor) -> Tensor:
+    """The sum over all replicas: of one."""
+    return values
+
+
+def replica_mean(value: Tensor) -> Tensor:
+    """The mean over all replicas: of one."""
+    return value
+
+
+def rows_of_all_replicas(*groups: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The rows of all replicas, and which of them are those of this one: of one."""
+    return list(groups), jnp.arange(len(groups[0]), dtype="int32")
 
 
 class Devices(NamedTuple):

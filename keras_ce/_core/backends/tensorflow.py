@@ -17,6 +17,12 @@ from keras_ce._core.backends.passes import (
     Passes,
     gradients_for_each,
 )
+from keras_ce._core.backends.tensorflow_replicas import (
+    number_of_replicas as number_of_replicas,
+    replica_mean as replica_mean,
+    replica_sum as replica_sum,
+    rows_of_all_replicas as rows_of_all_replicas,
+)
 
 Tensor = Any
 
@@ -254,17 +260,6 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
 def in_one(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function itself: eager calls run operation by operation."""
     return function
-
-
-def replica_scale() -> float:
-    """1 / the number of replicas under `tf.distribute`, as Keras scales its own losses."""
-    return 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def number_of_replicas() -> int:
-    """How many replicas of this call see a part of the batch each."""
-    context = tf.distribute.get_replica_context()
-    return 1 if context is None else int(context.num_replicas_in_sync)
 
 
 def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> None:

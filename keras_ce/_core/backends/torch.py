@@ -176,14 +176,24 @@ def in_one(function: Any) -> Any:
     return function
 
 
-def replica_scale() -> float:
-    """1: no replicas that Keras knows of."""
-    return 1.0
-
-
 def number_of_replicas() -> int:
-    """1, as above."""
+    """1: no replicas that Keras knows of."""
     return 1
+
+
+def replica_sum(values: Tensor) -> Tensor:
+    """The sum over all replicas: of one."""
+    return values
+
+
+def replica_mean(value: Tensor) -> Tensor:
+    """The mean over all replicas: of one."""
+    return value
+
+
+def rows_of_all_replicas(*groups: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The rows of all replicas, and which of them are those of this one: of one."""
+    return list(groups), torch.arange(len(groups[0]), dtype=torch.int32, device=groups[0].device)
 
 
 def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> None:
