@@ -1,4 +1,4 @@
-"""All rows of the data, batch by batch, with the loss of each: what row by row tables are made of."""
+"""All rows of the data, batch by batch, with the loss of each."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -210,10 +210,8 @@ def _watched(operation: Any, found: list[str]) -> Iterator[None]:
 
     def watched(*arguments: Any, **options: Any) -> Any:
         result = call(*arguments, **options)
-        for each in keras.tree.flatten(result):
-            if keras.ops.is_tensor(each) and "float" in keras.backend.standardize_dtype(each.dtype):
-                if not np.isfinite(to_numpy(each)).all():
-                    found.append(operation.name)
+        if not all(map(_is_finite, keras.tree.flatten(result))):
+            found.append(operation.name)
         return result
 
     # Not by `setattr`, which would have Keras track what is set.
@@ -222,3 +220,10 @@ def _watched(operation: Any, found: list[str]) -> Iterator[None]:
         yield
     finally:
         del vars(operation)["call"]
+
+
+def _is_finite(value: Any) -> bool:
+    if not keras.ops.is_tensor(value):
+        return True
+    array = to_numpy(value)
+    return array.dtype.kind in "biu" or bool(np.isfinite(array).all())

@@ -96,10 +96,10 @@ def _metric(output: Output, given: Any) -> _Metric | None:
     registered = str(given.get("registered_name") or "")
     name = given["class_name"]
     is_ours = registered.startswith("keras_ce>")
-    kind = getattr(keras_ce.metrics if is_ours else KERAS, name, None)
-    if kind is None or not (is_ours or module.partition(".")[0] == "keras"):
+    found = getattr(keras_ce.metrics if is_ours else KERAS, name, None)
+    if found is None or not (is_ours or module.partition(".")[0] == "keras"):
         return None
-    return _Metric(kind, given.get("config", {}), name, False)
+    return _Metric(found, given.get("config", {}), name, False)
 
 
 def _chosen_by_keras(labels: tuple[int, ...], outputs: tuple[int, ...]) -> type:

@@ -17,7 +17,7 @@ class _Stand(keras.Model):
     """A model that returns its inputs in the structure of the outputs of another."""
 
     def __init__(self, names: Any, structure: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.structure = lambda leaves: keras.tree.pack_sequence_as(structure, leaves)
         if names is not None:
             self.output_names = names
@@ -35,11 +35,14 @@ def structure_mismatch(
     Asked with two rows of one number in place of each array, so that nothing but the structure
     counts. Arrays for a single output need no question.
     """
+    if len(keras.tree.flatten(y_pred)) == 1:
+        loss = None  # whichever: there is one
     structured = (batch.y, batch.sample_weight, loss)
     if not any(isinstance(each, (list, tuple, Mapping)) for each in structured):
         return
     if batch.y is None or (isinstance(loss, Mapping) and "class_name" in loss):
         return
+    loss = loss or _nothing
     labels = _ones(batch.y, (_ROWS, 1))
     weights = _ones(batch.sample_weight, (_ROWS,))
     refusal = _refusal(model, y_pred, labels, weights, loss, is_stream)

@@ -123,9 +123,8 @@ def row_losses(
         (array([0, 1]), array([False,  True]))
     """
     checked_model(model)
-    given = checked_loss(model, loss)
-    rows = RowByRow(model, x, y, sample_weight, given)
-    parts: list[tuple[Array, Any, Any, Any]] = []
+    rows = RowByRow(model, x, y, sample_weight, checked_loss(model, loss))
+    parts: list[Any] = []
     for batch in rows.batches():
         if not batch.rows:
             continue
@@ -142,7 +141,9 @@ def row_losses(
         parts.append((loss_of_rows(output), *_judged(output)))
     if not parts:
         raise ValueError("`x` must have at least one row. Received: none.")
-    return RowLosses(*(None if each[0] is None else np.concatenate(each) for each in zip(*parts)))
+    loss, *judged = zip(*parts, strict=True)
+    columns = [None if each[0] is None else np.concatenate(each) for each in judged]
+    return RowLosses(np.concatenate(loss), *columns)
 
 
 def _judged(output: Output) -> tuple[Array | None, Array | None, Array | None]:

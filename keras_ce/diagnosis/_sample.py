@@ -86,8 +86,8 @@ def all_batches(x: Any, y: Any, sample_weight: Any, rows_at_once: int) -> Iterat
     whole = _batch(_arrays("x", x), _arrays("y", y), _arrays("sample_weight", sample_weight))
     for start in range(0, whole.rows, rows_at_once):
         rows = np.arange(start, min(start + rows_at_once, whole.rows))
-        parts = (_taken(part, rows) for part in (whole.x, whole.y, whole.sample_weight))
-        yield Batch(*parts, len(rows))
+        parts = [_taken(part, rows) for part in (whole.x, whole.y, whole.sample_weight)]
+        yield Batch(parts[0], parts[1], parts[2], len(rows))
 
 
 def is_stream(x: Any) -> bool:

@@ -162,7 +162,7 @@ class Watch(keras.callbacks.Callback):
                         key = "_".join([name, *map(str, path)])
                         arrays.setdefault(key, []).append(np.asarray(leaf))
         numbers = list(dict.fromkeys(each.row for each in findings))
-        joined = {name: np.concatenate(each) for name, each in arrays.items()}
+        joined: dict[str, Any] = {name: np.concatenate(each) for name, each in arrays.items()}
         np.savez(folder / "rows.npz", rows=np.array(numbers, int), **joined)
         told = [{**dataclasses.asdict(each), "loss": f"{each.loss:g}"} for each in findings]
         (folder / "rows.json").write_text(json.dumps(told, indent=2), encoding="utf-8")

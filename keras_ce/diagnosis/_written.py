@@ -92,7 +92,7 @@ def name_of(kind: type) -> str:
 
 def _defaults(kind: type) -> dict[str, Any]:
     """The arguments of a class with their defaults, in its own order, then those of all losses."""
-    found = {}
+    found: dict[str, Any] = {}
     for each in (kind, keras.losses.Loss):
         parameters = inspect.signature(each.__init__).parameters  # type: ignore[misc]
         for name, parameter in parameters.items():
