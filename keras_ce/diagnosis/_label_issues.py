@@ -19,7 +19,7 @@ def find_label_issues(labels: Any, probabilities: Any, *, rank_all: bool = False
     threshold, and the counts are scaled to those of the labels: of each label and each other class
     as many rows are taken as stand there, those with the largest difference of the two
     probabilities. A row whose label is the most probable class is never one of them. Rows are
-    ranked by the probability of their label less that of the most probable other class.
+    ranked by the probability of their label, the least first.
 
     Args:
         labels: class ids (rows,).
@@ -42,11 +42,8 @@ def find_label_issues(labels: Any, probabilities: Any, *, rank_all: bool = False
     rows = _checked_probabilities(probabilities)
     ids = _checked_labels(labels, rows)
     of_label = rows[np.arange(len(ids)), ids]
-    others = rows.copy()
-    others[np.arange(len(ids)), ids] = -np.inf
-    margins = of_label - others.max(1)
     is_issue = _are_pruned(ids, rows) & (rows.argmax(1) != ids)
-    order = np.lexsort((margins, ~is_issue))
+    order = np.lexsort((of_label, ~is_issue))
     return order if rank_all else order[: is_issue.sum()]
 
 

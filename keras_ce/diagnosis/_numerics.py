@@ -201,11 +201,6 @@ def _with_gradient(output: Output) -> str:
     own = keras_ce.losses
     if name == "CategoricalFocalCrossentropy":
         loss = rewritten(output, own.FocalCrossentropy, from_logits=True)
-    elif name == "BinaryFocalCrossentropy":
-        kind = own.AsymmetricSigmoidCrossentropy
-        gamma = output.loss.get_config()["gamma"]
-        focus = {"gamma_positive": gamma, "gamma_negative": gamma, "clip": 0.0}
-        loss = rewritten(output, kind, **focus, from_logits=True)
     elif name == "CategoricalGeneralizedCrossEntropy":
         loss = rewritten(output, own.GeneralizedCrossentropy, from_logits=True)
     elif name == "KLDivergence":

@@ -2,6 +2,7 @@
 
 import collections
 
+import pasting
 import pytest
 
 import keras_ce
@@ -38,6 +39,9 @@ CODES = {
 def test_a_mistake_is_found(case):
     report = keras_ce.diagnose(**case.make())
     found = {finding.code for finding in report.findings}
+    for finding in report.findings:  # whatever can be pasted can be called
+        for code in pasting.calls(finding.fix):
+            assert pasting.made(code), code
     assert case.code in found, f"not found: {case.code}\n{report}"
     # What runs away has a bad first loss as well; nothing else may be said twice.
     assert found <= {case.code} | ({"initial-loss"} if case.code == "dead-gradient" else set())
