@@ -15,12 +15,14 @@ CODES = {
     "collapse",
     "constant-labels",
     "constant-output",
+    "contradicting-metric",
     "dead-gradient",
     "double-softmax",
     "exclusive-with-sigmoid",
     "first-loss-only",
     "grouped-labels",
     "half-precision-ids",
+    "ignored-weights",
     "imbalance",
     "initial-loss",
     "label-kind",
@@ -29,6 +31,7 @@ CODES = {
     "multi-label-with-softmax",
     "non-finite",
     "not-a-distribution",
+    "structure-mismatch",
     "weights-along-time",
     "without-positives",
     "wrong-activation",
@@ -54,7 +57,7 @@ def test_a_healthy_set_up_has_no_findings(case):
 
 
 def test_the_tables_are_complete():
-    assert len(MISTAKES) >= 40
+    assert len(MISTAKES) >= 110
     assert len(HEALTHY) >= 40
     counts = collections.Counter(case.code for case in MISTAKES)
     assert set(counts) == CODES | {"loss-fails", "model-fails"}

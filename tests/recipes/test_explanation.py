@@ -37,9 +37,9 @@ def without_words(classifier, text):
     model = classifier.model_
     kept = model.get_weights()
     for variable in model.variables:
-        if variable.name in ("embeddings", "vectors") or "ngram" in variable.path:
-            if "int" not in variable.dtype and variable.name != "bias":
-                variable.assign(np.zeros(variable.shape))
+        is_table = variable.name == "table" and "int" not in variable.dtype
+        if variable.name in ("embeddings", "vectors") or is_table:
+            variable.assign(np.zeros(variable.shape))
     logits = predict_logits(model, [text])[0]
     model.set_weights(kept)
     return logits
