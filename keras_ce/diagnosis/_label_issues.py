@@ -26,7 +26,7 @@ def find_label_issues(labels: Any, probabilities: Any, *, rank_all: bool = False
         probabilities: (rows, classes), of a model that has not seen the row: out of fold, as
             `sklearn.model_selection.cross_val_predict(..., method="predict_proba")` gives them.
             A model that was trained on a label repeats it.
-        rank_all: whether all rows are returned, those that are no issue after the others.
+        rank_all: whether all rows are returned, in the same order, issues or not.
 
     Returns:
         Indices of rows (issues,), or (rows,) with `rank_all`.
@@ -43,8 +43,8 @@ def find_label_issues(labels: Any, probabilities: Any, *, rank_all: bool = False
     ids = _checked_labels(labels, rows)
     of_label = rows[np.arange(len(ids)), ids]
     is_issue = _are_pruned(ids, rows) & (rows.argmax(1) != ids)
-    order = np.lexsort((of_label, ~is_issue))
-    return order if rank_all else order[: is_issue.sum()]
+    order = np.argsort(of_label, kind="stable")
+    return order if rank_all else order[is_issue[order]]
 
 
 def _are_pruned(ids: Array, rows: Array) -> Array:

@@ -18,7 +18,7 @@ from keras_ce.diagnosis._gradient import with_gradient
 from recipes.text_classifier.model import AffixEmbedding, NgramLogits, TextClassifierModel
 from recipes.text_classifier.ngrams import blocks_of_words, known_rows
 from recipes.text_classifier.training import token_ids
-from recipes.tokens.vocabulary import split_tokens
+from recipes.tokens.vocabulary import pad, split_tokens
 
 _STEPS_AT_ONCE = 128
 _MOST_STEPS = 4096
@@ -104,18 +104,15 @@ def explain(model: TextClassifierModel, text: str, number: int, label: Any) -> E
     """
     words = split_tokens(text, "characters" if model.token_kind == "characters" else "words")
     (ids,) = token_ids(model, [text])
-    shares = numpy.zeros(max(1, len(words)))
-    end = start = rest = 0.0
-    of_tokens, end, start = _of_network(model.network(), numpy.array([ids or [0]]), number)
-    shares[: len(of_tokens)] += of_tokens
+    shares, rest = numpy.zeros(len(words)), 0.0
+    of_tokens, end, start = _of_network(model.network(), pad([ids]), number)
+    shares[: len(ids)] += of_tokens[: len(ids)]
     layer = model.ngram_layer()
     if layer is not None:
         of_words, rest, bias = _of_ngrams(layer, text, model.token_kind, number)
         shares[: len(of_words)] += of_words
         end += float(of_words.sum()) + rest + bias
         start += bias
-    if not words:  # what the end of an empty text says
-        rest, shares = rest + float(shares.sum()), shares[:0]
     return Explanation(label, words, shares, end, start, rest)
 
 

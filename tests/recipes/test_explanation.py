@@ -45,7 +45,7 @@ def without_words(classifier, text):
     return logits
 
 
-@pytest.mark.parametrize("text", ["the dog barks", "My cat, though, is no dog!", "", "dog"])
+@pytest.mark.parametrize("text", ["the dog barks", "My cat, though, is no dog!", "dog"])
 def test_shares_add_up_to_the_difference_of_logits(classifier, text):
     for number, label in enumerate(["cat", "dog"]):
         found = classifier.explain(text, label)
@@ -59,11 +59,11 @@ def test_shares_add_up_to_the_difference_of_logits(classifier, text):
 
 
 def test_the_word_that_matters_has_the_largest_share(classifier):
-    found = classifier.explain("a small dog there")
+    found = classifier.explain("my small dog")
     assert found.label == "dog"
-    assert found.words == ["a", "small", "dog", "there"]
+    assert found.words == ["my", "small", "dog"]
     assert found.shares.argmax() == 2
-    assert classifier.explain("a small dog there", "cat").shares.argmin() == 2
+    assert classifier.explain("my small dog", "cat").shares.argmin() == 2
 
 
 def test_shown_in_colour_and_as_html(classifier):
