@@ -1,5 +1,6 @@
 """Whether Keras itself can pair labels, weights and losses with the outputs: it is asked."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,14 +18,14 @@ class _Stand(keras.Model):
     """A model that returns its inputs in the structure of the outputs of another."""
 
     def __init__(self, names: Any, structure: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.structure = lambda leaves: keras.tree.pack_sequence_as(structure, leaves)
+        super().__init__()
+        self._pack = functools.partial(keras.tree.pack_sequence_as, structure)
         if names is not None:
             self.output_names = names
 
     def call(self, inputs: Any) -> Any:
         """The inputs."""
-        return self.structure(keras.tree.flatten(inputs))
+        return self._pack(keras.tree.flatten(inputs))
 
 
 def structure_mismatch(

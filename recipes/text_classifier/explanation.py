@@ -14,7 +14,7 @@ import rich.console
 import rich.text
 from keras import layers, ops
 
-from keras_ce.diagnosis._gradient import with_gradient
+from keras_ce.diagnosis import with_gradient
 from recipes.text_classifier.model import AffixEmbedding, NgramLogits, TextClassifierModel
 from recipes.text_classifier.ngrams import blocks_of_words, known_rows
 from recipes.text_classifier.training import token_ids
