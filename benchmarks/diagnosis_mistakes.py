@@ -861,3 +861,141 @@ mistake(
     sparse(from_logits=True),
     x=lambda: features(5),
 )
+
+# --- metrics that contradict the loss, and structures ---
+
+for metric, labels, made in (
+    ("sparse_categorical_accuracy", lambda: one_hot(3), dense_rows(from_logits=True)),
+    ("categorical_accuracy", three, sparse(from_logits=True)),
+    ("binary_accuracy", lambda: one_hot(3), dense_rows(from_logits=True)),
+    ("mse", three, sparse(from_logits=True)),
+):
+    mistake(
+        f"{metric} beside {'ids' if labels is three else 'rows'}",
+        "contradicting-metric",
+        model("sequential", dense(3)),
+        labels,
+        made,
+        metrics=[metric],
+    )
+mistake(
+    "accuracy of several labels",
+    "contradicting-metric",
+    model("sequential", dense(4)),
+    lambda: multi_hot(4),
+    binary(from_logits=True),
+    metrics=["accuracy"],
+)
+mistake(
+    "accuracy of measured values",
+    "contradicting-metric",
+    model("sequential", dense(1)),
+    lambda: features(1),
+    lambda: "mse",
+    metrics=["accuracy"],
+)
+mistake(
+    "accuracy of several groups",
+    "contradicting-metric",
+    model("sequential", dense(6)),
+    lambda: ids(3, 2),
+    lambda: ours.GroupedSoftmaxCrossentropy([3, 3], from_logits=True),
+    metrics=["accuracy"],
+)
+mistake(
+    "CategoricalAccuracy of one unit",
+    "contradicting-metric",
+    model("sequential", dense(1)),
+    yes_or_no,
+    binary(from_logits=True),
+    metrics=[keras.metrics.CategoricalAccuracy()],
+)
+for each in (
+    keras.metrics.F1Score(threshold=0.5),
+    keras.metrics.FBetaScore(beta=2.0, threshold=0.5),
+    keras.metrics.Precision(),
+    keras.metrics.Recall(),
+    keras.metrics.AUC(),
+    keras.metrics.PrecisionAtRecall(0.5),
+    keras.metrics.TruePositives(),
+    keras.metrics.BinaryCrossentropy(),
+):
+    mistake(
+        f"{type(each).__name__} on logits",
+        "accuracy-on-logits",
+        model("sequential", dense(1)),
+        yes_or_no,
+        binary(from_logits=True),
+        metrics=[each],
+    )
+mistake(
+    "CategoricalCrossentropy as a metric of logits",
+    "accuracy-on-logits",
+    model("functional", dense(3)),
+    lambda: one_hot(3),
+    dense_rows(from_logits=True),
+    metrics=["categorical_crossentropy"],
+)
+for name, y, options in (
+    ("labels in a dict for one output", lambda: {"scores": three()}, {}),
+    (
+        "weights in a dict for one output",
+        three,
+        {"sample_weight": lambda: {"scores": np.ones(ROWS)}},
+    ),
+):
+    mistake(
+        name,
+        "structure-mismatch",
+        model("functional", dense(3)),
+        y,
+        sparse(from_logits=True),
+        **options,
+    )
+for name, y, weights in (
+    (
+        "a dict of weights beside a list of labels",
+        lambda: [three(), yes_or_no()],
+        lambda: {"colour": np.ones(ROWS), "size": np.ones(ROWS)},
+    ),
+    (
+        "weights for one of two outputs",
+        lambda: [three(), yes_or_no()],
+        lambda: [np.ones(ROWS)],
+    ),
+):
+    mistake(
+        name,
+        "structure-mismatch",
+        two_outputs("softmax", "sigmoid"),
+        y,
+        lambda: ["sparse_categorical_crossentropy", "binary_crossentropy"],
+        sample_weight=weights,
+    )
+mistake(
+    "a list of labels for a dict of outputs",
+    "structure-mismatch",
+    dict_outputs("softmax", "sigmoid"),
+    lambda: [three(), yes_or_no()],
+    lambda: {"first": "sparse_categorical_crossentropy", "second": "binary_crossentropy"},
+    sample_weight=lambda: [np.ones(ROWS), np.ones(ROWS)],
+)
+
+
+class WithOwnLoss(layers.Layer):
+    """Adds the mean square of its inputs."""
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs."""
+        self.add_loss(ops.mean(ops.square(inputs)))
+        return inputs
+
+
+mistake(
+    "weights for a model that adds its own loss",
+    "ignored-weights",
+    model("functional", dense(3), WithOwnLoss),
+    lambda: None,
+    lambda: None,
+    sample_weight=lambda: np.ones(ROWS),
+)

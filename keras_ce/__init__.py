@@ -22,17 +22,20 @@ from keras_ce.diagrams import plot_model
 
 if TYPE_CHECKING:
     from keras_ce import plots
-    from keras_ce.diagnosis import diagnose
+    from keras_ce.diagnosis import Watch, diagnose, find_label_issues, row_losses
 
 __all__ = [
     "InvalidValuesError",
+    "Watch",
     "diagnose",
+    "find_label_issues",
     "information",
     "layers",
     "losses",
     "metrics",
     "plot_model",
     "plots",
+    "row_losses",
     "set_compilation",
     "set_value_checks",
     "value_checks",
@@ -48,10 +51,8 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Imports what few programs need when it is asked for."""
-    if name == "diagnose":
-        from keras_ce.diagnosis import diagnose
-
-        return diagnose
+    if name in ("Watch", "diagnose", "find_label_issues", "row_losses"):
+        return getattr(importlib.import_module("keras_ce.diagnosis"), name)
     if name == "plots":
         return importlib.import_module("keras_ce.plots")
     raise AttributeError(f"module 'keras_ce' has no attribute {name!r}")

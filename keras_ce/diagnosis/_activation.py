@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
-from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis._gradient import if_it_fits
 from keras_ce.diagnosis._user_code import call_user_code
+from keras_ce.diagnosis._variables import disturbed
 
 # Layers whose output is exactly their activation of something.
 _WITH_ACTIVATION = (
@@ -205,13 +205,9 @@ def with_random_weights(model: Any, run: Any, x: Any) -> list[Any] | None:
     generator = np.random.default_rng(0)
     results = []
     for scale in (1.0, 10.0):
-        values = []
-        for variable in variables:
-            value = np.asarray(to_numpy(variable.value), "float64")
-            noise = generator.normal(size=value.shape)
-            spread = scale * (0.1 + np.sqrt(np.mean(np.square(value))) if value.size else 0.0)
-            values.append(ops.cast(value + spread * noise, variable.dtype))
+        values = [(each, disturbed(each, scale, generator)) for each in variables]
         outputs = call_user_code(if_it_fits, run, model, x, values)
+        del values  # before the next ones are made
         if outputs is None:
             return None
         results.append(outputs)

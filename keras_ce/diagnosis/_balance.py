@@ -1,13 +1,17 @@
 """How often each class occurs: too unevenly, never, or one alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
+import keras_ce.losses
 from keras_ce.diagnosis._labels import Labels, are_numbers
+from keras_ce.diagnosis._losses import FunctionLoss
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
+from keras_ce.diagnosis._written import own_softmax_loss, rewritten, written
 
 Array = Any
 _FEWEST_LABELS = 50
@@ -40,15 +44,27 @@ def constant_labels(output: Output, labels: Labels) -> Iterator[Finding]:
     yield Finding("constant-labels", "error", message, fix, output.name)
 
 
-def imbalance(output: Output, labels: Labels, is_reconstruction: bool) -> Iterator[Finding]:
-    """`imbalance`: uneven shares, and classes that never occur."""
+def imbalance(
+    output: Output,
+    labels: Labels,
+    is_reconstruction: bool,
+    class_names: Sequence[str],
+    takes_class_weight: bool,
+) -> Iterator[Finding]:
+    """`imbalance`: uneven shares, and classes that never occur.
+
+    `class_names`: of all classes, or empty. `takes_class_weight`: whether this `fit` takes one.
+    """
     kind = output.kind
     if is_reconstruction or not are_numbers(labels.values) or kind.ignore in (0, 1):
         return
     if kind.family in ("softmax", "ordinal"):
         ids = _ids(output, labels)
         if ids is not None:
-            yield from _of_classes(output, ids)
+            names = [repr(name) for name in class_names]
+            if len(names) != _number_of_classes(output):
+                names = [str(number) for number in range(_number_of_classes(output))]
+            yield from _of_classes(output, ids, names, takes_class_weight)
     elif kind.family == "sigmoid" and labels.form == "rows":
         yield from _of_answers(output, np.asarray(labels.counted, "float64"))
 
@@ -73,7 +89,9 @@ def _ids(output: Output, labels: Labels) -> Array | None:
     return ids.astype("int64") if is_valid else None
 
 
-def _of_classes(output: Output, ids: Array) -> Iterator[Finding]:
+def _of_classes(
+    output: Output, ids: Array, names: list[str], takes_class_weight: bool
+) -> Iterator[Finding]:
     number, is_ordinal = _number_of_classes(output), output.kind.family == "ordinal"
     if not 2 <= number <= _MOST_CLASSES or len(ids) < max(
         _FEWEST_LABELS, _LABELS_PER_CLASS * number
@@ -88,7 +106,7 @@ def _of_classes(output: Output, ids: Array) -> Iterator[Finding]:
             "imbalance",
             "warning",
             f"{_plural(len(missing), 'class', 'classes')} of {number} never {_verb(missing)} "
-            f"among {len(ids):,} labels: {_listed(missing)}.",
+            f"among {len(ids):,} labels: {_listed([names[number] for number in missing])}.",
             f"{output.kind.name} takes one logit fewer than classes: end the model in "
             f"OrdinalLogits({number - len(missing)}). If more data shows them, ignore this."
             if is_ordinal
@@ -108,16 +126,28 @@ def _of_classes(output: Output, ids: Array) -> Iterator[Finding]:
     yield Finding(
         "imbalance",
         "note",
-        f"Class {counts.argmax()} occurs {ratio:.0f} times as often as class "
-        f"{np.where(counts == 0, len(ids), counts).argmin()}; shares: {_shares(counts)}.",
-        f"Where each class counts as much as every other, write {_class_weight(output, weights)}.",
+        f"Class {names[counts.argmax()]} occurs {ratio:.0f} times as often as class "
+        f"{names[np.where(counts == 0, len(ids), counts).argmin()]}; "
+        f"shares: {_shares(counts, names)}.",
+        "Where each class counts as much as every other, write "
+        f"{_class_weight(output, weights, takes_class_weight)}.",
         output.name,
     )
 
 
-def _class_weight(output: Output, weights: list[float]) -> str:
-    if "class_weight" in output.loss.get_config():
-        return f"{output.kind.name}(class_weight={weights})"
+def _class_weight(output: Output, weights: list[float], takes_class_weight: bool) -> str:
+    """A loss or a call of `fit` with these weights; else weights of rows."""
+    is_function = isinstance(output.loss, FunctionLoss)
+    if not is_function and "class_weight" in output.loss.get_config():
+        return written(output, class_weight=weights)
+    if not takes_class_weight or len(output.shape) > 2:
+        is_plain = type(output.loss) in (
+            keras.losses.CategoricalCrossentropy,
+            keras.losses.SparseCategoricalCrossentropy,
+        )
+        if is_plain:
+            return own_softmax_loss(output, class_weight=weights)
+        return f"sample_weight=np.array({weights})[ids], times the weights that there are"
     listed = ", ".join(f"{index}: {weight:g}" for index, weight in enumerate(weights))
     return f"fit(class_weight={{{listed}}})"
 
@@ -153,22 +183,27 @@ def _of_answers(output: Output, rows: Array) -> Iterator[Finding]:
         "note",
         f"{share:.1%} of {rows.size:,} labels are yes.",
         "Where a missed yes is worse than a false one, write "
-        f"keras_ce.losses.WeightedSigmoidCrossentropy(pos_weight={_rounded((1 - share) / share)}, "
-        f"from_logits={output.kind.from_logits}).",
+        f"{_pos_weight(output, _rounded((1 - share) / share))}.",
         output.name,
     )
+
+
+def _pos_weight(output: Output, weight: float) -> str:
+    kind = keras_ce.losses.WeightedSigmoidCrossentropy
+    return rewritten(output, kind, pos_weight=weight)
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _shares(counts: Array) -> str:
-    shown = [f"{index}: {count / counts.sum():.1%}" for index, count in enumerate(counts)]
+def _shares(counts: Array, names: list[str]) -> str:
+    shares = zip(names, counts / counts.sum(), strict=True)
+    shown = [f"{name}: {share:.1%}" for name, share in shares]
     return ", ".join(shown[:12]) + (", ..." if len(shown) > 12 else "")
 
 
-def _listed(ids: Array) -> str:
+def _listed(ids: Any) -> str:
     return ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
 
 

@@ -12,13 +12,16 @@ from keras_ce.diagnosis import (
     _embeddings,
     _label_kinds,
     _label_rows,
+    _metrics,
     _model_output,
     _numerics,
+    _pairing,
     _structure,
     _weights,
 )
 from keras_ce.diagnosis._activation import with_random_weights
-from keras_ce.diagnosis._labels import labels_of
+from keras_ce.diagnosis._checked_model import checked_loss, checked_model
+from keras_ce.diagnosis._labels import Labels, labels_of
 from keras_ce.diagnosis._outputs import Output, collect, measure_ends, unclear_outputs
 from keras_ce.diagnosis._random_state import kept_random_state
 from keras_ce.diagnosis._report import Finding, Report
@@ -66,45 +69,38 @@ def diagnose(
         >>> [finding.code for finding in report.errors]
         ['logits-as-probabilities']
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"`model` must be a `keras.Model`. Received: {model!r} (of type "
-            f"{type(model).__name__})."
-        )
-    if not model.built:
-        raise ValueError(
-            f"`model` must be built, so that there are weights to look at. Received: "
-            f"{model.name!r}, which has not seen an input yet. Call it on one batch first."
-        )
-    if loss is None and not model.compiled:
-        raise ValueError(
-            "`loss` is missing: the model is not compiled. Call `model.compile(loss=...)` first, "
-            "or give `loss`."
-        )
-    loss = model.loss if loss is None else loss
+    checked_model(model)
+    loss = checked_loss(model, loss)
     with kept_random_state(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the data or the model warns of is for `fit`
         batches = read_batches(x, y, sample_weight, rows_at_once(model, x))
         findings = list(_numerics.non_finite_data(batches))
         findings += _checked("", _numerics.non_finite_weights, model)
         is_finite = not findings
-        collected = _tried(findings, "the outputs", "", _collected, model, batches, loss, findings)
+        collected = _tried(
+            findings, "the outputs", "", _collected, model, batches, loss, is_stream(x), findings
+        )
         outputs, output_rows = collected or ([], 0)
-        context = _Context(model, batches, loss, len(outputs), is_finite, is_stream(x))
+        context = _Context(model, x, batches, loss, len(outputs), is_finite)
+        if outputs:
+            findings += _checked("", _weights.ignored_weights, model, batches, outputs)
         for index, output in enumerate(outputs):
             findings += _findings_of(output, context, index)
     return Report(findings, sum(batch.rows for batch in batches), output_rows)
 
 
 def _collected(
-    model: Any, batches: list[Batch], loss: Any, findings: list[Finding]
+    model: Any, batches: list[Batch], loss: Any, is_batches: bool, findings: list[Finding]
 ) -> tuple[list[Output], int]:
     """The outputs with what they end in, and how many rows of them there are."""
     try:
-        outputs, rows = collect(model, batches, loss)
+        outputs, rows, structure = collect(model, batches, loss)
     except ModelError as error:
         findings.append(_model_fails(error))
         return [], 0
+    findings += _checked(
+        "", _pairing.structure_mismatch, model, structure, batches[0], loss, is_batches
+    )
     unclear = unclear_outputs(outputs)
     if unclear:
         few = keras.tree.map_structure(lambda leaf: leaf[:32], batches[0].x)
@@ -120,17 +116,27 @@ class _Context:
     def __init__(
         self,
         model: Any,
+        x: Any,
         batches: list[Batch],
         loss: Any,
         outputs: int,
         is_finite: bool,
-        is_stream: bool,
     ) -> None:
         self.model = model
         self.inputs = [keras.tree.flatten(batch.x) for batch in batches]
         self.ignored_losses = _structure.ignored_losses(loss, outputs)
         self.is_finite = is_finite
-        self.is_stream = is_stream
+        self.is_stream = is_stream(x)
+        # Those of the model, or of a dataset as keras.utils.image_dataset_from_directory has them.
+        names = getattr(model, "class_names", None) or getattr(x, "class_names", None)
+        self.class_names = list(names or [])
+        # Keras takes `class_weight` for one output, without weights, and from no generator.
+        is_dataset = isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec")
+        self.takes_class_weight = (
+            outputs == 1
+            and (is_dataset or not self.is_stream)
+            and all(batch.sample_weight is None for batch in batches)
+        )
         self.number_of_outputs = outputs
 
     def inputs_differ(self) -> bool:
@@ -185,7 +191,6 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
     if context.ignored_losses:
         findings.append(_first_loss_only(output, context))
     findings += _checked(name, _model_output.activation_findings, output)
-    findings += _checked(name, _accuracy_on_logits, output, context, index)
     findings += _checked(name, _numerics.non_finite_labels, output, output.kind.is_ours)
     if output.kind.family == "embedding":
         findings += _checked(name, _embeddings.collapse, output, context.inputs_differ())
@@ -193,13 +198,20 @@ def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]
         findings += _checked(name, _model_output.constant_output, output, context.inputs_differ())
     found_in_labels = []
     labels = labels_of(output)
+    findings += _checked(name, _metric_findings, output, labels, context, index)
     if labels is not None:
         found_in_labels += _checked(name, _label_kinds.label_findings, output, labels)
         if not found_in_labels:
             found_in_labels += _checked(name, _label_rows.row_findings, output, labels)
             found_in_labels += _checked(name, _balance.constant_labels, output, labels)
             found_in_labels += _checked(
-                name, _balance.imbalance, output, labels, context.is_reconstruction(output)
+                name,
+                _balance.imbalance,
+                output,
+                labels,
+                context.is_reconstruction(output),
+                context.class_names,
+                context.takes_class_weight,
             )
         if output.kind.family == "embedding" and not found_in_labels:
             found_in_labels += _checked(
@@ -244,8 +256,10 @@ def _tried(
         return None
 
 
-def _accuracy_on_logits(output: Output, context: _Context, index: int) -> Iterator[Finding]:
-    yield from _model_output.accuracy_on_logits(output, context.metrics(output, index))
+def _metric_findings(
+    output: Output, labels: Labels | None, context: _Context, index: int
+) -> Iterator[Finding]:
+    yield from _metrics.metric_findings(output, labels, context.metrics(output, index))
 
 
 def _not_checked(what: str, error: Exception, output: str) -> Finding:

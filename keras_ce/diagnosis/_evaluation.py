@@ -69,14 +69,14 @@ def evaluate(loss: Any, kind: LossKind, pairs: list[Pair], tensors: list[Any]) -
         if pair.y_true is None:
             continue
         # Ours look away where nothing counts, Keras's do not.
-        counts = _counted(pair) if kind.is_ours else None
+        counts = counted(pair) if kind.is_ours else None
         pair.values, pair.gradient = call_user_code(arrays, tensor, pair.y_true, counts)
         chance = _of_chance(kind, tensor)
         if chance is not None:
             pair.chance, _ = call_user_code(arrays, chance, pair.y_true, counts)
 
 
-def _counted(pair: Pair) -> Array:
+def counted(pair: Pair) -> Array:
     """1 where a position counts, 0 where it is masked or without weight; None where all count."""
     weight = None if pair.weight is None else np.asarray(pair.weight) != 0
     if pair.mask is None:

@@ -9,6 +9,7 @@ import numpy as np
 from keras_ce.diagnosis._labels import Labels, are_numbers
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
+from keras_ce.diagnosis._written import own_softmax_loss, rewritten, softmax_loss, written
 
 Array = Any
 _EXACT_UP_TO = {"bfloat16": 2**8, "float16": 2**11, "float32": 2**24}
@@ -67,14 +68,14 @@ def _softmax_labels(output: Output, labels: Labels) -> Iterator[Finding]:
             output,
             f"The labels are {hot} of shape {_shape(labels)}, one number for each of {number} "
             f"classes, and {kind.name} takes class ids.",
-            "Take CategoricalCrossentropy, or give it np.argmax(labels, axis=-1).",
+            f"Write {softmax_loss(output, 'rows')}, or give it np.argmax(labels, axis=-1).",
         )
     elif labels.form == "ids" and kind.labels == "rows" and number > 1:
         yield _kind_finding(
             output,
             f"The labels are one number per position, of shape {_shape(labels)}, and "
             f"{kind.name} takes a row of {number} numbers, one for each class.",
-            "Take SparseCategoricalCrossentropy, or give it "
+            f"Write {softmax_loss(output, 'ids')}, or give it "
             f"keras.utils.to_categorical(labels, {number}).",
         )
     elif labels.form == "ids":
@@ -113,8 +114,9 @@ def _teacher_labels(output: Output, labels: Labels) -> Iterator[Finding]:
             output,
             f"The labels are one number per position, of shape {_shape(labels)}, and "
             f"{kind.name} takes the {output.num_classes} logits of a teacher.",
-            "Give teacher.predict(x), or take LabelSmoothedCrossentropy for class ids; a model "
-            "that learns from both has two outputs.",
+            "Give teacher.predict(x), or for class ids write "
+            f"{own_softmax_loss(output, label_smoothing=0.1, from_logits=True)}; a model that "
+            "learns from both has two outputs.",
         )
     elif labels.form == "rows":
         rows = np.asarray(labels.counted, "float64")
@@ -136,8 +138,8 @@ def _relevances(output: Output, labels: Labels) -> Iterator[Finding]:
             output,
             f"The labels are one number per list, of shape {_shape(labels)}, and {kind.name} "
             f"takes the relevance of each of the {output.num_classes} candidates.",
-            "Where they are the index of the right candidate, take "
-            "LabelSmoothedCrossentropy(0, from_logits=True), or give "
+            "Where they are the index of the right candidate, write "
+            f"{own_softmax_loss(output, from_logits=True)}, or give "
             f"keras.utils.to_categorical(labels, {output.num_classes}).",
         )
     elif labels.form == "rows" and (kind.family == "listwise" or kind.most is not None):
@@ -152,8 +154,8 @@ def _relevances(output: Output, labels: Labels) -> Iterator[Finding]:
         fix = f"A gain is 2^relevance: give grades such as 0 to 4, not {outside.max():g}."
         if len(np.unique(outside)) == 1 and outside[0] < 0:
             fix = (
-                f"If {outside[0]:g} marks candidates that only pad a list, give the loss "
-                f"ignore_label={outside[0]:g}."
+                f"If {outside[0]:g} marks candidates that only pad a list, write "
+                f"{written(output, ignore_label=float(outside[0]))}."
             )
         elif outside.min() < 0:
             fix = "Add to the relevances what makes the least of them 0."
@@ -197,14 +199,16 @@ def _ids_within_range(output: Output, labels: Labels) -> Iterator[Finding]:
     )
     inside = ids[(ids >= 0) & (ids < number)]
     if len(values) == 1 and values[0] in _IGNORE_VALUES:
-        fix = (
-            f"If {values[0]:g} marks positions to leave out, give the loss "
-            f"ignore_class={values[0]:g}, or sample_weight 0 and another label there."
-        )
-        if (kind.labels == "ids" or is_ordinal) and "ignore_class" not in output.loss.get_config():
-            fix = f"Give sample_weight 0 and a valid label where the label is {values[0]:g}."
+        fix = f"Give sample_weight 0 and a valid label where the label is {values[0]:g}."
+        if "ignore_class" in output.loss.get_config():
+            fix = (
+                f"If {values[0]:g} marks positions to leave out, write "
+                f"{written(output, ignore_class=int(values[0]))}, or give sample_weight 0 and "
+                "another label there."
+            )
     elif number == 1:
-        fix = "The softmax of one unit is always 1: take BinaryCrossentropy, or one unit per class."
+        other = rewritten(output, keras.losses.BinaryCrossentropy)
+        fix = f"The softmax of one unit is always 1: write {other}, or take one unit per class."
     elif values[0] == number and len(values) == 1 and not (inside == 0).any():
         fix = "The ids count from 1: subtract 1."
     elif values[-1] >= number and is_ordinal:
@@ -244,8 +248,8 @@ def _within_precision(output: Output, labels: Labels) -> Iterator[Finding]:
         "error",
         f"{len(beyond):,} of {len(ids):,} labels are above {limit}, such as {beyond[0]:g}, and "
         f"{output.kind.name} casts labels to {dtype}, which rounds them to other classes.",
-        "Give the loss dtype='float32', or take keras_ce.losses.LabelSmoothedCrossentropy(0), "
-        "which keeps ids.",
+        f"Write {written(output, dtype='float32')}, or {own_softmax_loss(output)}, which keeps "
+        "ids.",
         output.name,
     )
 
@@ -257,8 +261,9 @@ def _sigmoid_labels(output: Output, labels: Labels) -> Iterator[Finding]:
             output,
             f"The labels are one number per position, of shape {_shape(labels)}, and "
             f"{output.kind.name} takes a row of {number} numbers from 0 to 1.",
-            "For exclusive classes take SparseCategoricalCrossentropy; for several labels "
-            "at once give multi-hot rows.",
+            f"For exclusive classes write {softmax_loss(output, 'ids')}"
+            + ("" if output.kind.from_logits else " and end the model in activation='softmax'")
+            + "; for several labels at once give multi-hot rows.",
         )
     elif labels.form == "rows":
         yield from _within_unit(output, labels)

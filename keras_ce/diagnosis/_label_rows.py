@@ -7,9 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+import keras_ce.losses
 from keras_ce.diagnosis._labels import Labels, are_numbers
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
+from keras_ce.diagnosis._written import rewritten, softmax_loss
 
 Array = Any
 _FEWEST_ROWS = 20
@@ -37,8 +39,9 @@ def row_findings(output: Output, labels: Labels) -> Iterator[Finding]:
             "warning",
             f"Each of {len(rows):,} label rows has exactly one 1 among {rows.shape[1]} classes, "
             f"and {output.kind.name} treats the classes as independent.",
-            "If an example can only ever have one class, take CategoricalCrossentropy and "
-            "softmax; if it may have several, ignore this.",
+            f"If an example can only ever have one class, write {softmax_loss(output, 'rows')}"
+            + ("" if output.kind.from_logits else " and end the model in activation='softmax'")
+            + "; if it may have several, ignore this.",
             output.name,
         )
 
@@ -51,9 +54,9 @@ def _softmax_rows(output: Output, rows: Array, ones: Array | None) -> Iterator[F
             "error",
             f"{several.sum():,} of {len(rows):,} label rows have several ones, up to "
             f"{int(ones.max())}, and {output.kind.name} is a loss of exclusive classes.",
-            "Take BinaryCrossentropy with a sigmoid, or "
-            "keras_ce.losses.WeightedSigmoidCrossentropy or MultiLabelSoftmaxCrossentropy; or "
-            "divide each row by its sum.",
+            f"Write {_sigmoid_loss(output)}"
+            + ("" if output.kind.from_logits else " and end the model in activation='sigmoid'")
+            + "; or divide each row by its sum.",
             output.name,
         )
         return
@@ -82,6 +85,11 @@ def _softmax_rows(output: Output, rows: Array, ones: Array | None) -> Iterator[F
     )
 
 
+def _sigmoid_loss(output: Output) -> str:
+    """Keras's loss of independent classes in place of the one at hand, as a call."""
+    return rewritten(output, keras.losses.BinaryCrossentropy)
+
+
 def _grouped(output: Output, number: int, groups: int) -> Finding:
     size = output.num_classes // groups
     is_softmax = output.kind.family == "softmax"
@@ -91,11 +99,15 @@ def _grouped(output: Output, number: int, groups: int) -> Finding:
         f"Each of {number:,} label rows has exactly one 1 in each of {groups} blocks of {size} "
         f"classes, and {output.kind.name} "
         + ("takes one choice among all classes." if is_softmax else "treats all as independent."),
-        f"Take keras_ce.losses.GroupedSoftmaxCrossentropy([{size}] * {groups}, from_logits=True) "
-        "and no activation."
+        f"Write {_grouped_loss(output, [size] * groups)} and end the model in no activation."
         + ("" if is_softmax else " If a block may hold none or several, ignore this."),
         output.name,
     )
+
+
+def _grouped_loss(output: Output, sizes: list[int]) -> str:
+    kind = keras_ce.losses.GroupedSoftmaxCrossentropy
+    return rewritten(output, kind, group_sizes=sizes, from_logits=True)
 
 
 def _ones_per_row(rows: Array) -> Array | None:

@@ -216,7 +216,7 @@ def kind_of(loss: Any) -> LossKind:
         if from_logits is None and family in ("softmax", "sigmoid", "overlap"):
             from_logits = False  # they have no such option, and take probabilities
         return LossKind(
-            f"keras.losses.{name}",
+            f"keras.losses.{name}" if type(loss) is known else name,
             family,
             labels,
             True if family == "ctc" else from_logits,

@@ -1,14 +1,15 @@
-"""What the model ends in, against what its loss and its metrics take it for."""
+"""What the model ends in, against what its loss takes it for."""
 
 from collections.abc import Iterator
-from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ce.diagnosis._activation import group_sums_are_one
 from keras_ce.diagnosis._losses import FunctionLoss
 from keras_ce.diagnosis._outputs import Output, is_constant
 from keras_ce.diagnosis._report import Finding, Severity
+from keras_ce.diagnosis._written import rewritten, softmax_loss, written
 
 
 def activation_findings(output: Output) -> Iterator[Finding]:
@@ -34,7 +35,7 @@ def activation_findings(output: Output) -> Iterator[Finding]:
             "error",
             f"{kind.name} takes a softmax inside each group, and {end.how}, with groups that do "
             "not sum to 1.",
-            "Remove the activation and give the loss from_logits=True.",
+            f"Remove the activation from the model and write {written(output, from_logits=True)}.",
             output.name,
         )
 
@@ -48,11 +49,12 @@ def _double(output: Output, severity: Severity) -> Finding:
     if not takes_logits_only:
         states = f"{kind.name} has from_logits=True"
     fix = "Remove the activation from the model and leave the loss as it is (exact)"
-    fix += (
-        "."
-        if takes_logits_only or kind.family == "ctc"
-        else ", or give the loss from_logits=False."
-    )
+    if isinstance(output.loss, FunctionLoss):
+        fix += ", or give from_logits=False to the loss that the function calls."
+    elif takes_logits_only or kind.family == "ctc":
+        fix += "."
+    else:
+        fix += f", or write {written(output, from_logits=False)}."
     if severity == "warning":
         fix = (
             "Look at the end of the model's `call`: with an activation there, remove it; without "
@@ -71,7 +73,7 @@ def _double(output: Output, severity: Severity) -> Finding:
 def _logits(output: Output, severity: Severity) -> Finding:
     kind, end = output.kind, output.end
     if "from_logits" in output.loss.get_config():
-        fix = f"Write {kind.name}(from_logits=True)."
+        fix = f"Write {written(output, from_logits=True)}."
     elif isinstance(output.loss, FunctionLoss):
         fix = "Give from_logits=True to the loss that the function calls."
     else:
@@ -88,9 +90,13 @@ def _logits(output: Output, severity: Severity) -> Finding:
 
 
 def _sigmoid_for_softmax(output: Output) -> Finding:
-    fix = "End the model in activation='softmax', or in no activation with from_logits=True."
+    fix = "End the model in activation='softmax'"
+    if "from_logits" in output.loss.get_config():
+        fix += f", or in no activation, and write {written(output, from_logits=True)}"
+    fix += "."
     if output.num_classes == 1:
-        fix = "For a yes-or-no question with one output unit take BinaryCrossentropy."
+        other = rewritten(output, keras.losses.BinaryCrossentropy)
+        fix = f"For a yes-or-no question with one output unit write {other}."
     return Finding(
         "wrong-activation",
         "error",
@@ -108,7 +114,7 @@ def _softmax_for_sigmoid(output: Output) -> Finding:
             "error",
             f"{output.end.how[:1].upper()}{output.end.how[1:]}: the softmax of one unit is always "
             "1, whatever the weights.",
-            "End the model in activation='sigmoid', or in no activation with from_logits=True.",
+            "End the model in activation='sigmoid'.",
             output.name,
         )
     return Finding(
@@ -116,8 +122,8 @@ def _softmax_for_sigmoid(output: Output) -> Finding:
         "error",
         f"{output.kind.name} takes independent yes-or-no probabilities, a sigmoid, and "
         f"{output.end.how}: the classes of a softmax exclude each other.",
-        "For exclusive classes take CategoricalCrossentropy or SparseCategoricalCrossentropy; for "
-        "several labels at once end the model in activation='sigmoid'.",
+        f"For exclusive classes write {softmax_loss(output, 'rows')}; for several labels at once "
+        "end the model in activation='sigmoid'.",
         output.name,
     )
 
@@ -155,71 +161,6 @@ def constant_output(output: Output, inputs_differ: bool) -> Iterator[Finding]:
         "constant-output",
         "warning" if output.still_varies else "error",
         f"The prediction is the same for all of {rows:,} rows with different inputs, and {why}.",
-        fix,
-        output.name,
-    )
-
-
-def accuracy_on_logits(output: Output, metrics: Any) -> Iterator[Finding]:
-    """`accuracy-on-logits`: a metric that takes the outputs for what the loss does not."""
-    for metric in metrics:
-        finding = _threshold_on_logits(output, metric) or _other_scores(output, metric)
-        if finding is not None:
-            yield finding
-            return
-
-
-def _threshold_on_logits(output: Output, metric: Any) -> Finding | None:
-    """A threshold of Keras's for probabilities on logits."""
-    if output.kind.family != "sigmoid" or not output.kind.from_logits:
-        return None
-    if _threshold(metric, output.num_classes) != 0.5:
-        return None
-    shown = metric if isinstance(metric, str) else "BinaryAccuracy"
-    return Finding(
-        "accuracy-on-logits",
-        "error",
-        f"The metric {shown!r} counts an output above 0.5 as yes, and {output.kind.name} "
-        "takes the outputs for logits, where yes begins at 0: outputs from 0 to 0.5 are "
-        "counted wrong.",
-        "Write metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)].",
-        output.name,
-    )
-
-
-def _threshold(metric: Any, num_classes: int) -> float | None:
-    """The threshold of a metric that has one."""
-    if isinstance(metric, str):
-        is_chosen_by_keras = metric.lower() in ("accuracy", "acc") and num_classes == 1
-        is_binary = metric.lower().replace("_", "") == "binaryaccuracy"
-        return 0.5 if is_binary or is_chosen_by_keras else None
-    if isinstance(metric, dict) and metric.get("class_name") == "BinaryAccuracy":
-        return metric.get("config", {}).get("threshold", 0.5)
-    return None
-
-
-def _other_scores(output: Output, metric: Any) -> Finding | None:
-    """A metric of ours whose `from_logits` is not that of the loss, where it makes a difference."""
-    registered = metric.get("registered_name") if isinstance(metric, dict) else None
-    of_loss = output.kind.from_logits
-    if not str(registered).startswith("keras_ce>") or of_loss is None:
-        return None
-    name, config = metric["class_name"], metric.get("config", {})
-    # The largest of several scores is the same.
-    has_threshold = config.get("threshold") is not None or output.num_classes == 1
-    makes_a_difference = has_threshold or name == "ExpectedCalibrationError"
-    if not makes_a_difference or config.get("from_logits", of_loss) == of_loss:
-        return None
-    if of_loss:
-        takes, gets, fix = "probabilities", "logits", "Give the metric from_logits=True."
-    else:
-        takes, gets = "logits", "probabilities"
-        fix = "Remove from_logits=True from the metric."
-    return Finding(
-        "accuracy-on-logits",
-        "error",
-        f"The metric {name} takes the outputs for {takes} (from_logits={not of_loss}), and "
-        f"{output.kind.name} for {gets}: what it measures means nothing.",
         fix,
         output.name,
     )

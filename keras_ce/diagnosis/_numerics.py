@@ -6,11 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ce._core.checks import to_numpy
+import keras_ce.losses
 from keras_ce.diagnosis._evaluation import Pair
+from keras_ce.diagnosis._losses import FunctionLoss
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
 from keras_ce.diagnosis._sample import Batch
+from keras_ce.diagnosis._variables import pieces
+from keras_ce.diagnosis._written import rewritten, written
 
 Array = Any
 _MOST_LISTED = 3
@@ -39,7 +42,7 @@ def non_finite_weights(model: Any) -> Iterator[Finding]:
     broken = []
     for variable in model.variables:
         if "float" in variable.dtype:
-            number = int((~np.isfinite(_wide(to_numpy(variable.value)))).sum())
+            number = sum(int((~np.isfinite(piece)).sum()) for piece in pieces(variable))
             if number:
                 broken.append(f"{number:,} in {variable.path}")
     if broken:
@@ -180,20 +183,36 @@ def dead_gradient(output: Output) -> Iterator[Finding]:
     if not dead:
         return
     what = "labels" if output.kind.family == "sigmoid" else "positions"
-    if output.kind.from_logits:
-        fix = "Take keras_ce.losses.FocalCrossentropy(from_logits=True), which keeps the gradient."
-        if output.kind.is_ours:
-            fix = "Lower the learning rate or clip gradients: the outputs have run away."
-    else:
-        fix = "Remove the activation from the model and write from_logits=True."
     yield Finding(
         "dead-gradient",
         "error" if dead > total / 2 else "warning",
         f"{dead:,} of {total:,} {what} have a high loss, up to {worst:.3g}, and a gradient of "
         "exactly 0 at the output: the model cannot learn from them.",
-        fix,
+        _with_gradient(output),
         output.name,
     )
+
+
+def _with_gradient(output: Output) -> str:
+    """What keeps the gradient."""
+    name, is_logits = type(output.loss).__name__, output.kind.from_logits
+    if is_logits and output.kind.is_ours:
+        return "Lower the learning rate or clip gradients: the outputs have run away."
+    own = keras_ce.losses
+    if name == "CategoricalFocalCrossentropy":
+        loss = rewritten(output, own.FocalCrossentropy, from_logits=True)
+    elif name == "CategoricalGeneralizedCrossEntropy":
+        loss = rewritten(output, own.GeneralizedCrossentropy, from_logits=True)
+    elif name == "KLDivergence":
+        loss = rewritten(output, keras.losses.CategoricalCrossentropy, from_logits=True)
+    elif isinstance(output.loss, FunctionLoss):
+        fix = "give from_logits=True to the loss that the function calls."
+        return f"Remove the activation from the model and {fix}"
+    else:
+        loss = written(output, from_logits=True)
+    if is_logits:
+        return f"Write {loss}, which keeps the gradient."
+    return f"Remove the activation from the model and write {loss}."
 
 
 def _high(output: Output, pair: Pair) -> tuple[Array, Array, Array]:

@@ -51,11 +51,12 @@ class Output:
         return int(self.shape[self.kind.axis]) if self.shape else 1
 
 
-def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], int]:
+def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], int, Any]:
     """Run the model on as many batches as time allows, and pair everything up.
 
     Returns:
-        The outputs, and the number of rows that went through the model.
+        The outputs, the number of rows that went through the model, and what it returns for the
+        first of them, in its structure.
 
     Raises:
         ModelError: the model does not run.
@@ -99,7 +100,7 @@ def collect(model: Any, batches: list[Batch], loss: Any) -> tuple[list[Output], 
             evaluate(one, output.kind, pairs, tensors)
         except UserCodeError as error:
             output.failure = str(error)
-    return outputs, rows
+    return outputs, rows, y_pred
 
 
 def _is_untrained(model: Any) -> bool:

@@ -32,12 +32,14 @@ def rows_at_once(model: Any, x: Any) -> int:
     return max(1, min(ROWS_OF_A_BATCH, _NUMBERS_AT_ONCE // max(1, numbers)))
 
 
-def run(model: Any, x: Any, trainable: list[Any] | None = None) -> Any:
-    """The outputs of a model as in inference; nothing in it changes, its seeds neither."""
+def run(model: Any, x: Any, variables: list[tuple[Any, Any]] | None = None) -> Any:
+    """The outputs of a model as in inference; nothing in it changes, its seeds neither.
+
+    `variables`: pairs of a variable of the model and the value that it has in this call.
+    """
     options = {"training": False} if "training" in _parameters(model.call) else {}
-    others = [] if trainable is None else zip(model.trainable_variables, trainable, strict=True)
     # Not `stateless_call`, which hands NumPy arrays to `call` as they are: torch adds none.
-    with keras.StatelessScope(state_mapping=list(others)):
+    with keras.StatelessScope(state_mapping=variables or []):
         return model(x, **options)
 
 

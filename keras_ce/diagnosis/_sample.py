@@ -72,6 +72,24 @@ def read_batches(
     return batches
 
 
+def all_batches(x: Any, y: Any, sample_weight: Any, rows_at_once: int) -> Iterator[Batch]:
+    """Every row in its order: pieces of arrays, or the batches of a dataset.
+
+    Raises:
+        ValueError: as `read_batches`.
+    """
+    if is_stream(x):
+        elements = (x[index] for index in range(len(x))) if hasattr(x, "__getitem__") else x
+        for number, element in enumerate(elements):
+            yield _batch(*(_arrays(f"batch {number}", part) for part in _unpacked(element)))
+        return
+    whole = _batch(_arrays("x", x), _arrays("y", y), _arrays("sample_weight", sample_weight))
+    for start in range(0, whole.rows, rows_at_once):
+        rows = np.arange(start, min(start + rows_at_once, whole.rows))
+        parts = [_taken(part, rows) for part in (whole.x, whole.y, whole.sample_weight)]
+        yield Batch(parts[0], parts[1], parts[2], len(rows))
+
+
 def is_stream(x: Any) -> bool:
     """Whether inputs come in batches of their own."""
     if isinstance(x, (keras.utils.PyDataset, Iterator)) or hasattr(x, "element_spec"):

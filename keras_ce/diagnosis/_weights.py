@@ -10,9 +10,31 @@ from keras_ce.diagnosis._gradient import if_it_fits
 from keras_ce.diagnosis._losses import of_each_position
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._report import Finding
+from keras_ce.diagnosis._sample import Batch
 from keras_ce.diagnosis._user_code import call_user_code
 
 Array = Any
+
+
+def ignored_weights(model: Any, batches: list[Batch], outputs: list[Output]) -> Iterator[Finding]:
+    """`ignored-weights`: sample weights that no loss is multiplied by."""
+    if any(output.loss is not None for output in outputs):
+        return
+    has_own_step = any(
+        getattr(type(model), name).__module__.partition(".")[0] != "keras"
+        for name in ("train_step", "compute_loss")
+        if hasattr(type(model), name)
+    )
+    if has_own_step or all(batch.sample_weight is None for batch in batches):
+        return
+    yield Finding(
+        "ignored-weights",
+        "error",
+        "sample_weight is given, and the model is compiled without a loss: Keras hands the weights "
+        "to the compiled loss alone, and those that layers add with add_loss do not see them.",
+        "Make the weights an input of the model, and hand them to the layer that adds the loss; "
+        "keras_ce.layers.LinearCrossentropy takes them as sample_weight.",
+    )
 
 
 def weight_findings(output: Output) -> Iterator[Finding]:

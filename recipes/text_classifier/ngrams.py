@@ -63,13 +63,23 @@ def text_ngrams(text: str, token_kind: str) -> list[numpy.ndarray]:
 
 
 def _hashes_of_tokens(text: str, kind: str) -> numpy.ndarray:
-    tokens = ["", *split_tokens(text, kind)[: _LONGEST_TEXT[0]], ""]
-    numbers = [zlib.crc32(token.encode()) for token in tokens]
+    numbers = _numbers_of_tokens(text, kind)
     return _hashes_of_runs(numbers, _MOST_TOKENS, salt=2 if kind == "stems" else 1)
+
+
+def _numbers_of_tokens(text: str, kind: str) -> list[int]:
+    """A number for each token, those of the text's beginning and end included."""
+    tokens = ["", *split_tokens(text, kind)[: _LONGEST_TEXT[0]], ""]
+    return [zlib.crc32(token.encode()) for token in tokens]
 
 
 def _hashes_of_runs(items: Sequence[int], longest: int, salt: int) -> numpy.ndarray:
     """A hash for every run of one to `longest` items; another one with another salt."""
+    return numpy.unique(numpy.concatenate(_runs(items, longest, salt)))
+
+
+def _runs(items: Sequence[int], longest: int, salt: int) -> list[numpy.ndarray]:
+    """The hash of each run: for each length, from 1, those of all places, one after the other."""
     numbers = numpy.array(items, dtype="uint64")
     runs = numpy.full_like(numbers, salt)
     found = []
@@ -77,8 +87,44 @@ def _hashes_of_runs(items: Sequence[int], longest: int, salt: int) -> numpy.ndar
         # The next item joins each run. Whole arrays wrap around without a word.
         runs = (runs[: len(numbers) - length + 1] ^ numbers[length - 1 :]) * _FACTOR
         runs ^= runs >> numpy.uint64(32)
-        found.append(runs)
-    return numpy.unique(numpy.concatenate(found) >> numpy.uint64(33)).astype("int32")
+        found.append((runs >> numpy.uint64(33)).astype("int32"))
+    return found
+
+
+def blocks_of_words(text: str, token_kind: str) -> tuple[list[dict[int, list[int]]], int]:
+    """The blocks of `text_ngrams` with the places of the words that each n-gram covers.
+
+    Returns:
+        For each block a dict from hash to places, one for each word that an occurrence covers, and
+        empty where it covers none; and the number of words that count.
+    """
+    kinds = ("characters",) if token_kind == "characters" else ("words", "stems")
+    blocks = []
+    owners: list[int | None]
+    for kind in kinds:
+        items = _numbers_of_tokens(text, kind)
+        owners = [None, *range(len(items) - 2), None]
+        blocks.append(_places(items, owners, _MOST_TOKENS, salt=2 if kind == "stems" else 1))
+    if token_kind != "characters":
+        words = split_tokens(text, "words")[: _LONGEST_TEXT[0]]
+        characters = f" {' '.join(words)} "[: _LONGEST_TEXT[1]]
+        owners = [None]
+        for place, word in enumerate(words):
+            owners += [place] * len(word) + [None]
+        points = [ord(each) for each in characters]
+        blocks.append(_places(points, owners, _MOST_CHARACTERS, salt=3))
+    return blocks, len(split_tokens(text, kinds[0])[: _LONGEST_TEXT[0]])
+
+
+def _places(
+    items: Sequence[int], owners: Sequence[int | None], longest: int, salt: int
+) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for length, runs in enumerate(_runs(items, longest, salt), 1):
+        for start, run in enumerate(runs.tolist()):
+            covered = {each for each in owners[start : start + length] if each is not None}
+            found.setdefault(run, []).extend(sorted(covered))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

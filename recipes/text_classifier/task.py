@@ -34,6 +34,7 @@ from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import losses, several_labels
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, known_ids
 from recipes.text_classifier.evaluation import score_logits
+from recipes.text_classifier.explanation import Explanation, explain
 from recipes.text_classifier.members import (
     TaughtBatches,
     average_networks,
@@ -634,6 +635,31 @@ class TextClassifier(ClassifierMixin, Task):
             name: {measure: found[measure] for measure in ("accuracy", "macro_f1")}
             for name, found in measures.items()
         }
+
+    def explain(self, text: str, label: Any = None) -> Explanation:
+        """Why a text gets its class: the share of each word in the logit of a class.
+
+        Of the network by integrated gradients along the embeddings, from zero embeddings under the
+        same mask; of the n-grams, which add up, exactly, each divided equally among its words.
+
+        Args:
+            text: Any text.
+            label: The class, one of `classes_`; `None` for the most probable one.
+
+        Returns:
+            `words` and their `shares`, which with `rest` add up to `logit` less `baseline`.
+            `rich.print` shows it in colour, a notebook and `html()` as HTML.
+
+        Raises:
+            ValueError: If `text` is no text, or `label` no class.
+        """
+        (text,) = checked_texts([text])
+        classes = self.classes_.tolist()
+        if label is None:
+            label = classes[int(self._logits([text])[0].argmax())]
+        if label not in classes:
+            raise UserError(f"{label!r} is no class; expected one of {classes[:10]}")
+        return explain(self.model_, text, classes.index(label), label)
 
     def _known(self, texts: Sequence[str], labels: Any) -> LabelledTexts:
         """Texts and the class id of each, or a tuple of them, checked."""

@@ -2,6 +2,7 @@
 
 import collections
 
+import pasting
 import pytest
 
 import keras_ce
@@ -14,12 +15,14 @@ CODES = {
     "collapse",
     "constant-labels",
     "constant-output",
+    "contradicting-metric",
     "dead-gradient",
     "double-softmax",
     "exclusive-with-sigmoid",
     "first-loss-only",
     "grouped-labels",
     "half-precision-ids",
+    "ignored-weights",
     "imbalance",
     "initial-loss",
     "label-kind",
@@ -28,6 +31,7 @@ CODES = {
     "multi-label-with-softmax",
     "non-finite",
     "not-a-distribution",
+    "structure-mismatch",
     "weights-along-time",
     "without-positives",
     "wrong-activation",
@@ -38,6 +42,9 @@ CODES = {
 def test_a_mistake_is_found(case):
     report = keras_ce.diagnose(**case.make())
     found = {finding.code for finding in report.findings}
+    for finding in report.findings:  # whatever can be pasted can be called
+        for code in pasting.calls(finding.fix):
+            assert pasting.made(code), code
     assert case.code in found, f"not found: {case.code}\n{report}"
     # What runs away has a bad first loss as well; nothing else may be said twice.
     assert found <= {case.code} | ({"initial-loss"} if case.code == "dead-gradient" else set())
@@ -50,7 +57,7 @@ def test_a_healthy_set_up_has_no_findings(case):
 
 
 def test_the_tables_are_complete():
-    assert len(MISTAKES) >= 40
+    assert len(MISTAKES) >= 110
     assert len(HEALTHY) >= 40
     counts = collections.Counter(case.code for case in MISTAKES)
     assert set(counts) == CODES | {"loss-fails", "model-fails"}
