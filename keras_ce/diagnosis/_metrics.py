@@ -117,6 +117,8 @@ def _on_logits(output: Output, metric: _Metric) -> Finding | None:
     if metric.is_ours or not kind.from_logits or kind.family not in ("sigmoid", "softmax"):
         return None
     is_sigmoid = kind.family == "sigmoid"
+    if metric.name == "BinaryAccuracy" and not is_sigmoid:
+        return None  # contradicting-metric says it
     why = "takes the outputs for probabilities"
     argument = _WITH_THRESHOLD.get(metric.name)
     if argument is not None:

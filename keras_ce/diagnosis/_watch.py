@@ -26,10 +26,10 @@ class Watch(keras.callbacks.Callback):
 
     `keras.callbacks.TerminateOnNaN` stops and names nothing. A callback never sees a batch, so this
     one is given the data. It keeps the weights that each epoch starts from, and looks at the loss
-    of each step. Where that is not finite, or more than ten times the mean before it, all rows
-    are gone over with those weights: which hold a number that is not finite, and which give a loss
-    that is none, or a large one. A loss that is not finite stops the training, a jump does not;
-    each is looked into once in a `fit`.
+    of each step, and at the end of an epoch at the weights. Where one is not finite, or the loss
+    more than ten times the mean before it, all rows are gone over with those weights: which hold a
+    number that is not finite, and which give a loss that is none, or a large one. What is not
+    finite stops the training, a jump does not; each is looked into once in a `fit`.
 
     Args:
         x: inputs, as they are given to `fit`: arrays, tensors, lists or dicts of them; or a
@@ -113,8 +113,12 @@ class Watch(keras.callbacks.Callback):
         self._so_far = mean
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keeps the mean of the epoch, with which the first steps of the next are compared."""
+        """Keeps the mean loss for the first steps of the next epoch, and looks at the weights."""
         self._before = (logs or {}).get("loss", np.nan)
+        # A ReLU of NaN may be 0: the weights are lost then, and the loss shows nothing.
+        if "nan" not in self._looked_into and _have_holes(self.model):
+            self._look("nan", self._before, np.inf)
+            self.model.stop_training = True
 
     def _look(self, why: str, loss: float, limit: float) -> None:
         """Goes over the rows, and tells; `limit`: the loss from which on a row is named."""
@@ -132,7 +136,8 @@ class Watch(keras.callbacks.Callback):
 
     def _told(self, why: str, loss: float, findings: list[RowFinding], number: int) -> str:
         epoch = f"In epoch {self._epoch + 1}"
-        what = f"{epoch} the loss became {loss:g}; the training stops."
+        lost = "weights became nan" if np.isfinite(loss) else f"loss became {loss:g}"
+        what = f"{epoch} the {lost}; the training stops."
         if why == "jump":
             what = f"{epoch} the loss of a step jumped to {loss:.4g}."
         if not findings:
@@ -166,3 +171,12 @@ class Watch(keras.callbacks.Callback):
         np.savez(folder / "rows.npz", rows=np.array(numbers, int), **joined)
         told = [{**dataclasses.asdict(each), "loss": f"{each.loss:g}"} for each in findings]
         (folder / "rows.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+
+
+def _have_holes(model: Any) -> bool:
+    """Whether a weight of a model is not finite."""
+    return not all(
+        bool(ops.all(ops.isfinite(variable.value)))
+        for variable in model.variables
+        if "float" in variable.dtype
+    )

@@ -109,6 +109,25 @@ def test_steps_that_lead_there_by_themselves():
     assert len(history.history["loss"]) == 1
 
 
+def test_a_nan_that_a_relu_hides(capsys):
+    """The loss stays finite, and the weights are lost: seen at the end of the epoch."""
+
+    x = planted(X, 41)
+    model = network()
+    watch = keras_ce.Watch(x, Y)
+
+    class BreaksTheWeights(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            kernel = self.model.layers[0].kernel
+            kernel.assign(np.full(kernel.shape, np.nan))
+
+    model.compile("sgd", "mse", **QUICK)
+    # Clean rows are trained on: the loss is finite, as behind such a ReLU.
+    model.fit(X, Y, epochs=3, verbose=0, shuffle=False, callbacks=[BreaksTheWeights(), watch])
+    assert [(each.row, each.argument) for each in watch.findings] == [(41, "input")]
+    assert "In epoch 1 the weights became nan" in capsys.readouterr().out
+
+
 def test_silence_and_the_same_weights_where_all_is_well(capsys):
     watch = keras_ce.Watch(X, Y)
     watched, plain = network(), network()
