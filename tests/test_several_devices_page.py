@@ -42,7 +42,7 @@ class Training:
             "KERAS_DISTRIBUTION_JOB_ADDRESSES": free_address(),
             "KERAS_DISTRIBUTION_NUM_PROCESSES": str(self.number),
         }
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "XLA_FLAGS": ""}
+        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
         command = [sys.executable, "train.py", self.parallel, str(EPOCHS), "."]
         return [
             subprocess.Popen(
@@ -63,9 +63,10 @@ class Training:
         processes = self.start()
         outputs = [process.communicate() for process in processes]
         assert [process.returncode for process in processes] == self.number * [0], outputs
-        printed = [output for output, _ in outputs]
-        assert printed[1:] == [""] * (self.number - 1)
-        return float(printed[0].split()[1]), self.checkpoint()
+        # Gloo prints lines of its own.
+        losses = [re.findall(r"^loss (.+)$", printed, re.MULTILINE) for printed, _ in outputs]
+        assert losses[1:] == [[]] * (self.number - 1)
+        return float(*losses[0]), self.checkpoint()
 
     def checkpoint(self):
         with np.load(self.folder / "checkpoint.npz") as file:
