@@ -12,7 +12,7 @@ from keras_ce._core.checks import to_numpy
 from keras_ce.diagnosis._all_rows import RowByRow, loss_of_rows
 from keras_ce.diagnosis._outputs import Output
 from keras_ce.diagnosis._sample import Batch
-from keras_ce.diagnosis._user_code import UserCodeError
+from keras_ce.diagnosis._user_code import UserCodeError, call_user_code
 
 Array = Any
 MOST_ROWS = 100
@@ -133,8 +133,8 @@ def _losses(rows: RowByRow, batch: Batch) -> tuple[Array, list[Output], str]:
         outputs = rows.outputs(batch)
     except UserCodeError as error:
         try:
-            rows.predictions(batch.x)
-        except Exception:  # the user's model: whatever it raises has been described above
+            call_user_code(rows.predictions, batch.x)
+        except UserCodeError:
             return np.zeros(0), [], f"model: {error}"
         return np.zeros(0), [], f"loss: {error}"
     losses = np.zeros(batch.rows)
@@ -179,8 +179,8 @@ def _first_layer(model: Any, rows: RowByRow, batch: Batch) -> str:
     with contextlib.ExitStack() as stack:
         for operation in _operations(model):
             stack.enter_context(_watched(operation, found))
-        with contextlib.suppress(Exception):  # it may raise, as in the training
-            rows.predictions(batch.x)
+        with contextlib.suppress(UserCodeError):  # it may raise, as in the training
+            call_user_code(rows.predictions, batch.x)
     return found[0] if found else ""
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import BACKEND
 from keras import layers
 
 import keras_ce
@@ -127,10 +128,11 @@ def test_an_output_without_structure_of_its_own():
     model = Odd()
     model(features())
     labels = {"deep": [{"er": ids(3)}]}
-    # Keras takes one loss for such an output, and does not find its labels.
-    assert codes(model, features(), labels, loss=LOGITS) == ["structure-mismatch"]
+    # On TensorFlow Keras's `fit` does not find the labels of such an output, elsewhere it does.
+    refused = ["structure-mismatch"] if BACKEND == "tensorflow" else []
+    assert codes(model, features(), labels, loss=LOGITS) == refused
     report = keras_ce.diagnose(model, features(), {"deep": [{"er": one_hot(3)}]}, loss=LOGITS)
-    assert [(each.code, each.output) for each in report.findings][1:] == [
+    assert [(each.code, each.output) for each in report.findings][len(refused) :] == [
         ("label-kind", "deep/0/er")
     ]
 

@@ -47,7 +47,8 @@ def pasted(model, x, y, finding, sample_weight=None, index=0):
     else:
         options["loss"] = made(code)
     activation = re.search(r"activation='(\w+)'", finding.fix)
-    if finding.fix.startswith("Remove the activation") or "in no activation" in finding.fix:
+    removes = re.match("Remove the activation(?!.* as it is)", finding.fix)
+    if removes or "in no activation" in finding.fix:
         without_activation(model)
     elif activation and "metric" not in finding.message.split(",")[0]:
         model.layers[-1].activation = getattr(keras.activations, activation[1])

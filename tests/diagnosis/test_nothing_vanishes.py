@@ -169,7 +169,7 @@ def test_a_metric_that_fails_to_describe_itself():
         (
             "not-checked",
             "note",
-            "accuracy on logits could not be looked at: DeviceError: the device is gone",
+            "metric findings could not be looked at: DeviceError: the device is gone",
         )
     ]
 
@@ -219,7 +219,7 @@ def test_what_keras_raises_while_a_function_is_identified(monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("name", ["_counted", "_of_chance"])
+@pytest.mark.parametrize("name", ["counted", "_of_chance"])
 def test_a_mistake_of_its_own_is_not_one_of_the_loss(monkeypatch, name):
     monkeypatch.setattr(_evaluation, name, raises)
     loss = keras_ce.losses.FocalCrossentropy(from_logits=True)
