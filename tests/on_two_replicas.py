@@ -212,6 +212,29 @@ def of_pairs():
     return trained(build, inputs_of)
 
 
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        batch = slice(number * BATCH, (number + 1) * BATCH)
+        return x[batch], ids[batch]
+
+
+def of_inputs():
+    """The losses of one device, and those of replicas that read other kinds of data."""
+
+    def build():
+        return keras.Sequential([keras.Input((TIME, WIDTH)), layers.Dense(cases.CLASSES)])
+
+    dataset = tf.data.Dataset.from_tensor_slices((x, ids)).batch(BATCH)
+    loss = LabelSmoothedCrossentropy(0.1, from_logits=True, ignore_class=4)
+    return [
+        compiled(strategy, build, loss=loss).fit(data, shuffle=False, verbose=0).history["loss"]
+        for strategy, data in ((ONE, dataset), (REPLICAS, dataset), (REPLICAS, Batches()))
+    ]
+
+
 def refused():
     """The messages of what sees the rows of one replica only, and of eager replicas."""
     messages = []
@@ -238,6 +261,7 @@ WHAT = {
     "metrics": of_metrics,
     "layers": of_layers,
     "pairs": of_pairs,
+    "inputs": of_inputs,
     "refused": refused,
 }
 
