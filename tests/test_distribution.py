@@ -68,6 +68,9 @@ from keras_ce._core import pairs as core
 from keras_ce._core.backends import backend
 from keras_ce._core.backends.passes import Compilation
 from keras_ce.layers import AngularMarginCrossentropy, ContrastivePairs, LinearCrossentropy
+from keras_ce.losses import (
+    InBatchCrossentropy, LabelSmoothedCrossentropy, SupervisedContrastive, TripletMargin
+)
 
 ROWS, WIDTH, CLASSES = 96, 16, 512
 REPORT = "accuracy", "top_5_accuracy", "perplexity"
@@ -121,6 +124,24 @@ def of_pairs():
     losses = [ContrastivePairs(2.0, symmetric)(*towers, *inputs[2:]) for symmetric in (False, True)]
     return trained(inputs, losses, [x, y, ids, weights], 0.05)
 
+def of_losses():
+    # What counts positions of its own, and what compares the rows of a batch.
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((WIDTH,))
+    first, second, third, fourth = (keras.layers.Dense(8)(inputs) for _ in range(4))
+    outputs = [first, second, third, keras.ops.matmul(third, keras.ops.transpose(fourth))]
+    losses = [
+        LabelSmoothedCrossentropy(0.1, from_logits=True, ignore_class=0),
+        SupervisedContrastive(), TripletMargin(mining="semi-hard"), InBatchCrossentropy(),
+    ]
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(0.01), losses)
+    classes = np.minimum(labels, 7)
+    targets = [classes, ids, ids, ids]
+    history = model.fit(x, targets, batch_size=48, epochs=2, shuffle=False, verbose=0).history
+    logs = [history[name] for name in sorted(history)]
+    return [np.asarray(item).tolist() for item in (*logs, *model.weights)]
+
 def compiled(function, *arrays):
     # Per device: the operations of one step, and the numbers in what an all-gather hands over.
     distribution = keras.distribution.distribution()
@@ -166,6 +187,7 @@ def everything():
     steps = step_of_head(), step_of_pairs()
     in_tiles_of(4 * ROWS, 4 * 128, 4 * 128)
     found = {"heads": of_heads(), "tied": of_tied_head(), "pairs": of_pairs()}
+    found["losses"] = of_losses()
     return [found, *steps, step_of_head()[2] + step_of_pairs()[2]]
 
 def model_parallel(*shape):
