@@ -288,7 +288,7 @@ def replica_mean(value: Tensor) -> Tensor:
 
 def rows_of_all_replicas(*groups: Tensor) -> tuple[list[Tensor], Tensor]:
     """The rows of all replicas, and which of them are those of this one: of one."""
-    return list(groups), jnp.arange(len(groups[0]), dtype="int32")
+    return list(groups), jnp.arange(groups[0].shape[0], dtype="int32")
 
 
 class Devices(NamedTuple):
