@@ -9,6 +9,12 @@ import keras
 import numpy as np
 from jax import numpy as jnp
 
+from keras_ce._core.backends.one_replica import (
+    number_of_replicas as number_of_replicas,
+    replica_mean as replica_mean,
+    replica_sum as replica_sum,
+    rows_of_all_replicas as rows_of_all_replicas,
+)
 from keras_ce._core.backends.passes import (
     Backward,
     Compilation,
@@ -269,26 +275,6 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
 
 in_one = compiled
 """The same for what an eager call would compile operation by operation, with its derivative."""
-
-
-def number_of_replicas() -> int:
-    """1: an array is one over all devices."""
-    return 1
-
-
-def replica_sum(values: Tensor) -> Tensor:
-    """The sum over all replicas: of one."""
-    return values
-
-
-def replica_mean(value: Tensor) -> Tensor:
-    """The mean over all replicas: of one."""
-    return value
-
-
-def rows_of_all_replicas(*groups: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The rows of all replicas, and which of them are those of this one: of one."""
-    return list(groups), jnp.arange(groups[0].shape[0], dtype="int32")
 
 
 class Devices(NamedTuple):

@@ -13,6 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from keras_ce._core.backends.one_replica import (
+    number_of_replicas as number_of_replicas,
+    replica_mean as replica_mean,
+    replica_sum as replica_sum,
+    rows_of_all_replicas as rows_of_all_replicas,
+)
 from keras_ce._core.backends.passes import (
     Backward,
     Compilation,
@@ -174,26 +180,6 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
 def in_one(function: Any) -> Any:
     """The function itself: eager calls run operation by operation."""
     return function
-
-
-def number_of_replicas() -> int:
-    """1: no replicas that Keras knows of."""
-    return 1
-
-
-def replica_sum(values: Tensor) -> Tensor:
-    """The sum over all replicas: of one."""
-    return values
-
-
-def replica_mean(value: Tensor) -> Tensor:
-    """The mean over all replicas: of one."""
-    return value
-
-
-def rows_of_all_replicas(*groups: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The rows of all replicas, and which of them are those of this one: of one."""
-    return list(groups), torch.arange(len(groups[0]), dtype=torch.int32, device=groups[0].device)
 
 
 def devices_of(number: Any, kernel: Any = None, class_axis: int = 0) -> None:
