@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-import keras
 import numpy
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
@@ -35,16 +32,12 @@ from recipes.text_classifier import losses, several_labels
 from recipes.text_classifier.data import VALIDATION_SHARE, checked_labels, known_ids
 from recipes.text_classifier.evaluation import score_logits
 from recipes.text_classifier.explanation import Explanation, explain
-from recipes.text_classifier.members import (
-    TaughtBatches,
-    average_networks,
-    losses_of_a_student,
-    with_two_outputs,
-)
-from recipes.text_classifier.model import POOLINGS, TextClassifierModel, build_text_classifier
+from recipes.text_classifier.members import average_networks
+from recipes.text_classifier.model import POOLINGS, TextClassifierModel
+from recipes.text_classifier.networks import Networks, targets_of
 from recipes.text_classifier.ngrams import LinearModel, fit_linear_model, with_linear_model
-from recipes.text_classifier.saved_model import EXCLUSIVE, INDEPENDENT, read_classifier
-from recipes.text_classifier.training import TextBatches, predict_logits, token_ids, train
+from recipes.text_classifier.saved_model import read_classifier
+from recipes.text_classifier.training import predict_logits
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vector_files import initial_vectors, require_source
 from recipes.tokens.vocabulary import TOKEN_KINDS, build_vocabulary
@@ -195,7 +188,7 @@ class TextClassifier(ClassifierMixin, Task):
         strength: float = 1.0,
         q: float = 0.7,
         vocabulary_size: int = 20_000,
-        embedding_dim: int = 128,
+        embedding_dim: int = 64,
         affix_buckets: int = 10_000,
         convolution_widths: Sequence[int] = (2, 3, 5),
         convolution_filters: int = 100,
@@ -301,38 +294,34 @@ class TextClassifier(ClassifierMixin, Task):
                 )
             validation = _labelled(*validation_data, classes, has_several)
         weights = losses.class_weights(self.class_weight, loss, classes, training.labels)
-        vectors = self._vectors(training, *([validation] if validation_data is None else []))
-        most = [self.epochs] * self.members
-        networks, histories = self._train(training, validation, classes, weights, vectors, most)
+        # Of all texts to learn from: what only some of them have is learned in the end.
+        known = training + validation if validation_data is None else training
+        vocabulary = build_vocabulary(known.texts, self.tokens, size=self.vocabulary_size)
+        makers = Networks(self, classes, vocabulary, self._vectors(vocabulary), weights)
+        networks, histories = makers.train(training, validation)
         best_epochs = list(map(_best_epoch, histories))
         teacher = None
         if self.distill:
-            teacher, most = average_networks(networks), [self.epochs]
-            networks, histories = self._train(
-                training, validation, classes, weights, vectors, most, teacher
-            )
+            teacher = average_networks(networks)
+            networks, histories = makers.train(training, validation, teacher)
             best_epochs += map(_best_epoch, histories)
         linear = self._fit_linear_model(training, len(classes), weights)
         several = [predict_logits(average_networks(networks), validation.texts)]
         require_finite(several[0])
         if linear is not None:
             several.append(linear.logits(validation.texts))
-        targets = _targets(validation, len(classes))
+        targets = makers.targets(validation)
         factors = best_factors(several, targets)
         if validation_data is None:
             # Validation has told how long to train and how sure to be: now it is there to learn
             # from.
-            training += validation
-            best = list(map(_best_epoch, histories))
-            if self.keras_verbose():
-                epochs = ", ".join(map(str, best))
-                print(f"once more, {epochs} epochs on all {len(training)} training texts")
-            networks, _ = self._train(training, None, classes, weights, vectors, best, teacher)
+            training = known
+            makers.train_further(networks, training, teacher)
             require_finite(predict_logits(average_networks(networks), validation.texts))
             linear = self._fit_linear_model(training, len(classes), weights)
         constant: dict[int, float] = {}
         if has_several:
-            constant = several_labels.constant_logits(_targets(training, len(classes)))
+            constant = several_labels.constant_logits(targets_of(training, len(classes)))
             several_labels.warn_of_constant(constant, classes)
         for network in networks:
             divide_logits(network, 1 / factors[0], ["logits"])
@@ -368,119 +357,13 @@ class TextClassifier(ClassifierMixin, Task):
         classes, ids = numpy.unique(checked_labels(labels, count), return_inverse=True)
         return classes, ids.tolist()
 
-    def _vocabulary(self, labelled: LabelledTexts) -> list[str]:
-        return build_vocabulary(labelled.texts, self.tokens, size=self.vocabulary_size)
-
-    def _vectors(self, *several: LabelledTexts) -> dict[str, numpy.ndarray]:
-        """What each token starts from that the first texts, or all of them, have; read once."""
+    def _vectors(self, vocabulary: Sequence[str]) -> numpy.ndarray | None:
+        """What each token starts from, (tokens, dimensions), where a source is given."""
         if self.vectors is None:
-            return {}
-        whole = functools.reduce(operator.add, several)
-        tokens = list(dict.fromkeys(self._vocabulary(several[0]) + self._vocabulary(whole)))
+            return None
         if self.keras_verbose():
             print(f"reads the vectors of {os.fspath(self.vectors)}", flush=True)
-        vectors = initial_vectors(self.vectors, tokens, self.tokens, _VECTOR_SCALE)
-        return dict(zip(tokens, vectors, strict=True))
-
-    def _train(
-        self,
-        training: LabelledTexts,
-        validation: LabelledTexts | None,
-        classes: numpy.ndarray,
-        class_weight: list[float] | None,
-        vectors: Mapping[str, numpy.ndarray],
-        epochs: Sequence[int],
-        teacher: TextClassifierModel | None = None,
-    ) -> tuple[list[TextClassifierModel], list[dict[str, list[float]]]]:
-        """For each number of epochs a new network, trained, and the history of its training.
-
-        With a teacher, they learn from its logits as well.
-        """
-        vocabulary = self._vocabulary(training)
-        start = numpy.array([vectors[token] for token in vocabulary]) if vectors else None
-        targets = _targets(training, len(classes))
-        loss = losses.loss_of(self, targets, class_weight)
-        # Networks differ by their seed, and one that learns from others has a seed of its own.
-        first = 0 if teacher is None else self.members
-        networks, histories = [], []
-        for number, most in enumerate(epochs, first):
-            if self.members > 1 and self.keras_verbose():
-                of_members = f"network {number + 1} of {self.members}"
-                print(of_members if teacher is None else f"one network from {self.members}")
-            seed = (self.seed + number) % 2**32
-            with self.seeded(seed):
-                network = self._network(vocabulary, start, classes, training.are_several)
-                given = self._batches(network, training, targets, seed, teacher)
-                to_stop_by = None
-                if validation is not None:
-                    of_validation = _targets(validation, len(classes))
-                    to_stop_by = self._batches(network, validation, of_validation, None, teacher)
-                history = train(
-                    network if teacher is None else with_two_outputs(network),
-                    given,
-                    to_stop_by,
-                    loss=loss if teacher is None else losses_of_a_student(loss),
-                    measure=several_labels.measure() if training.are_several else None,
-                    epochs=most,
-                    learning_rate=self.learning_rate,
-                    patience=self.patience,
-                    # Nothing is left to find where it has looked before.
-                    diagnosis=self.diagnosis and validation is not None and number == 0,
-                    verbose=self.keras_verbose(),
-                )
-            networks.append(network)
-            histories.append(history)
-        return networks, histories
-
-    def _network(
-        self,
-        vocabulary: Sequence[str],
-        start: numpy.ndarray | None,
-        classes: numpy.ndarray,
-        has_several: bool,
-    ) -> TextClassifierModel:
-        """A new network; where there is a start, the vectors of the vocabulary, it has these."""
-        network = build_text_classifier(
-            len(vocabulary),
-            len(classes),
-            embedding_dim=self.embedding_dim if start is None else start.shape[1],
-            units=self.units,
-            bidirectional=self.bidirectional,
-            pooling=self.pooling,
-            convolution_widths=self.convolution_widths,
-            convolution_filters=self.convolution_filters,
-            affix_buckets=0 if self.tokens == "characters" else self.affix_buckets,
-            embedding_dropout=self.embedding_dropout,
-            dropout=self.dropout,
-            vocabulary=vocabulary,
-            class_names=[str(label) for label in classes.tolist()],
-            token_kind=self.tokens,
-        )
-        network.update_legend(
-            classes=classes.tolist(),
-            loss=INDEPENDENT if has_several else EXCLUSIVE,
-            **self.legend_entries(),
-        )
-        if start is not None:
-            embedding = network.get_layer("embedding")
-            by_chance = keras.ops.convert_to_numpy(embedding.embeddings)
-            is_known = start.any(axis=1, keepdims=True)
-            embedding.set_weights([numpy.where(is_known, start, by_chance)])
-        return network
-
-    def _batches(
-        self,
-        network: TextClassifierModel,
-        texts: LabelledTexts,
-        targets: numpy.ndarray,
-        seed: int | None,
-        teacher: TextClassifierModel | None,
-    ) -> TextBatches:
-        ids = token_ids(network, texts.texts)
-        if teacher is None:
-            return TextBatches(ids, targets, self.batch_size, seed)
-        logits = predict_logits(teacher, texts.texts)
-        return TaughtBatches(ids, targets, logits, self.batch_size, seed)
+        return initial_vectors(self.vectors, vocabulary, self.tokens, _VECTOR_SCALE)
 
     def _fit_linear_model(
         self, training: LabelledTexts, num_classes: int, class_weight: list[float] | None
@@ -490,7 +373,7 @@ class TextClassifier(ClassifierMixin, Task):
             return None
         return fit_linear_model(
             training.texts,
-            _targets(training, num_classes),
+            targets_of(training, num_classes),
             token_kind=self.tokens,
             size=self.ngrams,
             class_weight=class_weight,
@@ -588,7 +471,7 @@ class TextClassifier(ClassifierMixin, Task):
         """
         if self.thresholds_ is not None:
             labelled = self._known(texts, labels)
-            targets = _targets(labelled, len(self.classes_))
+            targets = targets_of(labelled, len(self.classes_))
             predicted = self._are_predicted(labelled.texts)
             return float(accuracy_score(targets, predicted, sample_weight=sample_weight))
         predicted = self._most_probable(texts)
@@ -606,7 +489,7 @@ class TextClassifier(ClassifierMixin, Task):
             of text and class that are wrong; `nll` and `ece`, of these pairs.
         """
         labelled = self._known(texts, labels)
-        logits, targets = self._logits(labelled.texts), _targets(labelled, len(self.classes_))
+        logits, targets = self._logits(labelled.texts), targets_of(labelled, len(self.classes_))
         if self.thresholds_ is not None:
             return several_labels.scores(logits, targets, self.thresholds_)
         return score_logits(logits, targets)
@@ -622,7 +505,7 @@ class TextClassifier(ClassifierMixin, Task):
         if self.model_.ngram_layer() is None:
             return {}
         labelled = self._known(texts, labels)
-        targets = _targets(labelled, len(self.classes_))
+        targets = targets_of(labelled, len(self.classes_))
         of_network = predict_logits(self.model_.network(), labelled.texts)
         parts = {"network": of_network, "n-grams": self._logits(labelled.texts) - of_network}
         if self.thresholds_ is not None:
@@ -716,10 +599,3 @@ def _best_epoch(history: Mapping[str, Sequence[float]]) -> int:
     """The epoch with the lowest loss on validation texts, from 1."""
     losses_of_validation = history["val_loss"]
     return losses_of_validation.index(min(losses_of_validation)) + 1
-
-
-def _targets(labelled: LabelledTexts, num_classes: int) -> numpy.ndarray:
-    """The class id of each text, (texts,); where there are several, indicators (texts, classes)."""
-    if labelled.are_several:
-        return several_labels.indicators(labelled.labels, num_classes)
-    return numpy.asarray(labelled.labels)

@@ -591,14 +591,14 @@ def test_a_training_that_diverges_is_one_line(labels, validation):
 @default_backend_only
 def test_the_last_training_may_diverge_alone(monkeypatch):
     """The one that learns from the validation texts too."""
-    train = recipes.text_classifier.task.train
+    train = recipes.text_classifier.networks.train
 
     def diverge(network, training, validation, **settings):
         if validation is None:
             settings["learning_rate"] = 1e30
         return train(network, training, validation, **settings)
 
-    monkeypatch.setattr(recipes.text_classifier.task, "train", diverge)
+    monkeypatch.setattr(recipes.text_classifier.networks, "train", diverge)
     with pytest.raises(UserError, match="the training has diverged"):
         TextClassifier(**ONE_STEP).fit(TEXTS, LABELS)
 
@@ -612,6 +612,9 @@ def test_what_is_printed(capfd):
     printed = capfd.readouterr().out.splitlines()  # no terminal: a line per epoch
     assert [line.partition(" - ")[0] for line in printed] == [
         "2/2",
-        "once more, 1 epochs on all 20 training texts",
+        "2 more epochs, on all 20 training texts",
+        "Epoch 1/2",
+        "2/2",
+        "Epoch 2/2",
         "2/2",
     ]
