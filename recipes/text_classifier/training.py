@@ -99,7 +99,7 @@ def train(
     """
     measure = measure or keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     label = "label_" if isinstance(loss, Mapping) else ""
-    # Averaged weights: half a point more accuracy than the last step's, and less of chance. Not over
+    # Averaged weights: half a point more accuracy than the last step's, and less chance. Over no
     # more than about an epoch, or what few texts teach would never arrive.
     momentum = 1 - 1 / min(len(training), 100)
     model.compile(
