@@ -35,6 +35,8 @@ class Section(NamedTuple):
     parts: Sequence[str | Table | Picture | Code]
 
 
+LONGEST_TEXT = 400
+LONGEST_NAME = 60
 _NUMBER = re.compile(r"|-|[+-]?[\d.,]+( \(\S+ to \S+\))?")
 _STYLE = """
 :root { color-scheme: light; }
@@ -83,6 +85,11 @@ def page(title: str, sections: Sequence[Section]) -> str:
         f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{_text(title)}</h1>\n{body}</body>\n</html>\n"
     )
+
+
+def cut(text: Any, longest: int) -> str:
+    """The beginning of a text that may be long."""
+    return str(text) if len(str(text)) <= longest else f"{str(text)[:longest]}…"
 
 
 def _part(part: str | Table | Picture | Code) -> str:

@@ -35,7 +35,7 @@ from recipes.text_classifier import (
 )
 
 PROJECT = pathlib.Path(__file__).parents[2]
-RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png"])
+RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png", "suspicious.csv"])
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
     "food": ["eats hay", "drinks water", "likes bread", "chews on grass", "wants some milk"],
