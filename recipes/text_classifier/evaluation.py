@@ -22,11 +22,8 @@ from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean
 from recipes.runs.report_page import LONGEST_NAME, LONGEST_TEXT, Picture, Section, Table, cut
 from recipes.tables.labelled_texts import LabelledTexts
-from recipes.text_classifier.suspicious import (
-    Suspicion,
-    find_suspicious,
-    section_of_suspicious,
-)
+from recipes.text_classifier.explanation_section import section_of_explanations
+from recipes.text_classifier.suspicious import Suspicion, find_suspicious, section_of_suspicious
 from recipes.tokens.vocabulary import split_tokens
 
 if TYPE_CHECKING:
@@ -275,6 +272,7 @@ def write_report(
             ),
             _section_of_promises(metrics["promises"], run.folder / "coverage.png"),
             _section_of_mistakes(test, labels, probabilities, classes),
+            section_of_explanations(classifier, test, labels, probabilities),
             section_of_suspicious(suspicious, len(training)),
         ],
         remarks,
