@@ -1,12 +1,11 @@
-"""How many deliberate mistakes `keras_ce.diagnose` finds, its false alarms, its time and memory.
+"""Time and memory of `keras_ce.diagnose`.
 
     KERAS_BACKEND=jax python -m benchmarks.diagnosis
 
-Prints a Markdown table of mistakes per code, one line for the healthy set-ups, and time
-and memory for 64 million weights and for the text classifier of the example on 5,000 rows.
+Prints time and memory for 64 million weights and for the text classifier of the example on 5,000
+rows. What is found is a matter of the tests: tests/diagnosis/test_tables.py.
 """
 
-import collections
 import resource
 import time
 from typing import Any
@@ -15,8 +14,6 @@ import keras
 import numpy as np
 
 import keras_ce
-from benchmarks.diagnosis_healthy import HEALTHY
-from benchmarks.diagnosis_mistakes import MISTAKES
 from recipes.text_classifier import build_text_classifier
 
 ROWS, LENGTH, VOCABULARY, CLASSES = 5_000, 40, 20_000, 10
@@ -27,22 +24,6 @@ def main() -> None:
     print(f"keras {keras.__version__}, {keras.backend.backend()}")
     time_large_model()  # first: the peak before it counts
     time_text_classifier()
-    found: collections.Counter[str] = collections.Counter()
-    given: collections.Counter[str] = collections.Counter()
-    missed = []
-    for case in MISTAKES:
-        codes = {finding.code for finding in keras_ce.diagnose(**case.make()).findings}
-        given[case.code] += 1
-        found[case.code] += case.code in codes
-        if case.code not in codes:
-            missed.append(case.name)
-    print("\n| code | mistakes | found |\n|---|---|---|")
-    for code in sorted(given):
-        print(f"| {code} | {given[code]} | {found[code]} |")
-    print(f"| all | {given.total()} | {found.total()} |")
-    print(f"\nmissed: {', '.join(missed) or 'none'}")
-    alarms = [case.name for case in HEALTHY if keras_ce.diagnose(**case.make()).findings]
-    print(f"healthy set-ups: {len(HEALTHY)}; false alarms: {len(alarms)} {alarms or ''}")
 
 
 def time_text_classifier() -> None:

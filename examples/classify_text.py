@@ -14,6 +14,11 @@ answers only where it is sure enough: of its answers at least 95 % are right, at
 95 %, as the test texts of that training prove. Elsewhere "-" stands for the class, an empty cell
 in a file, and null in JSON.
 
+    python -m examples.classify_text runs/text_classifier-1 --explain "Who was Galileo ?"
+
+shows below each answer what each word adds to the logit of its class: blue speaks for the class,
+orange against it.
+
 A classifier of several labels for each text gives those that it predicts, the most probable first,
 and "-" where there is none; in a file they stand in one cell, with `--label-separator` between. In
 JSON `best` is then empty, as it is for every row without text.
@@ -29,6 +34,8 @@ import examples
 
 def main(options: argparse.Namespace) -> None:
     """Classifies the texts of the command line, of a file, or of standard input."""
+    import rich
+
     from recipes.runs.failures import UserError
     from recipes.tables import row_by_row
     from recipes.text_classifier import TextClassifier, labelling
@@ -89,6 +96,8 @@ def main(options: argparse.Namespace) -> None:
             if not shown:
                 shown = [f"{'-':{width}}"]
             print("  ".join([*shown, " ".join(text.split()) or "(no text)"]))
+            for name in [name for name, _ in best if options.explain and name is not None]:
+                rich.get_console().print(classifier.explain(text, name), soft_wrap=True)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -114,6 +123,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")
     form.add_argument("--json", action="store_true", help="print a line of JSON for each text")
+    form.add_argument("--explain", action="store_true", help="show what each word adds")
     return parser.parse_intermixed_args(arguments)
 
 

@@ -2,6 +2,7 @@
 
     python -m examples.diagnose_model model.keras --data data.csv --label-column class
     python -m examples.diagnose_model model.keras --data data.npz --json
+    python -m examples.diagnose_model model.keras --data pictures
 
 Prints a table, the worst first, and ends with status 1 where there is an error: `docs/diagnosis.md`
 explains each code.
@@ -22,8 +23,11 @@ def main(options: argparse.Namespace) -> None:
     from recipes.runs.failures import UserError
     from recipes.tables import model_data
 
-    data = model_data.read_data(pathlib.Path(options.data), options.label_column or ["label"])
     model = model_files.read_model(options.model, "name a file that model.save has written", True)
+    shape = getattr(model, "input_shape", None)
+    channels = shape[-1] if isinstance(shape, tuple) and len(shape) == 4 else None
+    labels = options.label_column or ["label"]
+    data = model_data.read_data(pathlib.Path(options.data), labels, channels)
     loss = options.loss and model_data.make_loss(options.loss, options.from_logits)
     try:
         report = keras_ce.diagnose(model, **data, loss=loss)
@@ -40,9 +44,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", metavar="MODEL", help="a .keras file, as model.save writes it")
     parser.add_argument(
         "--data",
-        metavar="FILE",
+        metavar="PATH",
         required=True,
-        help="a .csv, .tsv or .jsonl file of numbers, or an .npz with x and y (x_NAME, y_NAME)",
+        help="a .csv, .tsv or .jsonl file of numbers, an .npz with x and y (x_NAME, y_NAME), or a "
+        "folder of pictures with a folder for each class",
     )
     parser.add_argument(
         "--label-column",

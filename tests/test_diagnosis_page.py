@@ -6,8 +6,7 @@ import re
 import pytest
 import test_readme
 from backends import default_backend_only
-
-from benchmarks.diagnosis_mistakes import MISTAKES
+from set_ups.tables import MISTAKES
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "diagnosis.md"
 

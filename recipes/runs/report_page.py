@@ -28,13 +28,21 @@ class Code(NamedTuple):
     text: str
 
 
+class Markup(NamedTuple):
+    """HTML that somebody else has written, with all its names escaped."""
+
+    html: str
+
+
 class Section(NamedTuple):
     """A headline and what stands under it: strings are paragraphs."""
 
     title: str
-    parts: Sequence[str | Table | Picture | Code]
+    parts: Sequence[str | Table | Picture | Code | Markup]
 
 
+LONGEST_TEXT = 400
+LONGEST_NAME = 60
 _NUMBER = re.compile(r"|-|[+-]?[\d.,]+( \(\S+ to \S+\))?")
 _STYLE = """
 :root { color-scheme: light; }
@@ -85,7 +93,12 @@ def page(title: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _part(part: str | Table | Picture | Code) -> str:
+def cut(text: Any, longest: int) -> str:
+    """The beginning of a text that may be long."""
+    return str(text) if len(str(text)) <= longest else f"{str(text)[:longest]}…"
+
+
+def _part(part: str | Table | Picture | Code | Markup) -> str:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Picture):
@@ -93,6 +106,8 @@ def _part(part: str | Table | Picture | Code) -> str:
         return f'<img alt="{_text(part.description)}" src="data:image/png;base64,{content}">\n'
     if isinstance(part, Code):
         return f"<pre>{_text(part.text)}</pre>\n"
+    if isinstance(part, Markup):
+        return f'<div class="wide">{_whole(part.html)}</div>\n'
     return f"<p>{_text(part)}</p>\n"
 
 
@@ -125,5 +140,10 @@ def _is_number(cell: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Text as HTML shows it; half of a surrogate pair, which UTF-8 cannot hold, as "�"."""
-    return html.escape(str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    """Text as HTML shows it."""
+    return html.escape(_whole(str(value)))
+
+
+def _whole(text: str) -> str:
+    """The text with "�" for half of a surrogate pair, which UTF-8 cannot hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""What a diagnosis is made of: inputs and labels from a table or .npz, a loss by its name."""
+"""What a diagnosis is made of: inputs and labels from a file or folder, a loss by its name."""
 
 import pathlib
 import zipfile
@@ -9,30 +9,38 @@ import keras
 import numpy
 
 import keras_ce
+from recipes.images import image_files
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 
 _PARTS = ("x", "y", "sample_weight")
 
 
-def read_data(path: pathlib.Path, label_columns: Sequence[str]) -> dict[str, Any]:
+def read_data(
+    path: pathlib.Path, label_columns: Sequence[str], channels: int | None = None
+) -> dict[str, Any]:
     """The arguments `x`, `y` and, where there are any, `sample_weight` of `keras_ce.diagnose`.
 
     Args:
         path: A table: one column for each label, all others are inputs; an empty field is NaN.
             Or an .npz with arrays `x`, `y`, `sample_weight`; with several inputs or outputs
-            `x_NAME`, `y_NAME`.
+            `x_NAME`, `y_NAME`. Or a folder of pictures of one size, in a folder for each class, as
+            `keras.utils.image_dataset_from_directory` takes it: pixels are from 0 to 255, and the
+            classes are in alphabetical order.
         label_columns: Names of the columns of a table that hold labels.
+        channels: Of pictures, 1 or 3; by default 1 where all of them are gray.
 
     Raises:
-        UserError: If the file cannot be read.
+        UserError: If the file or a picture cannot be read.
     """
+    if path.is_dir():
+        return _read_folder(path, channels)
     if path.suffix.lower() == ".npz":
         return _read_npz(path)
     if table_files.table_format(path) is None:
         raise UserError(
             f"{path} is in no known format; expected a file ending in {table_files.ENDINGS}, "
-            "or .npz"
+            "or .npz, or a folder of pictures"
         )
     table = table_files.read_table(path, label_columns, advice="choose with --label-column")
     if not table.columns:
@@ -99,6 +107,21 @@ def _read_npz(path: pathlib.Path) -> dict[str, Any]:
             f"has {', '.join(arrays) or 'none'}"
         )
     return found
+
+
+def _read_folder(path: pathlib.Path, channels: int | None) -> dict[str, Any]:
+    images, unreadable = image_files.read_images(path)
+    if unreadable:
+        name, reason = next(iter(unreadable.items()))
+        raise UserError(f"{path}: {name} {reason}; mend or remove it")
+    outside = next((name for name in images if "/" not in name), None)
+    if outside is not None:
+        raise UserError(
+            f"{path}: {outside} lies in no folder of a class; expected {path.name}/CLASS/{outside}"
+        )
+    classes = [name.split("/")[0] for name in images]
+    _, ids = numpy.unique(classes, return_inverse=True)
+    return {"x": image_files.to_array(list(images.values()), channels).astype("float32"), "y": ids}
 
 
 def make_loss(name: str, from_logits: bool) -> keras.losses.Loss:

@@ -20,8 +20,10 @@ from recipes.runs import confusion
 from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean
-from recipes.runs.report_page import Picture, Section, Table
+from recipes.runs.report_page import LONGEST_NAME, LONGEST_TEXT, Picture, Section, Table, cut
 from recipes.tables.labelled_texts import LabelledTexts
+from recipes.text_classifier.explanation_section import section_of_explanations
+from recipes.text_classifier.suspicious import Suspicion, find_suspicious, section_of_suspicious
 from recipes.tokens.vocabulary import split_tokens
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ PROMISES = (0.9, 0.95, 0.99)
 """The accuracies that the report looks for a threshold for."""
 _CONFIDENCE = 0.95
 MISTAKES = 20
-LONGEST_TEXT = 400
-LONGEST_NAME = 60
 
 
 def score_logits(logits: numpy.ndarray, labels: Sequence[int] | numpy.ndarray) -> dict[str, float]:
@@ -250,6 +250,10 @@ def write_report(
     for remark in (*remarks, *of_epochs, *by_font):
         print(remark)
     columns = columns_of(metrics)
+    suspicious = find_suspicious(
+        training, features_of_linear_svm(classifier.tokens), classifier.class_weight
+    )
+    run.write_table("suspicious.csv", Suspicion._fields, suspicious)
     run.write_page(
         metrics,
         MEASURES,
@@ -268,6 +272,8 @@ def write_report(
             ),
             _section_of_promises(metrics["promises"], run.folder / "coverage.png"),
             _section_of_mistakes(test, labels, probabilities, classes),
+            section_of_explanations(classifier, test, labels, probabilities),
+            section_of_suspicious(suspicious, len(training)),
         ],
         remarks,
     )
@@ -424,11 +430,6 @@ def _section_of_mistakes(
             ),
         ],
     )
-
-
-def cut(text: Any, longest: int) -> str:
-    """The beginning of a text that may be long."""
-    return str(text) if len(str(text)) <= longest else f"{str(text)[:longest]}…"
 
 
 def draw_confusion(file: pathlib.Path, counts: numpy.ndarray, classes: Sequence[Any]) -> list[int]:

@@ -13,7 +13,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 from recipes.runs.intervals import Outcomes, mean
-from recipes.runs.report_page import Section, Table
+from recipes.runs.report_page import LONGEST_NAME, LONGEST_TEXT, Section, Table, cut
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import evaluation, several_labels
 from recipes.text_classifier.data import VALIDATION_SHARE
@@ -181,7 +181,7 @@ def _section_of_classes(of_classes: Sequence[dict[str, Any]], learned: numpy.nda
     rows = [
         [
             number,
-            evaluation.cut(scores["label"], evaluation.LONGEST_NAME),
+            cut(scores["label"], LONGEST_NAME),
             f"{count:,}",
             f"{scores['texts']:,}",
             f"{scores['threshold']:.3f}",
@@ -226,9 +226,9 @@ def _section_of_mistakes(
     rows = [
         [
             f"{chances[place]:.3f}",
-            evaluation.cut(classes[labels[place]], evaluation.LONGEST_NAME),
+            cut(classes[labels[place]], LONGEST_NAME),
             "given in vain" if is_given[place] else "missed",
-            evaluation.cut(test.texts[texts[place]], evaluation.LONGEST_TEXT),
+            cut(test.texts[texts[place]], LONGEST_TEXT),
             *([test.rows[texts[place]]] if test.rows else []),
         ]
         for place in first

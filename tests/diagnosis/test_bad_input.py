@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from backends import BACKEND
 from keras import layers
+from set_ups.models import ROWS, TwoHeads, compiled, features, ids, network, one_hot
 
 import keras_ce
-from benchmarks.diagnosis_models import ROWS, TwoHeads, compiled, features, ids, network, one_hot
 from keras_ce.diagnosis import _diagnose, _model_output
 
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, losses, metrics
 from pasting import calls, made
-
-import keras_ce
-import keras_ce.losses as ours
-from benchmarks.diagnosis_models import (
+from set_ups.models import (
     ROWS,
     TIME,
     compiled,
@@ -19,8 +16,14 @@ from benchmarks.diagnosis_models import (
     multi_hot,
     network,
     one_hot,
+    padded_lists,
+    rare,
     scaled,
+    two_digits,
 )
+
+import keras_ce
+import keras_ce.losses as ours
 
 SPARSE, DENSE, BINARY = (
     losses.SparseCategoricalCrossentropy,
@@ -64,10 +67,6 @@ def found(model, x, y, code, **options):
         each for each in keras_ce.diagnose(model, x, y, **options).findings if each.code == code
     ]
     return finding
-
-
-def rare():
-    return (np.arange(ROWS) % 21 == 0).astype(int)
 
 
 def sequence():
@@ -157,21 +156,12 @@ CASES = {
         {"gamma": 1.5, "from_logits": True},
     ),
     "padded lists": (
-        lambda: (dense(4), ours.ListwiseCrossentropy(2.0), features(), padded()),
+        lambda: (dense(4), ours.ListwiseCrossentropy(2.0), features(), padded_lists()),
         "label-out-of-range",
         {"temperature": 2.0, "ignore_label": -1.0},
     ),
 }
 LARGE = ids(64) * 4 + 44
-
-
-def two_digits():
-    second = np.eye(5)[np.random.default_rng(9).integers(0, 5, ROWS)]
-    return np.concatenate([one_hot(5), second], 1)
-
-
-def padded():
-    return np.where(ids(4, 4) == 3, -1, ids(4, 4))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from set_ups.models import ROWS, features, ids
 
 import keras_ce
-from benchmarks.diagnosis_models import ROWS, features, ids
 
 
 class NoisyAlways(layers.Layer):

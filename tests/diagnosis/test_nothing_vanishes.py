@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from backends import BACKEND
 from keras import layers, ops
+from set_ups.models import ROWS, features, ids, network, one_hot
 
 import keras_ce
-from benchmarks.diagnosis_models import ROWS, features, ids, network, one_hot
 from keras_ce.diagnosis import _evaluation, _identity
 
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from set_ups.models import TwoHeads
 
 import keras_ce
 import keras_ce.losses as ours
-from benchmarks.diagnosis_models import TwoHeads
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.0, 3.0, 1.0], [0.5, 0.4, 0.0]], "float32")
 IDS = np.array([0, 2, 1])

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from set_ups.models import ROWS, compiled, features, ids, network
 
 import keras_ce
-from benchmarks.diagnosis_models import ROWS, compiled, features, ids, network
 from keras_ce.diagnosis import _sample
 
 

@@ -4,10 +4,9 @@ import collections
 
 import pasting
 import pytest
+from set_ups.tables import HEALTHY, MISTAKES
 
 import keras_ce
-from benchmarks.diagnosis_healthy import HEALTHY
-from benchmarks.diagnosis_mistakes import MISTAKES
 
 CODES = {
     "accuracy-on-logits",
@@ -58,7 +57,7 @@ def test_a_healthy_set_up_has_no_findings(case):
 
 def test_the_tables_are_complete():
     assert len(MISTAKES) >= 110
-    assert len(HEALTHY) >= 40
+    assert len(HEALTHY) >= 80
     counts = collections.Counter(case.code for case in MISTAKES)
     assert set(counts) == CODES | {"loss-fails", "model-fails"}
     names = [case.name for case in MISTAKES + HEALTHY]

@@ -9,11 +9,13 @@ import numpy as np
 import programs
 import pytest
 from keras import layers
+from PIL import Image
 
 import keras_ce
 from examples import diagnose_model, train_text_classifier
 from recipes.runs import before_training
 from recipes.runs.failures import UserError
+from recipes.tables import model_data
 
 PROJECT = pathlib.Path(__file__).parents[2]
 FEATURES = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
@@ -103,6 +105,46 @@ def test_several_inputs_and_outputs(tmp_path, capsys):
     assert (finding["code"], finding["output"]) == ("label-out-of-range", "kind")
 
 
+def write_pictures(folder, classes=("cat", "dog"), number=12):
+    """Gray pictures of 4 x 4 pixels, the second class twice as bright."""
+    generator = np.random.default_rng(0)
+    for brightness, name in enumerate(classes, 1):
+        (folder / name).mkdir(parents=True)
+        for place in range(number):
+            pixels = generator.integers(0, 100 * brightness, (4, 4)).astype("uint8")
+            Image.fromarray(pixels).save(folder / name / f"{place}.png")
+    return folder
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_in_a_folder_for_each_class(tmp_path, capsys, channels):
+    model = keras.Sequential(
+        [keras.Input((4, 4, channels)), layers.Rescaling(1 / 255), layers.Flatten()]
+    )
+    model.add(layers.Dense(2))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    model.save(tmp_path / "model.keras")
+    pictures = write_pictures(tmp_path / "pictures")
+    run(tmp_path, "model.keras", "--data", pictures)
+    assert capsys.readouterr().out == "nothing found in 24 rows\n"
+    data = model_data.read_data(pictures, [], channels)
+    dataset = keras.utils.image_dataset_from_directory(
+        pictures,
+        image_size=(4, 4),
+        color_mode="grayscale" if channels == 1 else "rgb",
+        shuffle=False,
+        verbose=False,
+    )
+    expected = [[each.numpy() for each in batch] for batch in dataset]
+    np.testing.assert_array_equal(data["y"], np.concatenate([y for _, y in expected]))
+    np.testing.assert_array_equal(data["x"], np.concatenate([x for x, _ in expected]))
+    write_pictures(pictures, ["eel"])  # a class that the model lacks
+    with pytest.raises(UserError, match="not ready to train"):
+        run(tmp_path, "model.keras", "--data", pictures)
+    assert "label-out-of-range" in capsys.readouterr().out
+
+
 def bad_data(folder, case):
     """Arguments with one mistake, and what the one line has to say."""
     if case == "missing model":
@@ -117,6 +159,17 @@ def bad_data(folder, case):
     if case == "no labels":
         np.savez(folder / "x.npz", x=FEATURES)
         return ["healthy.keras", "--data", folder / "x.npz"], "must hold arrays x and y.*it has x"
+    if case == "no picture":
+        (folder / "empty").mkdir(exist_ok=True)
+        return ["healthy.keras", "--data", folder / "empty"], "empty holds no readable picture"
+    if case == "broken picture":
+        broken = write_pictures(folder / "broken", number=1)
+        (broken / "cat" / "x.png").write_bytes(b"no picture")
+        return ["healthy.keras", "--data", broken], r"broken: cat/x\.png cannot be read .*; mend"
+    if case == "picture without class":
+        loose = write_pictures(folder / "loose", number=1)
+        (loose / "dog" / "0.png").rename(loose / "y.png")
+        return ["healthy.keras", "--data", loose], r"y\.png lies in no folder of a class; expected"
     if case == "unknown format":
         return ["healthy.keras", "--data", folder / "data.xls"], "is in no known format; expected"
     if case == "missing column":
@@ -164,6 +217,9 @@ def bad_data(folder, case):
         "missing data",
         "broken npz",
         "no labels",
+        "no picture",
+        "broken picture",
+        "picture without class",
         "unknown format",
         "missing column",
         "no number",

@@ -35,7 +35,7 @@ from recipes.text_classifier import (
 )
 
 PROJECT = pathlib.Path(__file__).parents[2]
-RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png"])
+RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "coverage.png", "suspicious.csv"])
 SUBJECTS = ["the dog", "my cat", "a horse", "our cow", "the old sheep", "one goat"]
 ACTIONS = {
     "food": ["eats hay", "drinks water", "likes bread", "chews on grass", "wants some milk"],
@@ -214,6 +214,22 @@ def test_classify_text_reads_standard_input(run, monkeypatch, capsys):
         ("food", "the dog eats hay"),
         ("rest", "my cat sleeps well"),
     ]
+
+
+def test_classify_text_explains_its_answers(run, monkeypatch, capsys):
+    classify(run, "--explain", "--top", "2", "the dog eats hay")
+    answer, *explained = capsys.readouterr().out.splitlines()
+    assert answer.endswith("the dog eats hay")
+    classes = [answer.split()[0], answer.split()[2]]
+    assert [line.split(":")[0] for line in explained[::2]] == classes
+    assert [line.split() for line in explained[1::2]] == [["the", "dog", "eats", "hay"]] * 2
+    assert "the words add +" in explained[0]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    classify(run, "--explain")
+    assert "(no text)" in capsys.readouterr().out
+    for other in (["--json"], ["--output", "new.csv"]):
+        with pytest.raises(SystemExit):
+            classify_text.parse([str(run), "--explain", *other])
 
 
 def test_classify_text_goes_from_file_to_file(run, tmp_path, capsys):

@@ -23,6 +23,7 @@ from recipes.runs.intervals import Outcomes, mean, with_intervals
 from recipes.runs.report_page import Code, Picture, Section, Table
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import evaluation
+from recipes.text_classifier.explanation import Explanation
 
 CHINESE = "\u9000\u6b3e\u7533\u8bf7"
 NAMES = ["plain", "costs $5 to $7", "\\frac{1}", "long name " * 60, CHINESE, "two\nlines", "<b>&"]
@@ -243,6 +244,9 @@ class Fitted:
         ids = [self.classes_.tolist().index(label) for label in labels]
         return evaluation.score_logits(np.log(self.predict_proba(texts)), ids)
 
+    def explain(self, text, label):
+        return Explanation(label, [text], np.array([2.0]), 2.0, 0.0, 0.0)
+
     def evaluate_parts(self, texts, labels):
         return {"network": {"accuracy": 0.25, "macro_f1": 0.125}}
 
@@ -327,6 +331,14 @@ def test_the_report_of_a_classifier_says_what_a_reader_asks(tmp_path, capsys):
     ]
     assert promised[1:] == [[promise, "-", "-", "-"] for promise in ("0.90", "0.95", "0.99")]
     assert mistakes[1:] == [["0.900", "a", CHINESE, "0.100", "xf <i>"]]
+    # The surest right answer is "ye", the only wrong one "xf <i>".
+    words = [text for text in page.texts if text in ("ye", "xf <i>")]
+    assert words == ["ye", "xf <i>"]
+    assert f"The surest right answer: {CHINESE}, at 0.990." in page.texts
+    wrong = f"Among the surest wrong answers: a, at 0.900; the label is {CHINESE}."
+    assert wrong in page.texts
+    assert f"{CHINESE}: logit 2.00, 0.00 without words; the words add +2.00" in page.texts
+    assert (tmp_path / "run" / "suspicious.csv").read_text("utf-8-sig").startswith("row,text,label")
     assert ["tokens", "'characters'"] in settings
     assert len(page.sources) == 3
     assert any(text.startswith(said) for text in page.texts)

@@ -1,4 +1,4 @@
-"""Tiny models and data for the tables of mistakes and of healthy set-ups."""
+"""Tiny models and data for the tests of the diagnosis."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, losses, ops
 
 ROWS, WIDTH, TIME = 64, 8, 6
 STYLES = ("sequential", "functional", "subclassed")
@@ -27,7 +27,7 @@ class Case:
     make: Callable[[], dict[str, Any]]
 
 
-@keras.saving.register_keras_serializable(package="benchmarks")
+@keras.saving.register_keras_serializable(package="set_ups")
 class Stack(keras.Model):
     """A subclassed model: a hidden layer and layers or operations after it."""
 
@@ -44,7 +44,7 @@ class Stack(keras.Model):
         return found
 
 
-@keras.saving.register_keras_serializable(package="benchmarks")
+@keras.saving.register_keras_serializable(package="set_ups")
 class TwoHeads(keras.Model):
     """A subclassed model with a dict of two outputs."""
 
@@ -55,6 +55,23 @@ class TwoHeads(keras.Model):
     def call(self, inputs: Any) -> Any:
         """Both heads on the same inputs."""
         return {"first": self.first(inputs), "second": self.second(inputs)}
+
+
+class WithOwnLoss(layers.Layer):
+    """Adds the mean square of its inputs."""
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs."""
+        self.add_loss(ops.mean(ops.square(inputs)))
+        return inputs
+
+
+class RowWise(losses.Loss):
+    """A loss as many tutorials write it: it never looks at ranks."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Squares."""
+        return ops.square(y_true - y_pred)
 
 
 def network(style: str, *tail: Any, shape: tuple[int, ...] = (WIDTH,)) -> keras.Model:
@@ -71,6 +88,34 @@ def network(style: str, *tail: Any, shape: tuple[int, ...] = (WIDTH,)) -> keras.
     model = Stack(*tail)
     model(np.zeros((2, *shape), "float32"))
     return model
+
+
+def two_outputs(first: Any, second: Any) -> Any:
+    """Makes a functional model with a list of two outputs."""
+
+    def make() -> keras.Model:
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((8,))
+        hidden = layers.Dense(6, "relu")(inputs)
+        outputs = [
+            layers.Dense(3, first, name="colour")(hidden),
+            layers.Dense(1, second, name="size")(hidden),
+        ]
+        return keras.Model(inputs, outputs)
+
+    return make
+
+
+def dict_outputs(first: Any, second: Any) -> Any:
+    """Makes a subclassed model with a dict of two outputs."""
+
+    def make() -> keras.Model:
+        keras.utils.set_random_seed(1)
+        made = TwoHeads(layers.Dense(3, first), layers.Dense(1, second))
+        made(np.zeros((2, 8), "float32"))
+        return made
+
+    return make
 
 
 def compiled(model: keras.Model, loss: Any, **options: Any) -> keras.Model:
@@ -98,6 +143,22 @@ def one_hot(classes: int, *shape: int) -> np.ndarray:
 def multi_hot(classes: int) -> np.ndarray:
     """Rows with any number of ones."""
     return np.random.default_rng(3).integers(0, 2, (ROWS, classes)).astype("float32")
+
+
+def rare(number: int = 21) -> np.ndarray:
+    """Class ids (ROWS,): one row in `number` has class 1, the others have class 0."""
+    return (np.arange(ROWS) % number == 0).astype(int)
+
+
+def two_digits() -> np.ndarray:
+    """Rows (ROWS, 10) with a one among the first five and another among the last five."""
+    second = np.eye(5)[np.random.default_rng(9).integers(0, 5, ROWS)]
+    return np.concatenate([one_hot(5), second], 1)
+
+
+def padded_lists() -> np.ndarray:
+    """Relevances (ROWS, 4), 0 to 2, with -1 where a list has no further candidate."""
+    return np.where(ids(4, 4) == 3, -1, ids(4, 4))
 
 
 def scaled(model: keras.Model, factor: float) -> keras.Model:
