@@ -19,6 +19,7 @@ from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean
 from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
+from recipes.runs.whole_files import whole_file
 
 if TYPE_CHECKING:
     from recipes.answer_ranker.index import AnswerIndex, Found
@@ -266,7 +267,8 @@ def write_report(
         model_files.write_model(model, run.folder / f"{model.name}.keras")
     _write_predictions(run, test, cosines)
     lines = [json.dumps({"answer": answer}, ensure_ascii=False) + "\n" for answer in answers]
-    (run.folder / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
+    with whole_file(run.folder / "answers.jsonl") as file:
+        file.write_text("".join(lines), encoding="utf-8")
     _draw_history(run.folder, ranker.history_)
     columns = {"ranker": measures, "BM25": bm25, "combined": both}
     shown = {**MEASURES, **{f"recall_at_{k}": f"recall at {k} of all" for k in _RECALL_CUTOFFS}}
@@ -364,4 +366,5 @@ def _draw_history(folder: pathlib.Path, history: Mapping[str, Sequence[float]]) 
         panel.set_xlabel("epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
-    figure.savefig(folder / "history.png", dpi=150)
+    with whole_file(folder / "history.png") as file:
+        figure.savefig(file, dpi=150)

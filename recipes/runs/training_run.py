@@ -20,6 +20,7 @@ from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, with_intervals
 from recipes.runs.report_page import Code, Section, Table, page
 from recipes.runs.run_folder import create_run_folder
+from recipes.runs.whole_files import whole_file
 from recipes.tables.table_writing import write_table
 
 
@@ -122,7 +123,8 @@ class TrainingRun:
             "command": command(),
         }
         text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
-        (self.folder / "metrics.json").write_text(text, encoding="utf-8")
+        with whole_file(self.folder / "metrics.json") as file:
+            file.write_text(text, encoding="utf-8")
         return metrics
 
     def write_table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -132,7 +134,8 @@ class TrainingRun:
     def draw_history(self, measures: Sequence[str], unit: str = "nats") -> None:
         """Draws `history.png`: these measures of every epoch, on training and validation data."""
         figure = keras_ce.plots.training_history(self.task.history_, measures, unit=unit)
-        figure.savefig(self.folder / "history.png", dpi=150)
+        with whole_file(self.folder / "history.png") as file:
+            figure.savefig(file, dpi=150)
 
     def write_page(
         self,
@@ -195,7 +198,8 @@ class TrainingRun:
                 ),
             ],
         )
-        (self.folder / "report.html").write_text(text, encoding="utf-8")
+        with whole_file(self.folder / "report.html") as file:
+            file.write_text(text, encoding="utf-8")
 
     def draw_diagrams(self, models: Mapping[str, Any]) -> None:
         """Draws the diagram of each model, last of all that a run writes.

@@ -16,6 +16,7 @@ from recipes.runs import confusion
 from recipes.runs.intervals import Outcomes, mean
 from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
+from recipes.runs.whole_files import whole_file
 from recipes.string_reader.model import StringReaderModel
 
 _COLUMNS = 4
@@ -232,7 +233,8 @@ def draw_samples(
             fontsize=10,
             parse_math=False,
         )
-    figure.savefig(folder / "samples.png", dpi=150)
+    with whole_file(folder / "samples.png") as file:
+        figure.savefig(file, dpi=150)
 
 
 def draw_confusion(
@@ -256,7 +258,8 @@ def draw_confusion(
         panel.set(title=f"position {position + 1}", xlabel="read", ylabel="")
         if position % _COLUMNS == 0:
             panel.set_ylabel("written")
-    figure.savefig(folder / "confusion.png", dpi=150)
+    with whole_file(folder / "confusion.png") as file:
+        figure.savefig(file, dpi=150)
     return unnamed
 
 

@@ -2,12 +2,11 @@
 
 import csv
 import itertools
-import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from recipes.runs.failures import UserError
+from recipes.runs.whole_files import whole_file
 
 _FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -29,26 +28,20 @@ def write_table(path: pathlib.Path, header: Sequence[str], rows: Iterable[Sequen
     Raises:
         UserError: If the file cannot be written.
     """
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")  # nobody else's
     marked = 0
-    try:
-        # The mark at the beginning makes spreadsheet programs read UTF-8. Half a character, as of
-        # an emoji cut in two, has no UTF-8.
-        with open(new, "w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
-            writer = csv.writer(file)
-            for row in itertools.chain([header], rows):
-                runs = [_is_formula(cell) for cell in row]
-                marked += sum(runs)
-                writer.writerow(
-                    [f"'{cell}" if run else cell for cell, run in zip(row, runs, strict=True)]
-                )
-        os.replace(new, path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); name another file"
-        ) from None
-    finally:
-        new.unlink(missing_ok=True)
+    # The mark at the beginning makes spreadsheet programs read UTF-8. Half a character, as of an
+    # emoji cut in two, has no UTF-8.
+    with (
+        whole_file(path) as new,
+        open(new, "w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file)
+        for row in itertools.chain([header], rows):
+            runs = [_is_formula(cell) for cell in row]
+            marked += sum(runs)
+            writer.writerow(
+                [f"'{cell}" if run else cell for cell, run in zip(row, runs, strict=True)]
+            )
     return marked
 
 
