@@ -46,6 +46,7 @@ def setup(app):
     app.connect("builder-inited", generated_pages.write)
     # Before napoleon, which takes the sections.
     app.connect("autodoc-process-docstring", generated_pages.keep_formulas, priority=400)
+    app.connect("autodoc-process-signature", generated_pages.show_the_constructor)
     app.connect("autodoc-skip-member", generated_pages.leave_out_of_others)
     app.connect("env-check-consistency", generated_pages.check_coverage)
     app.connect("source-read", generated_pages.lead_to_results)

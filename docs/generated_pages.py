@@ -124,15 +124,13 @@ def call_of(loss):
 
 def table_of(figure):
     """Five points of the two curves of a figure, as a table."""
-    (axes, *others) = figure.axes
-    lines = [line for each in (axes, *others) for line in each.lines if len(line.get_xdata()) > 2]
-    x = np.asarray(lines[0].get_xdata(), float)
+    curves = [(axes.get_ylabel(), axes.lines[0]) for axes in figure.axes]
+    x = np.asarray(curves[0][1].get_xdata(), float)
     at = np.linspace(0, len(x) - 1, 5).round().astype(int)
-    label = figure.axes[-1].get_xlabel() or "logit"
-    rows = [[label, *(f"{x[i]:g}" for i in at)]]
+    rows = [[figure.axes[0].get_xlabel(), *(f"{x[i]:g}" for i in at)]]
     rows += [
-        [named, *(f"{np.asarray(line.get_ydata(), float)[i]:.4g}" for i in at)]
-        for named, line in zip(("loss, in nats", "gradient"), lines, strict=False)
+        [label, *(f"{np.asarray(line.get_ydata(), float)[i]:.4g}" for i in at)]
+        for label, line in curves
     ]
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -153,11 +151,14 @@ def neighbours_of(name):
     names = [each for each in loss_classes() if each != name]
     named = [each for each in names if f"`{each}" in objects[name].__doc__]
     naming = [each for each in names if each not in named and f"`{name}" in objects[each].__doc__]
-    links = [
-        f"- [{each}]({each}.md): {objects[each].__doc__.strip().splitlines()[0]}"
-        for each in (*named, *naming)
-    ]
+    links = [line_about(each) for each in (*named, *naming)]
     return "\n".join([*links, "- [From the kind of label to the loss](../../choosing.md)"])
+
+
+def line_about(name, folder=""):
+    """A list item: the link to the page of a loss, and what its docstring says first."""
+    first_line = public_objects("keras_ce.losses")[name].__doc__.strip().splitlines()[0]
+    return f"- [{name}]({folder}{name}.md): {first_line}"
 
 
 def module_page(module, title):
@@ -165,11 +166,13 @@ def module_page(module, title):
     names = public_objects(module)
     text = f"# {title}\n\n"
     if module == "keras_ce.losses":
-        text += "\n".join(f"- [{name}](losses/{name}.md)" for name in loss_classes()) + "\n\n"
+        pages = "\n".join(f"losses/{name}" for name in loss_classes())
+        text += f"```{{toctree}}\n:hidden:\n\n{pages}\n```\n\n"
+        text += "\n".join(line_about(name, "losses/") for name in loss_classes()) + "\n\n"
         on_their_own = {*loss_classes(), *map(snake_case, loss_classes())}
         names = {name: each for name, each in names.items() if name not in on_their_own}
     directives = []
-    for name, each in names.items():
+    for name, each in sorted(names.items(), key=lambda item: item[0] not in TASKS):
         directive = "autoclass" if isinstance(each, type) else "autofunction"
         directives.append(f".. {directive}:: {module}.{name}")
         if name in (*TASKS, "RankerModels", "NextWordModels", "Watch") and isinstance(each, type):
@@ -218,6 +221,17 @@ def keep_formulas(app, what, name, documented, options, lines):
             line = re.sub(r"^    (\w+):", r"    - `\1`:", line)
         kept.append(line if is_indented and not section else line.replace("|", r"\|"))
     lines[:] = kept
+
+
+def show_the_constructor(app, what, name, documented, options, signature, returned):
+    """A Keras layer has a `__new__` that takes anything: its constructor says what it takes."""
+    import keras
+
+    if not (isinstance(documented, type) and issubclass(documented, keras.Layer)):
+        return None
+    taken = inspect.signature(documented.__init__)
+    plain = [each.replace(annotation=each.empty) for each in taken.parameters.values()][1:]
+    return str(taken.replace(parameters=plain, return_annotation=taken.empty)), returned
 
 
 def leave_out_of_others(app, what, name, member, skip, options):

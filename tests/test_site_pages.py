@@ -18,6 +18,7 @@ ON_THE_DEFAULT_BACKEND = [
     "answer_ranker.md",
     "diagrams.md",
     "gallery.md",
+    "index.md",
     "next_word.md",
     "string_reader.md",
     "text_classifier.md",
