@@ -136,13 +136,15 @@ class TestEveryLoss:
             )
         assert getattr(keras_ce.losses, snake_case(name)).__doc__
 
-    def test_is_in_the_table_of_readme(self, name):
-        readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-        _, found, table = readme.partition("Which loss?\n")
-        assert found, 'README.md has no heading "Which loss?"'
-        table = re.split(r"^#+ ", table, flags=re.MULTILINE)[0]
-        rows = [line for line in table.splitlines() if line.startswith("|")]
-        assert any(f"`{name}" in row for row in rows), f"no row of the table names `{name}`"
+    def test_is_in_the_tables(self, name):
+        """In README's short table by its name, in that of the page with what it replaces."""
+        for page, heading in (("README.md", "Which loss?"), ("docs/choosing.md", "All losses")):
+            text = (PROJECT / page).read_text(encoding="utf-8")
+            _, found, table = text.partition(f"\n## {heading}\n")
+            assert found, f'{page} has no heading "{heading}"'
+            table = re.split(r"^#+ ", table, flags=re.MULTILINE)[0]
+            rows = [line for line in table.splitlines() if line.startswith("|")]
+            assert any(f"`{name}" in row for row in rows), f"no row of {page} names `{name}`"
 
 
 def documented_objects() -> Iterator[tuple[str, object]]:

@@ -360,7 +360,7 @@ def hinge_of_pairs(
     def pairs_of(piece: Any, scores: Tensor, relevance: Tensor, *others: Tensor) -> Any:
         """The start of a piece, its pairs, None or their weights, and what i lacks to the margin.
 
-        What is no pair lacks nothing and has no weight.
+        Entries that are no pair lack nothing and have weight 0.
         """
         placed, kept = (others[:3], others[3:]) if at is not None else ((), others)
         start = start_of(piece)

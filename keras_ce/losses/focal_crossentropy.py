@@ -47,7 +47,7 @@ def focal_crossentropy(
 class FocalCrossentropy(PositionLoss, function=focal_crossentropy):
     """Softmax cross-entropy scaled down where the right class is already probable, in nats.
 
-    For many easy examples that drown a few hard ones. Equals
+    For many easy examples that outweigh a few hard ones. Equals
     `LabelSmoothedCrossentropy(0)` when `gamma` is 0; with several labels at once take
     `AsymmetricSigmoidCrossentropy`.
 

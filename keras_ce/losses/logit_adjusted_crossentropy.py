@@ -59,7 +59,7 @@ def logit_adjusted_crossentropy(
 class LogitAdjustedCrossentropy(PositionLoss, function=logit_adjusted_crossentropy):
     """Softmax cross-entropy of z + strength log prior, from logits, in nats.
 
-    For a long tail of rare classes where every class shall count the same at test time: trained
+    For a long tail of rare classes where every class should count the same at test time: trained
     with the frequencies in the loss, the logits themselves come out without them. Class weights
     (`LabelSmoothedCrossentropy`) scale what an example costs; this moves the decision instead.
     Equals `LabelSmoothedCrossentropy(0, from_logits=True)` when `strength` is 0. Predict from the

@@ -40,7 +40,7 @@ class MarginRanking(PositionLoss, function=margin_ranking):
 
     For rankers that score the candidates of a question in one row. Where one candidate is right
     and many are wrong, a softmax over the row, `LabelSmoothedCrossentropy(0, from_logits=True)`,
-    keeps learning from pairs that this loss is content with.
+    keeps learning from pairs whose loss is 0 here.
 
     The loss of a position is the mean over its pairs (i, j) with i more relevant than j of
 

@@ -22,7 +22,7 @@ def supervised_contrastive(y_true: Any, y_pred: Any, temperature: float = 0.1) -
 class SupervisedContrastive(PositionLoss, function=supervised_contrastive):
     """Softmax cross-entropy of cosines, each row against the rows of its label, in nats.
 
-    For training an encoder whose embeddings shall lie together where labels agree, whatever
+    For training an encoder whose embeddings should lie together where labels agree, whatever
     their length. Where questions have answers of an encoder of their own, take
     `InBatchCrossentropy`; where a margin is enough, `TripletMargin`.
 

@@ -32,8 +32,8 @@ def triplet_margin(
 class TripletMargin(PositionLoss, function=triplet_margin):
     """Hinge loss that wants rows of other labels `margin` farther than those of one label.
 
-    For training an encoder whose distances shall tell labels apart, such as faces or products.
-    It is content once every triplet keeps its margin; `SupervisedContrastive` keeps learning
+    For training an encoder whose distances should tell labels apart, such as faces or products.
+    It is 0 once every triplet keeps its margin; `SupervisedContrastive` keeps learning
     from all rows of the batch and needs no mining.
 
     The loss of row i, the anchor, is the mean over its positives p, the other rows with its
