@@ -52,15 +52,16 @@ class TextClassifier(ClassifierMixin, Task):
 
     A network and a linear model, whose logits are added up. The network: convolutions, and vectors
     that words share through their beginnings and endings; with `units`, a bidirectional LSTM on
-    top. The linear model: a linear SVM, fitted in seconds, on TF-IDF of one and two words, their
+    top. The linear model: two linear SVMs, fitted in seconds, on TF-IDF of one and two words, their
     English stems, and one to five characters in a row; with `tokens="characters"` of one and two
-    characters. A text counts up to its 200th token.
+    characters. One of the two is an NBSVM, which trusts an n-gram more the more its classes differ
+    in it. A text counts up to its 200th token.
 
     The network is trained until the loss of validation texts stops falling; then these texts
     decide how much each of the two counts and how sure their sum is. Where `fit` is given none, it
-    sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains both
-    anew on all of them, the network for as many epochs. With `distill` only the one that is kept is
-    trained anew: the members that it learns from have not seen that tenth.
+    sets a tenth of the texts aside (by a hash, the same every time), and afterwards trains on all
+    of them: the network for two more epochs, the linear model anew. With `distill` only the one
+    that is kept sees that tenth: the members that it learns from have not seen it.
     `recipes.text_classifier.build_text_classifier` is the network alone.
 
     A text may also have several labels, or none: see `fit`. Then each label is predicted from a
