@@ -1,36 +1,22 @@
-"""`diagnose`: reads a sample, runs the model on it, and asks each family of findings."""
+"""`diagnose`: reads a sample, runs the model on it, and goes through the table of checks."""
 
+import itertools
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_ce.diagnosis import (
-    _balance,
-    _embeddings,
-    _label_kinds,
-    _label_rows,
-    _metrics,
-    _model_output,
-    _numerics,
-    _pairing,
-    _structure,
-    _weights,
-)
+from keras_ce.diagnosis import _numerics, _pairing, _weights
 from keras_ce.diagnosis._activation import with_random_weights
 from keras_ce.diagnosis._checked_model import checked_loss, checked_model
-from keras_ce.diagnosis._labels import Labels, labels_of
+from keras_ce.diagnosis._checks import CHECKS, Context, Examined, before_examination
 from keras_ce.diagnosis._outputs import Output, collect, measure_ends, unclear_outputs
 from keras_ce.diagnosis._random_state import kept_random_state
 from keras_ce.diagnosis._report import Finding, Report
 from keras_ce.diagnosis._run import ModelError, rows_at_once, run
 from keras_ce.diagnosis._sample import Batch, InputError, is_stream, read_batches
-from keras_ce.diagnosis._user_code import UserCodeError, call_user_code, described
-
-# What `get_config` and Keras raise for what cannot be saved, which is no mistake.
-_NO_CONFIG = (AttributeError, NotImplementedError, TypeError, ValueError)
+from keras_ce.diagnosis._user_code import UserCodeError, described
 
 
 def diagnose(
@@ -81,11 +67,11 @@ def diagnose(
             findings, "the outputs", "", _collected, model, batches, loss, is_stream(x), findings
         )
         outputs, output_rows = collected or ([], 0)
-        context = _Context(model, x, batches, loss, len(outputs), is_finite)
+        context = Context(model, x, batches, loss, len(outputs), is_finite)
         if outputs:
             findings += _checked("", _weights.ignored_weights, model, batches, outputs)
         for index, output in enumerate(outputs):
-            findings += _findings_of(output, context, index)
+            findings += _findings_of(before_examination(output, index, context))
     return Report(findings, sum(batch.rows for batch in batches), output_rows)
 
 
@@ -110,135 +96,25 @@ def _collected(
     return outputs, rows
 
 
-class _Context:
-    """What the checks of an output need to know beyond it."""
-
-    def __init__(
-        self,
-        model: Any,
-        x: Any,
-        batches: list[Batch],
-        loss: Any,
-        outputs: int,
-        is_finite: bool,
-    ) -> None:
-        self.model = model
-        self.inputs = [keras.tree.flatten(batch.x) for batch in batches]
-        self.ignored_losses = _structure.ignored_losses(loss, outputs)
-        self.is_finite = is_finite
-        self.is_stream = is_stream(x)
-        # Those of the model, or of a dataset as keras.utils.image_dataset_from_directory has them.
-        names = getattr(model, "class_names", None) or getattr(x, "class_names", None)
-        self.class_names = list(names or [])
-        # Keras takes `class_weight` for one output, without weights, and from no generator.
-        is_dataset = isinstance(x, keras.utils.PyDataset) or hasattr(x, "element_spec")
-        self.takes_class_weight = (
-            outputs == 1
-            and (is_dataset or not self.is_stream)
-            and all(batch.sample_weight is None for batch in batches)
-        )
-        self.number_of_outputs = outputs
-
-    def inputs_differ(self) -> bool:
-        """Whether rows of the inputs differ at all."""
-        for leaves in self.inputs:
-            for leaf in leaves:
-                array = np.asarray(leaf)
-                if len(array) and (array != array[:1]).any():
-                    return True
-        return False
-
-    def is_reconstruction(self, output: Output) -> bool:
-        """Whether the labels are the inputs themselves, as an autoencoder's."""
-        label = output.pairs[0].y_true
-        return any(
-            np.shape(leaf) == np.shape(label) and np.array_equal(leaf, label)
-            for leaf in self.inputs[0]
-        )
-
-    def metrics(self, output: Output, index: int) -> list[Any]:
-        """The metrics of one output, as the configuration of `compile` names them.
-
-        Raises:
-            UserCodeError: a metric or loss fails to describe itself.
-        """
-        try:
-            config = call_user_code(self.model.get_compile_config) or {}
-        except UserCodeError as error:
-            if isinstance(error.__cause__, _NO_CONFIG):
-                return []
-            raise
-        found: list[Any] = []
-        for part in (config.get("metrics"), config.get("weighted_metrics")):
-            if isinstance(part, Mapping) and "class_name" not in part:
-                part = part.get(output.name)
-            elif isinstance(part, list) and self.number_of_outputs > 1:
-                part = part[index] if len(part) == self.number_of_outputs else None
-            found += part if isinstance(part, list) else [part]
-        return found
-
-
-def _findings_of(output: Output, context: _Context, index: int) -> list[Finding]:
-    """The findings of one output: first what its loss expects, then numbers if that fits."""
-    name = output.name
-    findings: list[Finding] = []
-    if context.is_finite:
-        findings += _checked(name, _numerics.non_finite_outputs, output)
-    if output.loss is None:
-        return findings
-    if not output.shape:  # one number for all rows: nothing can be told row by row
-        return [*findings, _loss_fails(output)] if output.failure else findings
-    if context.ignored_losses:
-        findings.append(_first_loss_only(output, context))
-    findings += _checked(name, _model_output.activation_findings, output)
-    findings += _checked(name, _numerics.non_finite_labels, output, output.kind.is_ours)
-    if output.kind.family == "embedding":
-        findings += _checked(name, _embeddings.collapse, output, context.inputs_differ())
-    elif not any(finding.code == "wrong-activation" for finding in findings):
-        findings += _checked(name, _model_output.constant_output, output, context.inputs_differ())
-    found_in_labels = []
-    labels = labels_of(output)
-    findings += _checked(name, _metric_findings, output, labels, context, index)
-    if labels is not None:
-        found_in_labels += _checked(name, _label_kinds.label_findings, output, labels)
-        if not found_in_labels:
-            found_in_labels += _checked(name, _label_rows.row_findings, output, labels)
-            found_in_labels += _checked(name, _balance.constant_labels, output, labels)
-            found_in_labels += _checked(
-                name,
-                _balance.imbalance,
-                output,
-                labels,
-                context.is_reconstruction(output),
-                context.class_names,
-                context.takes_class_weight,
-            )
-        if output.kind.family == "embedding" and not found_in_labels:
-            found_in_labels += _checked(
-                name, _embeddings.without_positives, output, context.is_stream
-            )
-    findings += found_in_labels
-    if any(finding.severity == "error" for finding in findings):
-        return findings
-    if output.failure:
-        return [*findings, _loss_fails(output)]
-    for check in (
-        _numerics.non_finite_losses,
-        _weights.weight_findings,
-        _weights.broadcast,
-        _numerics.initial_loss,
-        _numerics.dead_gradient,
-    ):
-        findings += _checked(name, check, output)
-    return findings
+def _findings_of(examined: Examined) -> list[Finding]:
+    """The findings of one output, check by check."""
+    for needs, checks in itertools.groupby(CHECKS, key=lambda check: check.needs):
+        if not needs(examined):
+            continue
+        for check in checks:
+            name = examined.output.name
+            found = _checked(name, check.look, examined, what=check.name)
+            examined.findings += found
+            examined.found_in_labels |= check.is_of_labels and bool(found)
+    return examined.findings
 
 
 def _checked(
-    output: str, check: Callable[..., Iterator[Finding]], *arguments: Any
+    output: str, check: Callable[..., Iterator[Finding]], *arguments: Any, what: str = ""
 ) -> list[Finding]:
     """The findings of a check, or a note that it fails."""
     findings: list[Finding] = []
-    what = check.__name__.replace("_", " ").strip()
+    what = what or check.__name__.replace("_", " ")
     found = _tried(findings, what, output, lambda: list(check(*arguments)))
     return found or findings
 
@@ -256,12 +132,6 @@ def _tried(
         return None
 
 
-def _metric_findings(
-    output: Output, labels: Labels | None, context: _Context, index: int
-) -> Iterator[Finding]:
-    yield from _metrics.metric_findings(output, labels, context.metrics(output, index))
-
-
 def _not_checked(what: str, error: Exception, output: str) -> Finding:
     fix = "Please report this, with the shapes of labels and outputs."
     if isinstance(error, UserCodeError):
@@ -270,33 +140,10 @@ def _not_checked(what: str, error: Exception, output: str) -> Finding:
     return Finding("not-checked", "note", message, fix, output)
 
 
-def _first_loss_only(output: Output, context: _Context) -> Finding:
-    number = len(context.ignored_losses) + 1
-    return Finding(
-        "first-loss-only",
-        "error",
-        f"`loss` is a list of {number} losses for one output: Keras trains on the first, "
-        f"{output.kind.name}, and drops the rest.",
-        "Write one function that returns their sum.",
-        output.name,
-    )
-
-
 def _model_fails(error: ModelError) -> Finding:
     return Finding(
         "model-fails",
         "error",
         f"The model does not run on the first rows: {error}",
         "Compare the shape and dtype of the inputs with `model.input_shape`.",
-    )
-
-
-def _loss_fails(output: Output) -> Finding:
-    shapes = f"labels {np.shape(output.pairs[0].y_true)}, outputs {output.shape}"
-    return Finding(
-        "loss-fails",
-        "error",
-        f"{output.kind.name} raises on {shapes}: {output.failure}",
-        "Give labels of the shape that the loss expects.",
-        output.name,
     )

@@ -49,7 +49,7 @@ class LossKind:
     is_custom: bool = False
 
 
-# Family and labels; of a class, and of its function.
+# Family and labels. Their functions and options are read off the classes.
 _OF_KERAS: dict[str, tuple[str, str]] = {
     "SparseCategoricalCrossentropy": ("softmax", "ids"),
     "CategoricalGeneralizedCrossEntropy": ("softmax", "ids"),
@@ -75,30 +75,6 @@ _OF_KERAS: dict[str, tuple[str, str]] = {
         ("regression", ""),
     ),
     **dict.fromkeys(("Hinge", "SquaredHinge", "CategoricalHinge", "Circle"), ("margin", "")),
-}
-_FUNCTIONS = {
-    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
-    "categorical_generalized_cross_entropy": "CategoricalGeneralizedCrossEntropy",
-    "categorical_crossentropy": "CategoricalCrossentropy",
-    "categorical_focal_crossentropy": "CategoricalFocalCrossentropy",
-    "kl_divergence": "KLDivergence",
-    "binary_crossentropy": "BinaryCrossentropy",
-    "binary_focal_crossentropy": "BinaryFocalCrossentropy",
-    "dice": "Dice",
-    "tversky": "Tversky",
-    "ctc": "CTC",
-    "mean_squared_error": "MeanSquaredError",
-    "mean_absolute_error": "MeanAbsoluteError",
-    "mean_absolute_percentage_error": "MeanAbsolutePercentageError",
-    "mean_squared_logarithmic_error": "MeanSquaredLogarithmicError",
-    "cosine_similarity": "CosineSimilarity",
-    "huber": "Huber",
-    "log_cosh": "LogCosh",
-    "poisson": "Poisson",
-    "hinge": "Hinge",
-    "squared_hinge": "SquaredHinge",
-    "categorical_hinge": "CategoricalHinge",
-    "circle": "Circle",
 }
 _OF_OURS = {
     "GroupedSoftmaxCrossentropy": "grouped",
@@ -179,10 +155,9 @@ def as_loss(given: Any, label_shape: tuple[int, ...], output_shape: tuple[int, .
     function = given
     if isinstance(given, functools.partial) and not given.args:
         arguments, function = dict(given.keywords), given.func
-    for name, class_name in _FUNCTIONS.items():
-        # Looked up by name: an older Keras does not have all of them.
-        if function is getattr(KERAS, name, None):
-            return getattr(KERAS, class_name)(**arguments)
+    for known in _classes_of_keras().values():
+        if function is known().fn:
+            return known(**arguments)
     if not callable(given):
         raise InputError(_NO_LOSS.format(given))
     return FunctionLoss(given)
@@ -197,6 +172,11 @@ def _crossentropy_for(label_shape: tuple[int, ...], output_shape: tuple[int, ...
     return "categorical_crossentropy"
 
 
+def _classes_of_keras() -> dict[str, Any]:
+    """The known losses of Keras; an older one does not have all of them."""
+    return {name: getattr(KERAS, name) for name in _OF_KERAS if hasattr(KERAS, name)}
+
+
 def kind_of(loss: Any) -> LossKind:
     """What a loss object expects, as far as its class tells.
 
@@ -206,11 +186,11 @@ def kind_of(loss: Any) -> LossKind:
     name = type(loss).__name__
     if isinstance(loss, PositionLoss):
         return _kind_of_ours(loss, name)
-    for class_name, (family, labels) in _OF_KERAS.items():
-        known = getattr(KERAS, class_name, None)
+    for class_name, known in _classes_of_keras().items():
         # A subclass with its own arithmetic may expect anything.
-        if known is None or not isinstance(loss, known) or type(loss).call is not known.call:
+        if not isinstance(loss, known) or type(loss).call is not known.call:
             continue
+        family, labels = _OF_KERAS[class_name]
         config = call_user_code(loss.get_config)
         from_logits = config.get("from_logits")
         if from_logits is None and family in ("softmax", "sigmoid", "overlap"):

@@ -1,5 +1,6 @@
 """The metrics of `compile`, against what the loss takes outputs and labels for."""
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,36 +16,11 @@ from keras_ce.diagnosis._written import call, written
 
 KERAS = keras.metrics
 
-# Of one class of yes and no, each with the argument that holds its thresholds.
-_WITH_THRESHOLD = {
-    "BinaryAccuracy": "threshold",
-    "BinaryIoU": "threshold",
-    "F1Score": "threshold",
-    "FBetaScore": "threshold",
-    **dict.fromkeys(
-        (
-            "FalseNegatives",
-            "FalsePositives",
-            "Precision",
-            "Recall",
-            "TrueNegatives",
-            "TruePositives",
-        ),
-        "thresholds",
-    ),
-}
-# They put thresholds of their own between 0 and 1.
-_WITH_MANY_THRESHOLDS = (
-    "PrecisionAtRecall",
-    "RecallAtPrecision",
-    "SensitivityAtSpecificity",
-    "SpecificityAtSensitivity",
-)
-_CROSSENTROPIES = ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy")
 _OF_IDS = ("SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy")
 _OF_ROWS = ("CategoricalAccuracy", "TopKCategoricalAccuracy")
 _OF_DISTANCES = ("MeanAbsoluteError", "MeanSquaredError", "RootMeanSquaredError")
 _ACCURACY = ("accuracy", "acc")
+_THRESHOLDS = ("threshold", "thresholds")
 
 
 class _Metric:
@@ -57,6 +33,7 @@ class _Metric:
         self.is_chosen_by_keras = by_keras
         self.name = kind.__name__
         self.is_ours = kind is getattr(keras_ce.metrics, kind.__name__, None)
+        self.arguments = set(inspect.signature(kind).parameters)
 
     def written(self, **changes: Any) -> str:
         """The metric as a call; its name in the logs stays."""
@@ -120,7 +97,10 @@ def _on_logits(output: Output, metric: _Metric) -> Finding | None:
     if metric.name == "BinaryAccuracy" and not is_sigmoid:
         return None  # contradicting-metric says it
     why = "takes the outputs for probabilities"
-    argument = _WITH_THRESHOLD.get(metric.name)
+    has_many = "num_thresholds" in metric.arguments
+    argument = next(
+        (each for each in _THRESHOLDS if each in metric.arguments and not has_many), None
+    )
     if argument is not None:
         # F1 without a threshold takes the largest output, and so does the best of k.
         default = None if metric.name in ("F1Score", "FBetaScore") else 0.5
@@ -131,12 +111,12 @@ def _on_logits(output: Output, metric: _Metric) -> Finding | None:
             return None
         why = "counts an output above 0.5 as yes"
         fix = _without_threshold(output, metric, argument)
-    elif metric.name == "AUC" and not config.get("from_logits"):
-        fix = metric.written(from_logits=True) if is_sigmoid else _with_activation(output)
-    elif metric.name in _CROSSENTROPIES and not config.get("from_logits"):
+    elif has_many and not config.get("from_logits"):
+        # Thresholds of its own, between 0 and 1.
+        takes_logits = is_sigmoid and "from_logits" in metric.arguments
+        fix = metric.written(from_logits=True) if takes_logits else _with_activation(output)
+    elif "from_logits" in metric.arguments and not config.get("from_logits"):
         fix = metric.written(from_logits=True)
-    elif metric.name in _WITH_MANY_THRESHOLDS:
-        fix = _with_activation(output)
     else:
         return None
     if fix[0] == "k":

@@ -8,7 +8,7 @@ from keras import layers
 from set_ups.models import ROWS, TwoHeads, compiled, features, ids, network, one_hot
 
 import keras_ce
-from keras_ce.diagnosis import _diagnose, _model_output
+from keras_ce.diagnosis import _model_output
 
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -158,17 +158,15 @@ def test_a_failure_of_a_check_is_a_note(monkeypatch):
         yield from ()
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(_diagnose._model_output, "activation_findings", broken)
-    assert _diagnose._model_output is _model_output
+    monkeypatch.setattr(_model_output, "activation_findings", broken)
     model = network("sequential", layers.Dense(3))
     report = keras_ce.diagnose(model, features(), ids(3) + 1, loss=LOGITS)
     assert [(each.code, each.severity) for each in report.findings] == [
         ("label-out-of-range", "error"),
         ("not-checked", "note"),
     ]
-    assert (
-        "broken could not be looked at: ZeroDivisionError: by nothing" in report.findings[1].message
-    )
+    message = report.findings[1].message
+    assert message.startswith("activation findings could not be looked at: ZeroDivisionError: by")
 
 
 @pytest.mark.parametrize("rows", [1, 2])

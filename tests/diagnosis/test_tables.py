@@ -7,6 +7,8 @@ import pytest
 from set_ups.tables import HEALTHY, MISTAKES
 
 import keras_ce
+from keras_ce.diagnosis import _diagnose
+from keras_ce.diagnosis._checks import CHECKS
 
 CODES = {
     "accuracy-on-logits",
@@ -37,6 +39,21 @@ CODES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _each_check_keeps_to_its_codes(monkeypatch):
+    """What a check finds beyond the codes of its line is a failure of that check."""
+
+    def kept(check):
+        def look(examined):
+            for finding in check.look(examined):
+                assert finding.code in check.codes
+                yield finding
+
+        return check._replace(look=look)
+
+    monkeypatch.setattr(_diagnose, "CHECKS", tuple(map(kept, CHECKS)))
+
+
 @pytest.mark.parametrize("case", MISTAKES, ids=lambda case: case.name)
 def test_a_mistake_is_found(case):
     report = keras_ce.diagnose(**case.make())
@@ -60,5 +77,8 @@ def test_the_tables_are_complete():
     assert len(HEALTHY) >= 80
     counts = collections.Counter(case.code for case in MISTAKES)
     assert set(counts) == CODES | {"loss-fails", "model-fails"}
+    of_outputs = {code for check in CHECKS for code in check.codes}
+    of_whole_models = {"ignored-weights", "model-fails", "structure-mismatch"}
+    assert of_outputs | of_whole_models == set(counts)
     names = [case.name for case in MISTAKES + HEALTHY]
     assert len(set(names)) == len(names)
