@@ -1,4 +1,4 @@
-"""Does a text classifier gain when a new network learns from the validation texts too?
+"""Does a text classifier gain when it learns from the validation texts too?
 
     python -m benchmarks.retraining train_5500.label --folds 3
 

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, hamming_loss, precision_recall_fscore_supp
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
-import recipes.text_classifier.task
+import recipes.text_classifier.networks
 from examples import classify_text, train_text_classifier
 from recipes.runs.failures import UserError
 from recipes.tables.labelled_texts import LabelledTexts
@@ -60,7 +60,7 @@ def small_network():
         return build_text_classifier(*sizes, **options | small)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes.text_classifier.task, "build_text_classifier", build)
+        patch.setattr(recipes.text_classifier.networks, "build_text_classifier", build)
         yield
 
 

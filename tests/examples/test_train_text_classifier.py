@@ -21,7 +21,7 @@ from backends import default_backend_only
 from run_files import OF_EVERY_RUN
 
 import examples
-import recipes.text_classifier.task
+import recipes.text_classifier.networks
 from examples import classify_text, train_text_classifier
 from recipes.runs import run_folder
 from recipes.runs.failures import UserError
@@ -88,7 +88,7 @@ def small_network():
         return build_text_classifier(*sizes, **{**options, **small, "convolution_filters": 16})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes.text_classifier.task, "build_text_classifier", build)
+        patch.setattr(recipes.text_classifier.networks, "build_text_classifier", build)
         yield
 
 
