@@ -16,6 +16,8 @@ NUMBER = re.compile(r"\\tag\{(\w+)\}")
 FUNCTION = re.compile(r"<mi>(?:log|ln|exp|tanh)</mi>(?=<m(?!o|row))")
 # After a bracket, a comma or an equals sign, a minus is a sign and stands close to what follows.
 SIGN = re.compile(r"(<mo[^>]*>&#x000(?:28|2C|3D|7C);</mo>)<mo>&#x02212;</mo>")
+# Inside of \left( and \right), latex2mathml sets a limit beside its sum.
+SUM = re.compile(r"<msub>(<mo>&#x02211;</mo>(?:<mi>\w</mi>|<mrow>.*?</mrow>))</msub>")
 logger = logging.getLogger(__name__)
 
 
@@ -33,6 +35,7 @@ def mathml(latex, display, node):
         logger.warning("the formula %s: %s %s", latex, type(error).__name__, error, location=node)
         return ""
     text = text.replace("<mo>max</mo>", "<mi>max</mi>")  # no operator, which has space around it
+    text = SUM.sub(r"<munder>\1</munder>", text)
     text = SIGN.sub(r'\1<mo form="prefix">&#x02212;</mo>', text)
     return FUNCTION.sub(r'\g<0><mspace width="0.17em"/>', text)
 

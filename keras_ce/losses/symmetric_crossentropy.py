@@ -61,9 +61,9 @@ def symmetric_crossentropy(
 class SymmetricCrossentropy(PositionLoss, function=symmetric_crossentropy):
     """Cross-entropy plus reverse cross-entropy, which trusts the prediction too, in nats.
 
-    For noisy labels: the reverse part is bounded and does not chase wrong labels, the other part
-    keeps learning going. Equals `LabelSmoothedCrossentropy(0)` when `alpha` is 1 and `beta` 0;
-    `GeneralizedCrossentropy` is its neighbour with one number instead of two.
+    For noisy labels: the reverse part is bounded, so that it does not fit wrong labels, and the
+    cross-entropy keeps the model learning. Equals `LabelSmoothedCrossentropy(0)` when `alpha` is 1
+    and `beta` 0; `GeneralizedCrossentropy` is similar, with one parameter instead of two.
 
     The loss of a position is
 
