@@ -18,7 +18,7 @@ LOG_OF_ZERO = -4.0
 def symmetric(
     information: Tensor, complement: Tensor, alpha: float, beta: float
 ) -> tuple[Tensor, Tensor]:
-    """Of one right class, alpha (-log p) + 4 beta (1 - p) and its derivative by -log p."""
+    """For one right class: alpha (-log p) + 4 beta (1 - p) and its derivative by -log p."""
     most = -beta * LOG_OF_ZERO
     # At p = 0 the information may be infinite; without alpha it does not count.
     forward = alpha * information if alpha else 0.0

@@ -122,8 +122,8 @@ class Confusion(SumsInPairs, abc.ABC):
         if self.threshold is None and self.ignore_label is not None:
             raise ValueError(
                 "`ignore_label` leaves out entries of several labels per row, which need a "
-                f"`threshold`. Received: ignore_label={ignore_label!r}, threshold=None. Of "
-                "exclusive classes, leave out positions by `ignore_class`."
+                f"`threshold`. Received: ignore_label={ignore_label!r}, threshold=None. For "
+                "exclusive classes, leave out positions with `ignore_class`."
             )
         if self.threshold is not None and self.ignore_class is not None:
             raise ValueError(

@@ -230,7 +230,7 @@ class StringReader(Task):
         model = model_files.read_model(path, advice)
         if not isinstance(model, StringReaderModel) or not model.alphabet:
             raise UserError(
-                f"{os.fspath(path)} holds a Keras model that is no string reader with its "
+                f"{os.fspath(path)} holds a Keras model that is not a string reader with its "
                 f"alphabet; {advice}"
             )
         loss = model_files.compiled_loss(path)
