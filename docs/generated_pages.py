@@ -71,7 +71,7 @@ def snake_case(name):
 
 
 def loss_page(name, drawn):
-    """The page of a loss: picture, numbers, docstring, gradient, neighbours."""
+    """The page of a loss: picture, numbers, docstring, formulas, neighbours."""
     from matplotlib import pyplot
 
     from keras_ce import plots
@@ -87,7 +87,8 @@ def loss_page(name, drawn):
 
 {numbers}
 
-Of `{call_of(loss)}` with the label `{y_true}`, computed when this page was built.
+These are the numbers of `{call_of(loss)}` with the label `{y_true}`, computed when this page was
+built.
 
 ```{{eval-rst}}
 .. currentmodule:: keras_ce.losses
@@ -97,10 +98,10 @@ Of `{call_of(loss)}` with the label `{y_true}`, computed when this page was buil
 .. autofunction:: keras_ce.losses.{snake_case(name)}
 ```
 
-## Gradient
+## Formula and gradient
 
-The numbers (1), (2) and so on are formulas of
-[the gradients of the losses](../../gradients.md), from where this derivation comes.
+This derivation is part of [the gradients of the losses](../../gradients.md), where the formulas
+(1) to (4) stand.
 
 {gradient_of(name)}
 
@@ -202,7 +203,7 @@ def run_examples(module):
 
 
 def keep_formulas(app, what, name, documented, options, lines):
-    """Google's docstrings as reStructuredText reads them: a formula, indented, comes after `::`.
+    """Google's docstrings as reStructuredText reads them: an indented formula is a block of text.
 
     The entries of "Shapes" become a list, and `|` is no mark of a substitution.
     """
@@ -213,11 +214,11 @@ def keep_formulas(app, what, name, documented, options, lines):
             section = line if SECTION.match(line) else ""
         follows_text = any(kept) and not next(filter(None, reversed(kept))).startswith("    ")
         if is_indented and not section and not kept[-1].strip() and follows_text:
-            kept += ["::", ""]
+            kept += [".. code-block:: text", ""]
         if section == "Shapes:" and line.startswith("        "):
             kept[-1] += " " + line.strip()
             continue
-        if section == "Shapes:":
+        if section == "Shapes:" and kept[-1].startswith(("Shapes:", "    - ")):
             line = re.sub(r"^    (\w+):", r"    - `\1`:", line)
         kept.append(line if is_indented and not section else line.replace("|", r"\|"))
     lines[:] = kept

@@ -5,13 +5,13 @@ differentiable. The contract of all of them:
 
 - Distributions lie along `axis`: numbers >= 0 with sum 1. A sum may be off by 1e-3 (1e-2 in
   float16 and bfloat16, whose entries are rounded that coarsely), an entry by 1e-6, which is
-  clamped to [0, 1]. Nothing is divided by its sum: rows count as they are.
-- Where two distributions are taken, they have one shape, or one of them is a single row (C,),
-  which then stands beside every row of the other.
+  clamped to [0, 1]. Rows are not divided by their sum.
+- Where two distributions are taken, they have one shape, or one of them is a single row (C,), which
+  is then compared with every row of the other.
 - 0 log 0 = 0, and probability on an outcome that the other distribution calls impossible is
   +inf. A number below the smallest normal number of its dtype (1.2e-38 in float32) counts as 0,
   on every backend.
-- Anything else is a `ValueError` in eager execution that says which row. In compiled code, and
+- Anything else is a `ValueError` in eager execution, which names the row. In compiled code, and
   with `keras_ce.set_value_checks(False)`, the result of such a row is NaN with gradient 0.
 - Where the exact gradient with respect to an entry is infinite or undefined, such as that of the
   entropy at p = 0, it is 0 here.
@@ -50,8 +50,8 @@ def self_information(p: Any, base: float | None = None) -> Tensor:
     It is the cross-entropy of the one-hot row of the outcome; its mean under p is `entropy`.
 
     Args:
-        p: probabilities of any shape, each on its own: no sum is asked for.
-        base: base of the logarithm, a number > 0 other than 1 (below 1 the sign turns); None is e.
+        p: probabilities of any shape; they need not sum to 1.
+        base: base of the logarithm, a number > 0 other than 1 (below 1 flips the sign); None is e.
 
     Returns:
         A tensor of the shape of `p`.
@@ -98,7 +98,7 @@ def entropy(p: Any, base: float | None = None, axis: int = -1) -> Tensor:
 
     Args:
         p: distributions along `axis`.
-        base: base of the logarithm, a number > 0 other than 1 (below 1 the sign turns); None is e.
+        base: base of the logarithm, a number > 0 other than 1 (below 1 flips the sign); None is e.
         axis: the axis of the outcomes.
 
     Returns:
@@ -125,19 +125,20 @@ def entropy(p: Any, base: float | None = None, axis: int = -1) -> Tensor:
 
 @backend.as_written
 def cross_entropy(p: Any, q: Any, base: float | None = None, axis: int = -1) -> Tensor:
-    """The mean self-information under q of outcomes that are distributed as p.
+    """The mean self-information under q of outcomes with the distribution p.
 
         H(p, q) = -sum p log q = H(p) + KL(p || q)
 
-    in nats, or in units of `base`. It is not symmetric: `p` is what is true (labels), `q` what is
-    believed (predictions). To train a model use `keras_ce.losses.LabelSmoothedCrossentropy`,
-    which takes logits, class ids, masks and weights, and bounds the loss of a probability of 0,
-    which here is +inf. The gradient is -log q for p and -p / q for q.
+    in nats, or in units of `base`. It is not symmetric: `p` is the true distribution (labels), `q`
+    the predicted one (predictions). To train a model use
+    `keras_ce.losses.LabelSmoothedCrossentropy`, which takes logits, class ids, masks and weights,
+    and bounds the loss of a probability of 0, which here is +inf. The gradient is -log q for p and
+    -p / q for q.
 
     Args:
         p: the true distributions along `axis`.
-        q: the believed distributions; the shape of `p`, or one of both a single row (C,).
-        base: base of the logarithm, a number > 0 other than 1 (below 1 the sign turns); None is e.
+        q: the predicted distributions; the shape of `p`, or one of both a single row (C,).
+        base: base of the logarithm, a number > 0 other than 1 (below 1 flips the sign); None is e.
         axis: the axis of the outcomes.
 
     Returns:
@@ -159,7 +160,7 @@ def cross_entropy(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
 
 @backend.as_written
 def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> Tensor:
-    """How much more information outcomes of p cost to one who believes in q than they need to.
+    """The extra information that outcomes of p cost when they are predicted by q instead of p.
 
         KL(p || q) = sum (p log(p / q) - p + q)
 
@@ -173,8 +174,8 @@ def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
 
     Args:
         p: the true distributions along `axis`.
-        q: the believed distributions; the shape of `p`, or one of both a single row (C,).
-        base: base of the logarithm, a number > 0 other than 1 (below 1 the sign turns); None is e.
+        q: the predicted distributions; the shape of `p`, or one of both a single row (C,).
+        base: base of the logarithm, a number > 0 other than 1 (below 1 flips the sign); None is e.
         axis: the axis of the outcomes.
 
     Returns:
@@ -202,17 +203,17 @@ def kl_divergence(p: Any, q: Any, base: float | None = None, axis: int = -1) -> 
 
 @backend.as_written
 def perplexity(p: Any, q: Any, axis: int = -1) -> Tensor:
-    """Among how many equally probable outcomes one who believes in q seems to choose.
+    """The number of equally probable outcomes that are as hard to predict as those of p by q.
 
         exp(H(p, q)), with the cross-entropy in nats
 
-    It needs no `base`: 2 to the power of bits is the same number. 1 is the least, a uniform q has
+    It needs no `base`: 2 to the power of bits is the same number. The least is 1; a uniform q has
     C. The perplexity of a distribution itself is `perplexity(p, p)`. That of a text is the
     exponential of the *mean* cross-entropy of its tokens, not the mean of their perplexities.
 
     Args:
         p: the true distributions along `axis`.
-        q: the believed distributions; the shape of `p`, or one of both a single row (C,).
+        q: the predicted distributions; the shape of `p`, or one of both a single row (C,).
         axis: the axis of the outcomes.
 
     Returns:

@@ -456,6 +456,16 @@ def test_every_loss_has_a_section_with_its_formula_and_a_case():
         code = "".join(block[1] for block in CODE.finditer(sections[loss]))
         defined = [node.name for node in ast.parse(code).body if hasattr(node, "name")]
         assert defined == [f"gradient_{function_name(loss)}"]
+        shown = re.findall(r"^\$\$\n(.*?)\n\$\$$", sections[loss], re.MULTILINE | re.DOTALL)
+        assert any(re.match(r"L(_i)? = ", formula) for formula in shown), loss
+        assert any(r"\frac{\partial L" in formula for formula in shown), loss
+
+
+def test_numbers_of_formulas_lead_to_a_formula():
+    numbers = re.findall(r"\\tag\{(\d)\}", TEXT)
+    prose = re.sub(r"\$[^$]*\$", "", CODE.sub("", TEXT).replace("$$", "$"))
+    assert numbers == ["1", "2", "3", "4"]
+    assert set(re.findall(r"\((\d)\)", prose)) == set(numbers)
 
 
 def test_every_argument_of_a_loss_is_in_its_formula():

@@ -26,6 +26,7 @@ ON_THE_DEFAULT_BACKEND = [
     "zh/crossentropy.md",
     "zh/start.md",
 ]
+FORMULA = re.compile(r"(?<=\n\n)\$\$\n([^$]+)\n\$\$(?=\n\n)|(?<![^\s(])\$([^$\n]+)\$(?![^\s.,:;)])")
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)")
 
 
@@ -75,6 +76,16 @@ def test_links_lead_somewhere(page):
         linked = page.parent / path if path else page
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_formulas_are_shown_by_code_hosts_too(page):
+    """Their Markdown takes the backslash of a punctuation mark, and tags; a macro is forbidden."""
+    prose = test_readme.FENCE.sub("", page.read_text(encoding="utf-8"))
+    prose = re.sub(r"`[^`\n]*`", "", prose)
+    assert "$" not in FORMULA.sub("", prose), "this is no formula to them"
+    for formula in map("".join, FORMULA.findall(prose)):
+        assert not re.search(r"\\[^A-Za-z\\]|\\operatorname|[<>]", formula), formula
 
 
 def clicks() -> dict[pathlib.Path, int]:

@@ -278,8 +278,8 @@ from_logits: whether `y_pred` holds logits. Give logits where you can: probabili
     below 1e-30 count as 1e-30 and get no gradient, and rows are divided by their sum.""",
     "options": "**options: `reduction`, `name` and `dtype`, as in every Keras loss.",
     "ignore_label": """\
-ignore_label: entries with this label leave the mean, "nan" for NaN; a row of nothing else
-    is ignored.""",
+ignore_label: entries with this label are left out of the mean, "nan" for NaN; a row without
+    any other entry is ignored.""",
     "softmax shapes": """\
 `y_pred` (batch, ..., C), C >= 2. `y_true`: class ids (batch, ...) or (batch, ..., 1), or
 dense rows of `y_pred`'s shape. Result: a scalar; with reduction "none" (batch, ...).""",

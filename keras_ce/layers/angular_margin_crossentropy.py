@@ -43,10 +43,10 @@ def _cosine_of_a_larger_angle(cosine: Tensor, margin: float) -> Tensor:
 class AngularMarginCrossentropy(LinearCrossentropy):
     """Cosines with one vector per class, and their softmax cross-entropy with a margin, in nats.
 
-    For embeddings, of faces for example, that are compared by their cosine afterwards: the margin
-    makes the label's logit smaller while the loss is computed, so that the classes end up farther
-    apart. With c_k the cosine of the features and column k of `kernel`, and y the label, the loss
-    is the softmax cross-entropy of the logits
+    For embeddings that are compared by their cosine after training, of faces for example: the
+    margin lowers the label's logit in the loss, so that the classes end up farther apart. With c_k
+    the cosine of the features and column k of `kernel`, and y the label, the loss is the softmax
+    cross-entropy of the logits
 
         scale c_k                for the classes k other than y
         scale cos(a + margin)    for y, if `kind` is "arc" (ArcFace), where a = arccos(c_y);
@@ -56,9 +56,9 @@ class AngularMarginCrossentropy(LinearCrossentropy):
     Features of length 0 have cosine 0 with everything, and no gradient.
 
     `head(features)` gives `scale c`, without a margin; `head(features, labels)` gives the loss of
-    each position and adds their mean by `add_loss`, as `LinearCrossentropy` does, of which this is
-    a kind: the logits of all positions are never held at once, and a model whose inputs are
-    features and labels is compiled without a loss and fitted without targets.
+    each position and adds their mean by `add_loss`, as its base class `LinearCrossentropy` does:
+    the logits of all positions are never in memory at once, and a model whose inputs are features
+    and labels is compiled without a loss and fitted without targets.
 
         image, label = keras.Input((112, 112, 3)), keras.Input((), dtype="int32")
         embedding = encoder(image)
@@ -74,9 +74,9 @@ class AngularMarginCrossentropy(LinearCrossentropy):
         kind: "arc" or "cosine".
         ignore_class: positions with this class id do not count.
         report: a tuple of "accuracy", "top_5_accuracy" and "perplexity", which `LinearCrossentropy`
-            describes: numbers for the logs, here of the logits without a margin.
-        **options: of every Keras layer. Cosines, losses and gradients are computed in float32,
-            also with a mixed precision policy.
+            describes: numbers for the logs, here computed from the logits without a margin.
+        **options: those of every Keras layer. Cosines, losses and gradients are computed in
+            float32, also with a mixed precision policy.
 
     Call arguments:
         features: numbers (batch, ..., D).

@@ -24,12 +24,12 @@ class ContrastivePairs(keras.layers.Layer):
     """Softmax cross-entropy of questions with the answers of the whole batch, in nats.
 
     For training an encoder of questions and answers with large batches: the answers of the other
-    questions serve as wrong ones, and the (batch, batch) matrix of similarities is never held,
+    questions serve as wrong ones, and the (batch, batch) matrix of similarities is never in memory,
     neither for the loss nor for its gradient. Values and gradients are those of
 
         InBatchCrossentropy(temperature, reduction="mean_with_sample_weight")
 
-    on `questions @ transpose(answers)`. Vectors are taken as they are: for cosines, divide them by
+    on `questions @ transpose(answers)`. Vectors are not normalized: for cosines, divide them by
     their lengths first, for example by `keras.layers.UnitNormalization`.
 
     `pairs(questions, answers)` gives the loss of each row and adds their mean by `add_loss`, so
@@ -44,29 +44,29 @@ class ContrastivePairs(keras.layers.Layer):
         trainer = keras.Model([question, answer], losses)
         trainer.compile("adam")
 
-    On several devices with a `keras.distribution` on JAX each question meets the answers of all of
-    them, and the mean is that of all rows; likewise on the replicas of a
-    `tf.distribute.MirroredStrategy`. Processes that know of each other through
-    `torch.distributed` alone see their own rows only.
+    On several devices with a `keras.distribution` on JAX, each question is compared with the
+    answers on all devices, and the mean is over all rows; the same holds for the replicas of a
+    `tf.distribute.MirroredStrategy`. Processes that are connected only by `torch.distributed` see
+    only their own rows.
 
     Args:
         temperature: a number > 0, by which similarities are divided.
-        symmetric: whether the loss of a row is the mean of both directions: of its question with
-            all answers, and of its answer with all questions.
-        **options: of every Keras layer. Losses and gradients are computed in float32, also with a
-            mixed precision policy.
+        symmetric: whether the loss of a row is the mean of both directions: its question against
+            all answers, and its answer against all questions.
+        **options: those of every Keras layer. Losses and gradients are computed in float32, also
+            with a mixed precision policy.
 
     Call arguments:
         questions: vectors (batch, D).
         answers: vectors (batch, D); row i holds the right answer to question i.
         ids: None, or integers (batch,) or (batch, 1) within int32, the question's id where a
-            question has several right answers in the batch: another answer with row i's id leaves
-            row i's denominator; likewise, where `symmetric`, another question.
+            question has several right answers in the batch: another answer with row i's id is left
+            out of row i's denominator; with `symmetric`, another question too.
         sample_weight: a weight for each row, (batch,). The mean is divided by the sum of the
             weights of the rows that are not masked.
 
-    A row of weight 0, or whose question or answer is masked (by its Keras mask), leaves the loss.
-    Its vectors stay candidates, unless they are masked themselves or hold NaN or infinity.
+    A row does not count if its weight is 0 or if its question or answer is masked (by its Keras
+    mask). Its vectors remain candidates, unless they are masked themselves or hold NaN or infinity.
 
     Returns:
         The unweighted losses (batch,), 0 where a row is masked or has weight 0.

@@ -24,15 +24,16 @@ Tensor = Any
 class LinearCrossentropy(keras.layers.Layer):
     """The last `Dense` layer and its softmax cross-entropy in one, in nats.
 
-    For many classes, such as the words of a vocabulary: the logits of all positions are never
-    held at once, neither for the loss nor for its gradient. Values and gradients are those of
+    For many classes, such as the words of a vocabulary: the logits of all positions are never in
+    memory at once, neither for the loss nor for its gradient. Values and gradients are those of
 
         LabelSmoothedCrossentropy(label_smoothing, from_logits=True, prior=prior,
                                   class_weight=class_weight, ignore_class=ignore_class,
                                   reduction="mean_with_sample_weight")
 
-    on the logits of `Dense(num_classes)`. In training the gradient is computed with the loss, in
-    three matrix products as `Dense` takes them; positions that do not count take no time.
+    on the logits of `Dense(num_classes)`. In training the gradient is computed together with the
+    loss, in three matrix products, as many as `Dense` needs; positions that do not count take no
+    time.
 
     `head(features)` gives the logits, for inference. `head(features, labels)` gives the loss of
     each position and adds their mean by `add_loss`, so that a model whose inputs are features and
@@ -44,43 +45,45 @@ class LinearCrossentropy(keras.layers.Layer):
         predictor = keras.Model(features, head(features))
         trainer.compile("adam")
 
-    Call it once in each model, as here: on JAX, Keras forgets what a layer has added to the loss
-    when the same model calls that layer again.
+    Call it once in each model, as here: on JAX, Keras forgets the loss that a layer has added when
+    the same model calls that layer again.
 
-    On several devices with a `keras.distribution` on JAX, each computes the tiles of its own
-    positions and, where a `ModelParallel` spreads kernel and bias over the classes, of its own
-    classes; what is exchanged are a few numbers per position and the gradients. On the replicas
-    of a `tf.distribute.MirroredStrategy` the mean is that of all positions.
+    On several devices with a `keras.distribution` on JAX, each device computes the tiles of its own
+    positions and, where a `ModelParallel` splits kernel and bias by class, of its own classes; only
+    a few numbers per position and the gradients are exchanged. On the replicas of a
+    `tf.distribute.MirroredStrategy` the mean is that of all positions.
 
     Args:
         num_classes: the number of classes C, at least 2.
-        label_smoothing: the share e of the label's mass that all classes get equally, 0 to 1.
-        prior: C numbers >= 0, divided by their sum: how the classes get it instead of equally.
-        class_weight: C numbers >= 0, or a dict id -> weight in which missing ids count 1. They
-            never enter the divisor of the mean.
+        label_smoothing: the share e that is taken from the label and given to all classes equally,
+            from 0 to 1.
+        prior: C numbers >= 0, divided by their sum: how that share is distributed instead of
+            equally.
+        class_weight: C numbers >= 0, or a dict id -> weight in which missing ids count 1. They are
+            never part of the divisor of the mean.
         ignore_class: positions with this class id do not count.
         use_bias: whether the logits have a bias.
         logit_soft_cap: None, or the number c > 0 that no logit exceeds: c tanh(logit / c).
-        z_loss: how much of the squared log-sum-exp of the logits is added to the loss of each
-            position, >= 0. Class weights do not enter it.
+        z_loss: the factor >= 0 of the squared log-sum-exp of the logits that is added to the loss
+            of each position. Class weights do not scale it.
         tied_to: None, or an `Embedding` or `ReversibleEmbedding` of C vectors whose table is the
             kernel: one weight that learns from both uses, saved and loaded as one. Its own
-            `logit_soft_cap` is not looked at.
-        report: which numbers of the positions that count stand in the logs of `fit`, `evaluate`,
-            `train_on_batch` and `test_on_batch`, weighted as the mean of the losses is, over all
-            positions of the epoch so far. A tuple of
+            `logit_soft_cap` is ignored.
+        report: which numbers appear in the logs of `fit`, `evaluate`, `train_on_batch` and
+            `test_on_batch`. They cover the positions that count in the epoch so far, with the same
+            weights as the mean of the losses. A tuple of
 
             - "accuracy": how often the label has the largest logit, in the precision of the loss;
-              of equal logits that of the smallest id is the largest, as in Keras.
+              among equal logits, the smallest id wins, as in Keras.
             - "top_5_accuracy": how often fewer than five classes have a larger logit. It takes one
               more matrix product.
             - "perplexity": exp of the mean cross-entropy -log p_y, without smoothing, class
               weights and `z_loss`.
 
-            Where several layers of a model report, each does as `NAME_accuracy`.
-        **options: of every Keras layer. With a mixed precision policy the products are of the
-            compute dtype, as is what logits for inference come in; losses and gradients are added
-            up in float32.
+            Where several layers of a model report, the names begin with those of the layers:
+            `NAME_accuracy`.
+        **options: those of every Keras layer. With a mixed precision policy, the products and the
+            logits for inference have the compute dtype; losses and gradients are summed in float32.
 
     Call arguments:
         features: numbers (batch, ..., D).

@@ -15,20 +15,20 @@ Tensor = Any
 class OrdinalLogits(keras.layers.Layer):
     """The last layer of a model for ordered classes: logits of "the class is above k".
 
-    Every class is a piece of one line. The layer computes one score, features @ kernel, and
+    Every class is an interval of one line. The layer computes one score, features @ kernel, and
     compares it with C - 1 thresholds b:
 
         logit_k = features @ kernel - b_k,    b_0 <= b_1 <= ... <= b_(C-2)
 
-    The first threshold is a weight; each other one is the one before plus softplus of a weight, so
-    that no training step can bring them out of order and no class gets a negative probability.
-    They begin where a score of 0 gives each class the same probability. Train it with
-    `keras_ce.losses.OrdinalCrossentropy`, and take `keras_ce.losses.ordinal_probabilities` for the
-    probabilities of the classes.
+    The first threshold is a weight; each of the others is the one before it plus the softplus of a
+    weight, so that the thresholds stay in order in training and no class gets a negative
+    probability. Their initial values give each class the same probability at a score of 0. Train it
+    with `keras_ce.losses.OrdinalCrossentropy`, and take `keras_ce.losses.ordinal_probabilities` for
+    the probabilities of the classes.
 
     Args:
         num_classes: the number of classes C, at least 2.
-        **options: of every Keras layer.
+        **options: those of every Keras layer.
 
     Call arguments:
         features: numbers (batch, ..., D).
@@ -37,7 +37,8 @@ class OrdinalLogits(keras.layers.Layer):
         Logits (batch, ..., C - 1), descending along the last axis. A Keras mask is passed on.
 
     Raises:
-        ValueError: `num_classes` is no integer >= 2; the last dimension of the features is unknown.
+        ValueError: `num_classes` is not an integer >= 2; the last dimension of the features is
+            unknown.
 
     Example:
         >>> layer = OrdinalLogits(3)
@@ -47,9 +48,9 @@ class OrdinalLogits(keras.layers.Layer):
         [[1.25, 0.25]]
 
     Reference:
-        Cao, Mirjalili & Raschka 2020, "Rank consistent ordinal regression for neural networks
-        with application to age estimation", section 3; https://arxiv.org/abs/1901.07884. There
-        the thresholds are free, and in order once they are trained.
+        Cao, Mirjalili & Raschka 2020, "Rank consistent ordinal regression for neural networks with
+        application to age estimation", section 3; https://arxiv.org/abs/1901.07884. There the
+        thresholds are not constrained, and are in order after training.
     """
 
     def __init__(self, num_classes: int, **options: Any) -> None:

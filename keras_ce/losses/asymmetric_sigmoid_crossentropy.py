@@ -1,4 +1,4 @@
-"""Sigmoid cross-entropy that looks away from easy negatives more than from easy positives."""
+"""Sigmoid cross-entropy that gives easy negatives even less weight than easy positives."""
 
 import math
 from typing import Any, Unpack, final
@@ -115,12 +115,11 @@ def asymmetric_sigmoid_crossentropy(
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
 class AsymmetricSigmoidCrossentropy(PositionLoss, function=asymmetric_sigmoid_crossentropy):
-    """Focal sigmoid cross-entropy with a focus of its own for each side, in nats.
+    """Focal sigmoid cross-entropy, one gamma for present and one for absent labels, in nats.
 
-    For several labels at once of which most are absent: `gamma_negative` looks away from easy
-    negatives, and `clip` forgets the very easy and takes them for mistakes in the labels. Equals
-    the sigmoid focal loss when both gammas are equal and `clip` is 0, and
-    `WeightedSigmoidCrossentropy()` when all are 0.
+    For several labels at once of which most are absent: `gamma_negative` gives easy negatives
+    little weight, and `clip` drops the very easy ones. Equals the sigmoid focal loss when both
+    gammas are equal and `clip` is 0, and `WeightedSigmoidCrossentropy()` when all are 0.
 
     The loss of a position is the mean over the last axis of
 
@@ -136,9 +135,9 @@ class AsymmetricSigmoidCrossentropy(PositionLoss, function=asymmetric_sigmoid_cr
         gamma_positive: a number >= 0.
         gamma_negative: a number >= 0.
         clip: a number from 0 up to, but not including, 1.
-        from_logits: whether `y_pred` holds logits. Give logits: near p = 1 a float32 probability
-            no longer holds 1 - p. At p = 1 a label 0 costs 69.08 with `clip` 0; -log(`clip`) times
-            (1 - `clip`)^`gamma_negative` else, 2.44 at the defaults.
+        from_logits: whether `y_pred` holds logits. Give logits: near p = 1 a float32 probability no
+            longer holds 1 - p. At p = 1 a label 0 costs 69.08 with `clip` 0; otherwise -log(`clip`)
+            times (1 - `clip`)^`gamma_negative`, which is 2.44 at the defaults.
         {ignore_label}
         {options}
 

@@ -138,8 +138,8 @@ class DistillationCrossentropy(PositionLoss, function=distillation_crossentropy)
 
     It is 0 where both predict the same. The cross-entropy of q against p is larger by p's entropy,
     which no student can change, so the gradient is the same: t (q - p) with respect to the
-    student's logits, and none for the teacher's. The factor t^2 keeps its size about the same for
-    every t. Small losses keep their digits, where q and p nearly agree too.
+    student's logits, and none for the teacher's. The factor t^2 keeps the gradient at about the
+    same size for every t. Small losses keep their digits, even where q and p nearly agree.
 
     Args:
         temperature: a number > 0; larger softens more, so that the student also learns which wrong

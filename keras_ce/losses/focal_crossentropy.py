@@ -1,4 +1,4 @@
-"""Cross-entropy of exclusive classes that looks away from what is already right."""
+"""Cross-entropy of exclusive classes that gives little weight to what is already right."""
 
 from typing import Any, Unpack, final
 
@@ -60,7 +60,7 @@ class FocalCrossentropy(PositionLoss, function=focal_crossentropy):
     log p and 1 - p, so a saturated prediction keeps its gradient, also for `gamma` below 1.
 
     Args:
-        gamma: a number >= 0; larger looks away sooner.
+        gamma: a number >= 0; the larger it is, the less an easy example counts.
         {from_logits}
         class_weight: C numbers >= 0, or a dict id -> weight in which missing ids count 1 (the
             paper's alpha).

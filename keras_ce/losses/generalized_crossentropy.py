@@ -38,9 +38,9 @@ def generalized_crossentropy(
 class GeneralizedCrossentropy(PositionLoss, function=generalized_crossentropy):
     """A bounded softmax loss between cross-entropy (q near 0) and absolute error (q = 1).
 
-    For noisy labels: a wrong label costs at most 1 / q, so training does not bend over backwards
-    to fit it. `SymmetricCrossentropy` is its neighbour that keeps the cross-entropy as a part.
-    Equals half the absolute error sum |y - p| when q is 1 and the label one class; tends to
+    For noisy labels: a wrong label costs at most 1 / q, so training makes little effort to fit it.
+    `SymmetricCrossentropy` is for noisy labels too, and has the cross-entropy as one of its parts.
+    Equals half the absolute error sum |y - p| when q is 1 and the label is one class; tends to
     `LabelSmoothedCrossentropy(0)` as q tends to 0.
 
     The loss of a position is

@@ -1,4 +1,4 @@
-"""Cross-entropy of several exclusive choices laid side by side in one flat vector."""
+"""Cross-entropy of several exclusive choices, side by side in one flat vector."""
 
 from collections.abc import Sequence
 from typing import Any, Unpack, final

@@ -64,7 +64,8 @@ class InBatchCrossentropy(PositionLoss, function=in_batch_crossentropy):
         `y_pred`: similarities (batch, batch), rows are questions, columns answers. `y_true`: ids
         (batch,) or (batch, 1), any integers within int32: the question's id where a question has
         several right answers in the batch, else 0, 1, 2, ... Result: a scalar; with reduction
-        "none" (batch,). A row of weight 0 leaves the loss; its answer stays a candidate.
+        "none" (batch,). A row of weight 0 does not count; its answer remains a candidate for the
+        other rows.
 
     Raises:
         {raises}

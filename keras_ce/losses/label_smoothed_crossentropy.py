@@ -39,18 +39,18 @@ def label_smoothed_crossentropy(
 class LabelSmoothedCrossentropy(PositionLoss, function=label_smoothed_crossentropy):
     """Softmax cross-entropy against smoothed labels, in nats.
 
-    For exactly one right class out of C. Smoothing keeps a model from growing its logits without
-    end; 0 is plain softmax cross-entropy. Where several classes can be right at once, take
-    `WeightedSigmoidCrossentropy`; with two classes and no smoothing this loss equals that of the
-    difference of the two logits.
+    For exactly one right class out of C. Smoothing keeps the logits from growing without limit; 0
+    is plain softmax cross-entropy. Where several classes can be right at once, take
+    `WeightedSigmoidCrossentropy`; with two classes and no smoothing, this loss equals that one of
+    the difference of the two logits.
 
     The loss of a position is
 
         -sum_c w_c q_c log p_c,    q = (1 - label_smoothing) y + label_smoothing u
 
-    with u uniform (1 / C) or `prior`, and w = `class_weight` or 1. Its gradient with respect to
-    the logits is p sum(w q) - w q. Dense label rows are taken as they are, also where they do not
-    sum to one. Class weights never enter a denominator (PyTorch divides a mean by their sum).
+    with u uniform (1 / C) or `prior`, and w = `class_weight` or 1. Its gradient with respect to the
+    logits is p sum(w q) - w q. Dense label rows are used as they are, even where they do not sum to
+    one. Class weights are never part of a denominator (PyTorch divides a mean by their sum).
 
     Args:
         label_smoothing: the share e that is taken from the label and given to u, from 0 to 1.

@@ -30,30 +30,34 @@ def linear_crossentropy(
 ) -> Tensor:
     """Cross-entropy of the logits `features @ kernel + bias` of each position, in nats.
 
-    For many classes, such as the words of a vocabulary, in a training step of one's own: the
-    matrix of positions and classes is never held, neither for the losses nor for their gradient.
-    With t = cap(features @ kernel + bias), where cap(z) = c tanh(z / c) with a soft cap c, and the
+    For many classes, such as the words of a vocabulary, in a training step of your own: the matrix
+    of positions and classes is never in memory, neither for the losses nor for their gradient. With
+    t = cap(features @ kernel + bias), where cap(z) = c tanh(z / c) with a soft cap c, and the
     smoothed label q of `LabelSmoothedCrossentropy`, the loss of a position is
 
         -sum_c w_c q_c log softmax(t)_c + z_loss logsumexp(t)^2
 
-    It is differentiable by features, kernel and bias, whatever each position's loss is multiplied
-    by; second derivatives hold the matrix. `keras_ce.layers.LinearCrossentropy` is the same as the
-    last layer of a model, and faster there: it knows each position's factor beforehand.
+    It is differentiable with respect to features, kernel and bias, whatever factor each position's
+    loss gets; second derivatives do need the whole matrix. `keras_ce.layers.LinearCrossentropy` is
+    the same as the last layer of a model, and faster there: it knows each position's factor
+    beforehand.
 
     Args:
         y_true: class ids (...) or (..., 1).
-        features: numbers (..., D). In half precision the products are of that precision and added
-            up in float32.
-        kernel: numbers (D, C), or (C, D) with `class_axis` 0, as the table of an `Embedding`.
+        features: numbers (..., D). In half precision, products are computed in that precision and
+            summed in float32.
+        kernel: numbers (D, C), or (C, D) with `class_axis` 0, like the table of an `Embedding`.
         bias: None, or numbers (C,).
-        label_smoothing: the share e of the label's mass that all classes get, 0 to 1.
-        prior: C numbers >= 0, divided by their sum: how they get it. Default: equally.
+        label_smoothing: the share e that is taken from the label and given to all classes, from 0
+            to 1.
+        prior: C numbers >= 0, divided by their sum: how that share is distributed. Default:
+            equally.
         class_weight: C numbers >= 0, or a dict id -> weight in which missing ids count 1: w.
         ignore_class: positions with this class id have loss 0.
         logit_soft_cap: None, or the number c > 0 that no logit exceeds.
-        z_loss: how much of the squared log-sum-exp is added, >= 0. Class weights do not enter it.
-        class_axis: which axis of the kernel is that of the classes, -1 or 0.
+        z_loss: the factor >= 0 of the squared log-sum-exp that is added. Class weights do not scale
+            it.
+        class_axis: the axis of the classes in the kernel, -1 or 0.
 
     Returns:
         Losses (...), in float32 or wider.

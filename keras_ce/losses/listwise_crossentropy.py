@@ -32,22 +32,21 @@ def listwise_crossentropy(
 class ListwiseCrossentropy(PositionLoss, function=listwise_crossentropy):
     """Softmax cross-entropy over a list of candidates against their relevance, in nats.
 
-    For rankers whose candidates have grades or clicks: unlike `MarginRanking` it never has enough,
-    and pulls the most relevant candidates to the top. Where one candidate is right, and its index
-    is at hand, `LabelSmoothedCrossentropy(0, from_logits=True)` is the same.
+    For rankers whose candidates have grades or clicks: unlike `MarginRanking` it never stops
+    pulling the most relevant candidates to the top. Where one candidate is right, and its index is
+    known, `LabelSmoothedCrossentropy(0, from_logits=True)` is the same.
 
     With temperature t the loss of a position is
 
         -sum_i r_i log softmax(s / t)_i / sum_i r_i
 
-    for scores s and relevances r. A list without a relevant candidate is ignored, as is one of
-    nothing but padding. The gradient with respect to s_i is (p_i - r_i / sum r) / t with p =
-    softmax(s / t). With graded relevance the loss does not end at 0 but at the entropy of
-    r / sum r.
+    for scores s and relevances r. A list without a relevant candidate is ignored, and so is a list
+    that is all padding. The gradient with respect to s_i is (p_i - r_i / sum r) / t with p =
+    softmax(s / t). With graded relevance the lowest loss is not 0 but the entropy of r / sum r.
 
     Args:
         temperature: a number > 0; scores that are cosines need a small one, such as 0.05.
-        ignore_label: candidates with this relevance leave the list, such as those that pad it.
+        ignore_label: candidates with this relevance do not count, such as padding.
         {options}
 
     Shapes:

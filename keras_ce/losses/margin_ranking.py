@@ -1,4 +1,4 @@
-"""Hinge loss on the differences of scores: what is more relevant has to score higher."""
+"""Hinge loss on the differences of scores: the more relevant candidate has to score higher."""
 
 from typing import Any, Unpack, final
 
@@ -51,10 +51,10 @@ class MarginRanking(PositionLoss, function=margin_ranking):
     candidates it is `torch.nn.functional.margin_ranking_loss`.
 
     With `weighting="ndcg"` the mean is weighted: a pair counts |2^r_i - 2^r_j| |1 / log2(1 + k_i) -
-    1 / log2(1 + k_j)| for relevances r and ranks k, in proportion to the change of NDCG (gains
-    2^r - 1) that swapping its candidates in the present order makes. Mistakes at the top of a
-    list so count most, and each list counts alike. Ranks are those of the scores, equal ones in
-    the order of the candidates; the weights are constants to the gradient.
+    1 / log2(1 + k_j)| for relevances r and ranks k, in proportion to how much swapping its
+    candidates in the current order would change NDCG (gains 2^r - 1). So mistakes at the top of a
+    list count most, and all lists count the same. Ranks are those of the scores; candidates with
+    equal scores rank in their given order. The gradient treats the weights as constants.
 
     **Labels that are ids say which candidate is right, counted from 0: a vector of ones means
     "the second is right". For rows (right answer, wrong answer) give zeros.**
@@ -63,8 +63,8 @@ class MarginRanking(PositionLoss, function=margin_ranking):
         margin: a number >= 0.
         weighting: None, or "ndcg"; relevances are then numbers from 0 to 30, and an index stands
             for relevance 1 against 0.
-        ignore_label: candidates with this relevance are left out, such as those that pad a list;
-            a list of nothing else is ignored. Relevances only.
+        ignore_label: candidates with this relevance do not count, such as padding; a list without
+            any other candidate is ignored. Relevances only.
         {options}
 
     Shapes:

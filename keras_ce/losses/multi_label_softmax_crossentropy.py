@@ -61,10 +61,10 @@ def multi_label_softmax_crossentropy(
 class MultiLabelSoftmaxCrossentropy(PositionLoss, function=multi_label_softmax_crossentropy):
     """Softmax cross-entropy generalised to any number of right classes (ZLPR), from logits.
 
-    For many classes of which few are present: no threshold and no class weight to tune, because
-    the loss compares present with absent labels and both with 0. Predict the classes whose logit
-    is above 0. Equals `WeightedSigmoidCrossentropy(from_logits=True)` when there is one class and
-    its label is 0 or 1; that neighbour is the one that gives probabilities.
+    For many classes of which few are present: no threshold and no class weight to tune, because the
+    loss compares present with absent labels and both with 0. Predict the classes whose logit is
+    above 0. Equals `WeightedSigmoidCrossentropy(from_logits=True)` when there is one class and its
+    label is 0 or 1; take that loss where you need probabilities.
 
     The loss of a position, in nats, is
 
@@ -74,8 +74,8 @@ class MultiLabelSoftmaxCrossentropy(PositionLoss, function=multi_label_softmax_c
     - y_c e^-s_c / (1 + sum y e^-s).
 
     Args:
-        ignore_label: entries with this label leave both sums, "nan" for NaN; a row of nothing
-            else is ignored.
+        ignore_label: entries with this label are left out of both sums, "nan" for NaN; a row
+            without any other entry is ignored.
         {options}
 
     Shapes:

@@ -61,7 +61,7 @@ def ordinal_probabilities(logits: Any) -> Tensor:
         Probabilities (..., C), in float32 or wider.
 
     Raises:
-        ValueError: `logits` has no axis, or no logit along the last one.
+        ValueError: `logits` is a scalar, or its last axis is empty.
 
     Example:
         >>> probabilities = ordinal_probabilities([[2.0, -1.0]])
@@ -93,19 +93,19 @@ class OrdinalCrossentropy(PositionLoss, function=ordinal_crossentropy):
     """Cross-entropy of ordered classes, such as grades or stars, in nats.
 
     For classes whose order is known and whose distances are not: a prediction that is off by one
-    class costs less than one that is off by three, which no softmax knows. The logits are those of
-    "the class is above 0", "above 1", ..., one fewer than classes: let the model end in
-    `keras_ce.layers.OrdinalLogits(C)`, which keeps them in order, and take
+    class costs less than one that is off by three, which a softmax cannot express. The logits are
+    those of "the class is above 0", "above 1" and so on, one fewer than there are classes: let the
+    model end in `keras_ce.layers.OrdinalLogits(C)`, which keeps them in order, and take
     `ordinal_probabilities(logits)` for the probabilities of the classes.
 
     The loss of a position with class y is
 
         sum_k -([y > k] log p_k + [y <= k] log(1 - p_k)),    p_k = sigmoid(logit_k)
 
-    and its gradient with respect to a logit is p_k - [y > k]. This is the loss of CORAL. Two
-    others are often taken for it. A cumulative-link likelihood (proportional odds) is -log of the
-    one probability of the right class, sigmoid(logit_(y-1)) - sigmoid(logit_y): it looks at the
-    two thresholds beside the right class alone. CORN asks "above k" only of the examples that are
+    and its gradient with respect to a logit is p_k - [y > k]. This is the loss of CORAL. Two other
+    losses are often confused with it. A cumulative-link likelihood (proportional odds) is -log of
+    the probability of the right class, sigmoid(logit_(y-1)) - sigmoid(logit_y): it depends only on
+    the two thresholds next to the right class. CORN asks "above k" only for the examples that are
     above k - 1, and multiplies conditional probabilities: its logits need no order, and mean
     something else.
 

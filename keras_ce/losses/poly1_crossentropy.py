@@ -37,17 +37,17 @@ def poly1_crossentropy(
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
 class Poly1Crossentropy(PositionLoss, function=poly1_crossentropy):
-    """Softmax cross-entropy plus `epsilon` times the probability that is missing, in nats.
+    """Softmax cross-entropy plus `epsilon` times (1 - p), in nats.
 
-    A one-number adjustment of cross-entropy: `epsilon` above 0 presses harder on what is almost
-    right, below 0 less. Equals `LabelSmoothedCrossentropy(0)` when `epsilon` is 0.
+    Cross-entropy with one parameter: with `epsilon` above 0, labels that are already probable count
+    more, below 0 less. Equals `LabelSmoothedCrossentropy(0)` when `epsilon` is 0.
 
     The loss of a position is
 
         sum_c y_c (-log p_c + epsilon (1 - p_c))
 
-    With r_c = y_c (1 + epsilon p_c) its gradient with respect to the logits is p sum(r) - r.
-    The same as optax's `poly_loss_cross_entropy`, also for rows that do not sum to one.
+    With r_c = y_c (1 + epsilon p_c) its gradient with respect to the logits is p sum(r) - r. It
+    equals optax's `poly_loss_cross_entropy`, also for rows that do not sum to one.
 
     Args:
         epsilon: a number >= -1.

@@ -31,16 +31,16 @@ class SupervisedContrastive(PositionLoss, function=supervised_contrastive):
 
         -log(exp(s_ip / temperature) / sum over all a != i of exp(s_ia / temperature))
 
-    with cosines s: the paper's L_out. All positives share one softmax, so with several of them
-    the loss stays above log |P|, and at its minimum they are equally near. The gradient with
-    respect to s_ia is (softmax_a - [a in P] / |P|) / temperature. A row without a positive is
-    ignored, and a batch without any is 0. A zero embedding has cosine 0 with every row, and no
+    with cosines s: the paper's L_out. All positives share one softmax, so with several of them the
+    loss stays above log |P|, and at its minimum they are equally near. The gradient with respect to
+    s_ia is (softmax_a - [a in P] / |P|) / temperature. A row without a positive is ignored, and the
+    loss of a batch without any positive is 0. A zero embedding has cosine 0 with every row, and no
     gradient.
 
-    A masked row is no anchor, no positive and no negative. A row of weight 0 is no anchor and
-    stays a positive or negative of others, unless its embedding is not finite or its label no
-    integer. Where all embeddings are alike, the loss is log(batch - 1): `keras_ce.diagnose`
-    finds such a collapse.
+    A masked row is no anchor, no positive and no negative. A row of weight 0 is no anchor and stays
+    a positive or negative of others, unless its embedding is not finite or its label is not an
+    integer. Where all embeddings have the same direction, the loss is log(batch - 1):
+    `keras_ce.diagnose` finds such a collapse.
 
     `pytorch_metric_learning.losses.SupConLoss` has the same value for each row; its default
     reducer leaves rows of loss 0 out of the mean.

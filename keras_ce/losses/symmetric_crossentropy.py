@@ -18,7 +18,7 @@ LOG_OF_ZERO = -4.0
 def symmetric(
     information: Tensor, complement: Tensor, alpha: float, beta: float
 ) -> tuple[Tensor, Tensor]:
-    """Of one right class, alpha (-log p) + 4 beta (1 - p) and its derivative by -log p."""
+    """For one right class: alpha (-log p) + 4 beta (1 - p) and its derivative by -log p."""
     most = -beta * LOG_OF_ZERO
     # At p = 0 the information may be infinite; without alpha it does not count.
     forward = alpha * information if alpha else 0.0
@@ -61,9 +61,9 @@ def symmetric_crossentropy(
 class SymmetricCrossentropy(PositionLoss, function=symmetric_crossentropy):
     """Cross-entropy plus reverse cross-entropy, which trusts the prediction too, in nats.
 
-    For noisy labels: the reverse part is bounded and does not chase wrong labels, the other part
-    keeps learning going. Equals `LabelSmoothedCrossentropy(0)` when `alpha` is 1 and `beta` 0;
-    `GeneralizedCrossentropy` is its neighbour with one number instead of two.
+    For noisy labels: the reverse part is bounded, so that it does not fit wrong labels, and the
+    cross-entropy keeps the model learning. Equals `LabelSmoothedCrossentropy(0)` when `alpha` is 1
+    and `beta` 0; `GeneralizedCrossentropy` is similar, with one parameter instead of two.
 
     The loss of a position is
 

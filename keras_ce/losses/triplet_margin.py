@@ -1,4 +1,4 @@
-"""Hinge loss on distances: rows of one label have to be nearer than those of others."""
+"""Hinge loss on distances: rows with the same label have to be nearer than the others."""
 
 from typing import Any, Unpack, final
 
@@ -30,7 +30,7 @@ def triplet_margin(
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
 class TripletMargin(PositionLoss, function=triplet_margin):
-    """Hinge loss that wants rows of other labels `margin` farther than those of one label.
+    """Hinge loss that wants rows with other labels `margin` farther away than those with the same.
 
     For training an encoder whose distances should tell labels apart, such as faces or products.
     It is 0 once every triplet keeps its margin; `SupervisedContrastive` keeps learning
@@ -46,23 +46,23 @@ class TripletMargin(PositionLoss, function=triplet_margin):
     - "all": the mean over every negative;
     - "semi-hard": the nearest of the negatives that are farther than the positive; where there
       is none, the farthest negative;
-    - "hard": the nearest negative, and of the positives the farthest alone.
+    - "hard": the nearest negative, and only the farthest positive.
 
-    Of rows at the same distance the first is taken, and a negative exactly as far as the positive
-    is not farther. A triplet's gradient is 1 / triplets times that of d_ip - d_in while the hinge
-    is above 0; that of a Euclidean distance of 0 is 0. A row without a positive or without a
-    negative is ignored, and a batch without a triplet is 0. Where all embeddings are alike, the
-    loss is the margin: `keras_ce.diagnose` finds such a collapse.
+    Among rows at the same distance, the first is taken. A negative exactly as far away as the
+    positive does not count as farther. A triplet's gradient is 1 / triplets times that of d_ip -
+    d_in while the hinge is above 0; that of a Euclidean distance of 0 is 0. A row without a
+    positive or without a negative is ignored, and the loss of a batch without a triplet is 0. Where
+    all embeddings are equal, the loss is the margin: `keras_ce.diagnose` finds such a collapse.
 
-    A masked row is no anchor, no positive and no negative. A row of weight 0 is no anchor and
-    stays a positive or negative of others, unless its embedding is not finite or its label no
-    integer. Memory: a few (batch, batch) matrices. The time grows with the largest number of
-    rows of one label; "hard" does not.
+    A masked row is no anchor, no positive and no negative. A row of weight 0 is no anchor and stays
+    a positive or negative of others, unless its embedding is not finite or its label is not an
+    integer. Memory: a few (batch, batch) matrices. The time grows with the largest number of rows
+    with the same label, except for "hard".
 
     tensorflow-addons' `TripletSemiHardLoss` is the mean over all pairs (anchor, positive) of the
-    batch, so that frequent labels count more; where every label has as many rows, it is the same.
-    pytorch-metric-learning's `TripletMarginLoss` is the mean over the triplets of its miner whose
-    loss is above 0, of embeddings that it makes unit vectors first.
+    batch, so that frequent labels count more; where all labels have equally many rows, the two are
+    equal. pytorch-metric-learning's `TripletMarginLoss` scales embeddings to unit length first, and
+    is the mean over those triplets of its miner whose loss is above 0.
 
     Args:
         margin: a number > 0.

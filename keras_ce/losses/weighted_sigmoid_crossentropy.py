@@ -1,4 +1,4 @@
-"""Cross-entropy of independent yes-or-no classes with a weight for the rare yes."""
+"""Cross-entropy of independent yes-or-no classes, with a weight for positive labels."""
 
 from typing import Any, Unpack, final
 
@@ -34,7 +34,7 @@ def weighted_sigmoid_crossentropy(
 @final
 @keras.saving.register_keras_serializable(package="keras_ce")
 class WeightedSigmoidCrossentropy(PositionLoss, function=weighted_sigmoid_crossentropy):
-    """Sigmoid cross-entropy whose positive labels weigh `pos_weight`, in nats.
+    """Sigmoid cross-entropy in which a positive label counts `pos_weight` times, in nats.
 
     For one yes-or-no question, or several that are answered independently. A `pos_weight` of
     (negatives / positives) balances a rare class. Where exactly one class is right, take
@@ -52,7 +52,7 @@ class WeightedSigmoidCrossentropy(PositionLoss, function=weighted_sigmoid_crosse
         pos_weight: a number > 0, or one for each class.
         from_logits: whether `y_pred` holds logits. Give logits: near p = 1 a float32 probability
             no longer holds 1 - p, and at p = 1 a label 0 costs 69.08 and has no gradient.
-        label_smoothing: e from 0 to 1 takes labels to y (1 - e) + e / 2.
+        label_smoothing: e from 0 to 1; a label y becomes y (1 - e) + e / 2.
         {ignore_label}
         {options}
 

@@ -122,8 +122,8 @@ class Confusion(SumsInPairs, abc.ABC):
         if self.threshold is None and self.ignore_label is not None:
             raise ValueError(
                 "`ignore_label` leaves out entries of several labels per row, which need a "
-                f"`threshold`. Received: ignore_label={ignore_label!r}, threshold=None. Of "
-                "exclusive classes, leave out positions by `ignore_class`."
+                f"`threshold`. Received: ignore_label={ignore_label!r}, threshold=None. For "
+                "exclusive classes, leave out positions with `ignore_class`."
             )
         if self.threshold is not None and self.ignore_class is not None:
             raise ValueError(
@@ -368,22 +368,22 @@ The counts are kept from batch to batch: the result does not depend on how the d
 into batches, as a mean of batch values would. With `sample_weight` they are sums of weights.
 They are exact up to 2**48.""",
     "exclusive classes": """\
-The classes are exclusive, and the largest score is predicted, the first of equal ones.
-Predictions with a last dimension of 1 are those of two classes, class 1 where p > 0.5.""",
+The classes are exclusive. The class with the largest score is predicted; of equal scores, the
+first. Predictions with a last dimension of 1 are those of two classes, class 1 where p > 0.5.""",
     "invalid values": """\
-A label that names no class is an error in eager execution, the losses' own, and so is a
-"probability" outside [0, 1] that is compared with a threshold, 0.5 included; in compiled
-code, and with `keras_ce.set_value_checks(False)`, they make the metric NaN, as a NaN score
-does everywhere. Positions that are masked or have weight 0 are left out, whatever they hold.""",
+A label outside the classes is an error in eager execution, the same as in the losses, and so
+is a "probability" outside [0, 1] that is compared with a threshold, 0.5 included; in compiled
+code, and with `keras_ce.set_value_checks(False)`, they make the metric NaN. A NaN score always
+does. Positions that are masked or have weight 0 do not count, whatever values they hold.""",
     "threshold argument": """\
 threshold: None for exclusive classes; a probability between 0 and 1, both excluded, for
     several labels per row.""",
     "arguments": """\
-from_logits: Whether predictions are logits. Of exclusive classes it makes a difference
-    for a last dimension of 1 only.
+from_logits: Whether predictions are logits. For exclusive classes this only matters where
+    the last dimension is 1.
 ignore_class: Positions with this class id do not count. Class ids only.""",
     "last arguments": """\
-num_classes: Number of classes. Without it, the first predictions settle it; it is needed
+num_classes: Number of classes. By default the first predictions determine it; it is needed
     where these are ids, and for `stateless_update_state` before any other update.
 name: Name of the metric.
 dtype: Dtype of the result. Sums are kept in pairs of float32, or of float64 if that is it.""",
@@ -398,7 +398,7 @@ sample_weight: A scalar, (batch,), the shape of the positions (...), or that wit
 y_true: Class ids (...) or (..., 1), or one-hot rows (..., C), each of which counts as the
     class of its largest entry. With `threshold` rows (..., C) of 0 and 1, a soft label
     above 0.5 counting as 1; (...) for predictions (..., 1).
-y_pred: Scores (..., C), at least two dimensions; or, of exclusive classes, integer class
+y_pred: Scores (..., C), at least two dimensions; or, for exclusive classes, integer class
     ids, of the shape of those of the labels.
 sample_weight: A scalar, (batch,), the shape of the positions (...), or that with a
     trailing 1.""",

@@ -20,10 +20,10 @@ class BalancedAccuracy(Confusion):
         recall_k = hits_k / labels_k
         balanced accuracy = mean of recall_k over the classes that have labels
 
-    Each class counts the same, however rare it is: to predict one class always gives 1 over the
-    number of classes. A class without a label leaves the mean, as in
-    `sklearn.metrics.balanced_accuracy_score`; keep that in mind where a rare class is missing
-    from a small test set.
+    Each class counts the same, however rare it is: always predicting one class gives 1 / the number
+    of classes. A class without a label is left out of the mean, as in
+    `sklearn.metrics.balanced_accuracy_score`; keep that in mind where a rare class is missing from
+    a small test set.
 
     {counts}
 

@@ -16,10 +16,10 @@ Tensor = Any
 class CohenKappa(Confusion):
     """How much labels and predictions agree beyond what chance would give.
 
-    1 means that they agree everywhere, 0 as often as predictions of the same shares made blindly,
-    less than 0 that they agree more seldom than these. With the shares labels_i of the positions
-    of class i and predictions_j of those predicted to be of class j, the share observed_ij of
-    those that are both, and the cost w_ij of a prediction j where i is right,
+    1 means that they always agree, 0 that they agree as often as random predictions with the same
+    class shares would, less than 0 that they agree less often than that. With the shares labels_i
+    of the positions of class i and predictions_j of those predicted to be of class j, the share
+    observed_ij of those that are both, and the cost w_ij of a prediction j where i is right,
 
         kappa = 1 - sum_ij w_ij observed_ij / sum_ij w_ij labels_i predictions_j
 
@@ -28,7 +28,7 @@ class CohenKappa(Confusion):
         weights="quadratic": w_ij = (i - j)^2
 
     and 0 where the divisor is 0: all labels and all predictions are of one class. The weights are
-    for classes that are in order, as grades are: near misses then cost less. The reference is
+    for classes that have an order, such as grades: a near miss then costs less. The reference is
     `sklearn.metrics.cohen_kappa_score`, which gives NaN for 0 / 0.
 
     {counts}
@@ -38,8 +38,8 @@ class CohenKappa(Confusion):
     {invalid values}
 
     Args:
-        weights: None, "linear" or "quadratic": what a prediction costs that is far from the label.
-            (Weights of positions are `sample_weight`.)
+        weights: None, "linear" or "quadratic": how the cost of a wrong prediction grows with its
+            distance from the label. (Weights of positions are `sample_weight`.)
         {arguments}
         {last arguments}
 

@@ -30,9 +30,9 @@ Tensor = Any
 class ExpectedCalibrationError(WeightedSums):
     """How far the confidence of a classifier is from its accuracy.
 
-    0 means that of the predictions made with a confidence of 0.8, four in five are right; 0.1
-    means that confidence and accuracy differ by ten percentage points on average. Accuracy says
-    how often a model is right, this says whether its probabilities can be believed.
+    0 means that of the predictions made with a confidence of 0.8, four in five are right; 0.1 means
+    that confidence and accuracy differ by ten percentage points on average. Accuracy tells how
+    often a model is right; this metric tells whether its probabilities can be trusted.
 
     The confidence of a prediction is the probability of the predicted class, the most probable
     one. Predictions fall into `num_bins` bins of equal width by their confidence; bin number k,
@@ -51,11 +51,11 @@ class ExpectedCalibrationError(WeightedSums):
     the same prediction written as two columns (1 - p, p) gives. (The "calibration of class 1",
     which bins p itself, is another quantity.)
 
-    Labels and predictions that mean nothing are an error in eager execution, the losses' own: a
-    label outside [0, C), or a "probability" outside [0, 1] by more than 1e-6. In compiled code,
-    and with `keras_ce.set_value_checks(False)`, they give NaN, never a plausible number. **NaN
-    most often means that the model returns logits and `from_logits=True` is missing.** Positions
-    that are masked or have weight 0 are left out, whatever they hold.
+    Invalid labels and predictions are an error in eager execution, the same as in the losses: a
+    label outside [0, C), or a "probability" outside [0, 1] by more than 1e-6. In compiled code, and
+    with `keras_ce.set_value_checks(False)`, they give NaN, never a plausible number. **NaN most
+    often means that the model returns logits and `from_logits=True` is missing.** Positions that
+    are masked or have weight 0 do not count, whatever values they hold.
 
     Args:
         num_bins: Number of bins, at least 1.

@@ -16,8 +16,8 @@ Tensor = Any
 class F1Score(Confusion):
     """The harmonic mean of precision and recall, of each class or on average.
 
-    Of class k, with the positions of the class (labels), those predicted to be of it
-    (predictions), and those that are both (hits):
+    For class k, with the number of its positions (labels), of those predicted to be of it
+    (predictions), and of those that are both (hits):
 
         F1_k = 2 hits_k / (labels_k + predictions_k), 0 where nothing is labelled or predicted k
 
@@ -40,9 +40,10 @@ class F1Score(Confusion):
 
     What differs from `keras.metrics.F1Score`: this one takes class ids, logits, masks, weights of
     positions, any rank, and `ignore_class`. The default is "macro", not None. `threshold` is a
-    probability also where predictions are logits. Counts end at 2**48, not at 2**24, and no
-    epsilon is added to the divisors. Of equal scores Keras predicts all, and of a row of zeros
-    none; here it is the first. Labels that name no class are an error, not a row of counts.
+    probability even where predictions are logits. Counts are exact up to 2**48, not 2**24, and no
+    epsilon is added to the divisors. Where several classes share the highest score, Keras predicts
+    all of them, and none for a row of zeros; here it is the first. Labels outside the classes are
+    an error and never counted.
 
     {invalid values}
 

@@ -25,9 +25,9 @@ class GroupedAccuracy(WeightedSums):
     """How often the classes of several groups, laid side by side in one flat vector, are right.
 
     The companion of `keras_ce.losses.GroupedSoftmaxCrossentropy`: a model that reads four digits
-    gives 4 * 10 scores per image, and `group_sizes=[10] * 4` says so. The prediction of a group
-    is its largest score, so logits and probabilities give the same. Keras's
-    `CategoricalAccuracy` takes one argmax over all 40 scores and says nothing of the four.
+    gives 4 * 10 scores per image, and `group_sizes=[10] * 4` says so. The prediction of a group is
+    its largest score, so logits and probabilities give the same. Keras's `CategoricalAccuracy`
+    takes one argmax over all 40 scores, which tells nothing about the four digits.
 
     For each position, with R of its G groups predicted right:
 
@@ -35,13 +35,13 @@ class GroupedAccuracy(WeightedSums):
         "each": R / G
 
     The metric is the mean over the positions of all batches, weighted with `sample_weight`. "all"
-    says how many strings are read without an error, "each" how many characters; with one group
-    they are the same.
+    is the share of strings read without an error, "each" that of characters; with one group they
+    are the same.
 
-    A label that names no class is an error in eager execution, the losses' own; in compiled code,
-    and with `keras_ce.set_value_checks(False)`, it makes the metric NaN, as a NaN score does
-    everywhere.
-    Positions that are masked or have weight 0 are left out, whatever they hold.
+    A label outside the classes of its group is an error in eager execution, the same as in the
+    losses; in compiled code, and with `keras_ce.set_value_checks(False)`, it makes the metric NaN.
+    A NaN score always does. Positions that are masked or have weight 0 do not count, whatever
+    values they hold.
 
     Args:
         group_sizes: Number of classes of each group, at least 2, in the order in which the

@@ -15,7 +15,7 @@ Tensor = Any
 class MatthewsCorrelation(Confusion):
     """The correlation between the right classes and the predicted ones.
 
-    1 means that all predictions are right, 0 that they tell nothing of the right class, whatever
+    1 means that all predictions are right, 0 that they tell nothing about the right class, whatever
     the shares of the classes are: a model that always predicts the most frequent class has 0, and
     may have an accuracy of 0.99. With two classes -1 means that all are wrong.
 
@@ -25,10 +25,10 @@ class MatthewsCorrelation(Confusion):
         MCC = (s sum_k hits_k - sum_k labels_k predictions_k)
               / sqrt((s^2 - sum_k labels_k^2) (s^2 - sum_k predictions_k^2))
 
-    and 0 where a factor under the root is 0: one class has all labels, or all predictions. With
-    two classes this is (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)). It is
-    computed as a sum over the classes of TP_k TN_k - FP_k FN_k, each class against all others,
-    whose parts lose no digits where one class has nearly all positions. The reference is
+    and 0 where a factor under the root is 0: one class has all labels, or all predictions. With two
+    classes this is (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)). It is computed
+    as a sum over the classes of TP_k TN_k - FP_k FN_k, each class against all others, which loses
+    no digits where one class has nearly all positions. The reference is
     `sklearn.metrics.matthews_corrcoef`.
 
     {counts}

@@ -46,36 +46,39 @@ def _unless(allowed: Any, check: _Check) -> _Check:
 class AnswerRanker(Task):
     """Learns which answers belong to a question, and finds them.
 
-    A candidate's score is the cosine of the question's and the answer's vectors, and added to it
-    the answer's BM25 score times a weight. The weight is chosen on the validation questions; it is
-    0 where BM25 does not help.
+    A candidate's score is the cosine of the vectors of question and answer plus a weight times the
+    answer's BM25 score. The weight is chosen on the validation questions; it is 0 where BM25 does
+    not help.
 
     Args:
         tokens: `"stems"`, `"words"` (for languages other than English) or `"characters"` (for
             those without spaces).
-        epochs: At most; the training stops when validation does not improve.
+        epochs: The largest number of epochs; training stops earlier when validation does not
+            improve.
         batch_size: Right answers in a batch.
-        in_batch: Whether to learn from the other answers of a batch instead of chosen wrong ones;
+        in_batch: Whether the other answers of a batch are the wrong answers, instead of given ones;
             by default where no wrong answer is given.
         random_share: Share of the wrong answers drawn from all answers instead of those given.
-        hardest_among: Above 1, of so many wrong answers the hardest by the model so far is taken.
-        candidates: The candidates of each question to stop by or to evaluate are filled up to this
-            number by chance; by default to 10 where no wrong answer is given.
-        margin: Of `MarginRanking`, the loss of chosen wrong answers.
-        temperature: Of `InBatchCrossentropy`, the loss within a batch.
-        learning_rate: Of Adam.
+        hardest_among: Above 1, the hardest of this many wrong answers, for the current model, is
+            taken.
+        candidates: For early stopping and evaluation, the candidates of each question are filled up
+            to this number with random answers; by default to 10 where no wrong answer is given.
+        margin: That of `MarginRanking`, the loss with given wrong answers.
+        temperature: That of `InBatchCrossentropy`, the loss with `in_batch`.
+        learning_rate: That of Adam.
         vocabulary_size: Largest number of tokens with an id of their own.
         embedding_dim: Length of a token's vector.
-        units: Units of an LSTM beside the sum of the words; 0 for none.
-        dropout: Share of the question's features dropped in training.
-        diagnosis: Whether `keras_ce.diagnose` looks at model, loss and data first; an error stops.
+        units: Units of an LSTM in addition to the sum of the words; 0 for none.
+        dropout: Share of the question's features that training drops.
+        diagnosis: Whether `fit` first checks model, loss and data with `keras_ce.diagnose`, and
+            stops at errors.
         verbose: `"auto"` for a progress bar on a terminal and one line per epoch elsewhere; 0 for
             nothing, 1 for the bar, 2 for the lines.
-        seed: Of all chance, from 0 to 2**32 - 1.
+        seed: Seed of all random choices, from 0 to 2**32 - 1.
 
     Attributes:
         models_: The three Keras models, as `build_answer_ranker` gives them.
-        bm25_: What is added to their cosines.
+        bm25_: The BM25 scorer, whose weighted scores are added to their cosines.
         history_: Loss of each epoch, and the measures on the validation questions.
 
     Example:
@@ -183,10 +186,10 @@ class AnswerRanker(Task):
         self.history_ = legend["history"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes one file: the trainer, and in it all that the ranker knows.
+        """Writes one file: the trainer, with everything that the ranker needs.
 
         Args:
-            path: Where to; a file that is there is replaced.
+            path: Where to; an existing file is replaced.
 
         Raises:
             NotFittedError: Before `fit`.
@@ -223,11 +226,11 @@ class AnswerRanker(Task):
             questions: A question for each row.
             answers: An answer to each.
             labels: 1 where the answer is right, 0 where it is wrong. By default all are right.
-            validation_data: Questions, answers and, where there are wrong ones, labels that decide
+            validation_data: Questions, answers and, where there are wrong ones, labels. They decide
                 when to stop and how to weigh BM25; by default a tenth of the questions.
 
         Raises:
-            ValueError: If a setting or the data are not as they must be.
+            ValueError: If a setting is out of its range, or the data are invalid.
         """
         validation = None
         if validation_data is not None:
@@ -250,7 +253,7 @@ class AnswerRanker(Task):
             wrong: A wrong answer to each.
 
         Raises:
-            ValueError: If a setting or the data are not as they must be.
+            ValueError: If a setting is out of its range, or the data are invalid.
         """
         return self.fit_questions(data.from_triples(questions, right, wrong))
 
@@ -263,10 +266,11 @@ class AnswerRanker(Task):
 
         Args:
             questions: To learn from.
-            validation: Those that decide when to stop and how to weigh BM25; by default a tenth.
+            validation: Questions that decide when to stop and how to weigh BM25; by default a
+                tenth.
 
         Raises:
-            ValueError: If a setting or the data are not as they must be.
+            ValueError: If a setting is out of its range, or the data are invalid.
         """
         self.check_settings()
         if validation is None:
@@ -349,14 +353,14 @@ class AnswerRanker(Task):
         return both
 
     def rank(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
-        """The candidates by falling `similarities`.
+        """Ranks the candidates by `similarities`, the highest first.
 
         Args:
             question: A text.
             candidates: Texts.
 
         Returns:
-            The numbers of the candidates, the best first.
+            The indices of the candidates, the best first.
 
         Raises:
             ValueError: If the question or a candidate is empty.
@@ -366,22 +370,22 @@ class AnswerRanker(Task):
     def evaluate(
         self, questions: Sequence[str], answers: Sequence[str], labels: Sequence[Any] | None = None
     ) -> dict[str, float]:
-        """How good the rankings of some questions are.
+        """Measures the rankings of some questions.
 
         Args:
             questions: A question for each row.
             answers: An answer to each.
             labels: 1 where the answer is right, 0 where it is wrong. Where none is wrong, each
-                question is ranked among `candidates` answers, filled up by chance.
+                question is ranked among `candidates` answers, filled up with random ones.
 
         Returns:
             `map`, `mrr`, `precision_at_1` and `hit_at_10` of `rank`, means over the questions with
-            a right and a wrong answer; `encoder_map` and `bm25_map` of its two parts;
-            `recall_at_1` and `recall_at_5`: which share of a question's right answers is among the
-            first of all answers.
+            a right and a wrong answer; `encoder_map` and `bm25_map` of its two parts; `recall_at_1`
+            and `recall_at_5`: the share of a question's right answers among the first 1 and 5 of
+            all answers.
 
         Raises:
-            ValueError: If the data are not as they must be, or no question can be ranked.
+            ValueError: If the data are invalid, or no question can be ranked.
         """
         asked = data.from_labelled(questions, answers, labels)
         ranked = data.rankable(asked, self.candidates, "the data", "to evaluate")
@@ -414,12 +418,12 @@ class AnswerRanker(Task):
         return cosines, bm25, baseline.combined(cosines, bm25, self.bm25_.weight)
 
     def index(self, answers: Sequence[str], ids: Sequence[Any] | None = None) -> AnswerIndex:
-        """Encodes a collection of answers, for searches in it.
+        """Encodes a collection of answers, to search in it.
 
         Args:
             answers: Texts.
-            ids: A text or an integer for each, which stands for it in the results; by default its
-                number.
+            ids: A text or an integer for each, which identifies it in the results; by default its
+                index.
 
         Raises:
             ValueError: If there is no answer, one is empty, or two ids are equal.

@@ -21,26 +21,27 @@ TOKEN_KINDS = ("cased", "words", "characters")
 
 
 class NextWord(Task):
-    """Says which words may come next in a text, and how probable they are.
+    """Predicts which words may come next in a text, and how probable they are.
 
     Args:
         tokens: `"cased"`: words as they are written, without punctuation marks. `"words"`: in lower
             case; a punctuation mark is a word. `"characters"`: for languages without spaces.
         vocabulary_size: The largest number of different words, padding and the unknown word
             included.
-        minimum_count: Words that come more rarely are unknown: that is how the model learns what
-            unknown words stand beside.
+        minimum_count: Words that occur less often are treated as unknown, so that the model
+            learns in which contexts unknown words stand.
         embedding_dim: See `recipes.next_word.build_next_word`.
         units: Likewise.
         label_smoothing: Likewise.
         epochs: The largest number of epochs.
-        words_per_epoch: About so many words are learned from in an epoch; the next one goes on
-            where the last one ended.
-        patience: Epochs without a lower loss of the validation texts before `fit` stops.
-        batch_size: Windows in a batch; where all texts are shorter, as many more as have room.
+        words_per_epoch: About how many words an epoch trains on; the next epoch goes on where the
+            last one ended.
+        patience: After how many epochs without a lower loss on the validation texts `fit` stops.
+        batch_size: Windows in a batch; where all texts are shorter than a window, as many more as
+            fit.
         sequence_length: Words in a window.
-        learning_rate: Of Adam at its highest.
-        seed: Decides everything that is left to chance.
+        learning_rate: The largest learning rate of Adam.
+        seed: Seed of all random choices.
         verbose: 0: `fit` prints nothing; 1: a progress bar; 2: a line for each epoch. `"auto"`: a
             bar on a terminal and lines elsewhere.
 
@@ -112,14 +113,14 @@ class NextWord(Task):
 
         Args:
             texts: The texts.
-            validation_data: Other texts, whose loss says when to stop; by default a twentieth of
+            validation_data: Other texts, whose loss decides when to stop; by default a twentieth of
                 `texts`.
 
         Returns:
             The model itself.
 
         Raises:
-            ValueError: If a setting is out of its range, or the texts are no good.
+            ValueError: If a setting is out of its range, or the texts are invalid.
         """
         self.check_settings()
         texts = checked_texts(texts, may_be_blank=True)
@@ -171,7 +172,7 @@ class NextWord(Task):
         """The ids of the words of each text that has any.
 
         Raises:
-            ValueError: If no text has a word, or one is no string.
+            ValueError: If no text has a word, or one is not a string.
         """
         kind = self.model_.token_kind
         return _ids(checked_texts(texts, may_be_blank=True), self.vocabulary_, kind, "given")
@@ -182,7 +183,7 @@ class NextWord(Task):
         return evaluation.score_texts(self.model_, ids, self.sequence_length, number)
 
     def perplexity(self, texts: Sequence[str]) -> float:
-        """The perplexity of texts: among how many equally probable words the next one is, so hard.
+        """The perplexity of texts: of how many equally probable words the choice would be as hard.
 
         Every word counts the same. Unknown words count as one word.
 
@@ -192,7 +193,7 @@ class NextWord(Task):
         return self.evaluate(texts)["perplexity"]
 
     def evaluate(self, texts: Sequence[str]) -> dict[str, float]:
-        """How well the words of texts are predicted.
+        """Measures how well the words of texts are predicted.
 
         Returns:
             `perplexity`; `nll`, nats per word; `accuracy`, the share of words that are the most
@@ -208,12 +209,12 @@ class NextWord(Task):
         """The most probable words after a text, the best first, with their probabilities.
 
         Args:
-            text: What stands so far; it may be empty.
-            k: How many words. What is missing in the sum of all probabilities is that of words
-                that are not in the vocabulary.
+            text: The text so far; it may be empty.
+            k: How many words. The probabilities of all words sum to less than 1: the rest is that
+                of words outside the vocabulary.
 
         Raises:
-            ValueError: If `text` is no string, or there are not so many words.
+            ValueError: If `text` is not a string, or the vocabulary has fewer words.
         """
         if not isinstance(text, str):
             raise UserError(f"expected a string; received {text!r} of type {type(text).__name__}")

@@ -39,19 +39,20 @@ class StringReader(Task):
         filters: See `recipes.string_reader.build_string_reader`.
         units: Likewise.
         dropout: Likewise.
-        loss: `"grouped"`: one softmax for each position. `"sigmoid"`: each character of each
-            position a question of its own. `"softmax"`: one softmax over all positions, there to
-            be compared with. The most probable string, and how probable it is, are read in the
-            same way after each of them: given that exactly one of several independent characters
+        loss: `"grouped"`: one softmax for each position. `"sigmoid"`: one yes-or-no question for
+            each character at each position. `"softmax"`: one softmax over all positions, for
+            comparison. The most probable string, and how probable it is, are computed in the same
+            way after each of these losses: given that exactly one of several independent characters
             stands at a position, which one it is follows a softmax too.
-        label_smoothing: Of that loss.
-        distort: Whether pictures are moved and distorted a little in training, ever anew.
+        label_smoothing: That of the loss.
+        distort: Whether pictures are moved and distorted a little in training, each time
+            differently.
         epochs: Number of passes over the pictures.
         batch_size: Pictures in a batch.
-        learning_rate: The largest, of AdamW.
-        diagnosis: Whether `fit` looks at model, loss and data with `keras_ce.diagnose` first, and
+        learning_rate: The largest learning rate of AdamW.
+        diagnosis: Whether `fit` first checks model, loss and data with `keras_ce.diagnose`, and
             stops at errors.
-        seed: Decides everything that is left to chance.
+        seed: Seed of all random choices.
         verbose: 0: `fit` prints nothing; 1: a progress bar; 2: a line for each epoch. `"auto"`: a
             bar on a terminal and lines elsewhere.
 
@@ -118,14 +119,14 @@ class StringReader(Task):
         Args:
             images: The pictures, all of one size.
             strings: The string in each of them, all of one length.
-            validation_data: Other pictures and their strings, whose scores are shown and which say
-                how sure the reader may be; by default a twentieth of `images`.
+            validation_data: Other pictures and their strings, whose scores are shown and which
+                calibrate the probabilities; by default a twentieth of `images`.
 
         Returns:
             The reader itself.
 
         Raises:
-            ValueError: If a setting is out of its range, or a picture or a string is no good.
+            ValueError: If a setting is out of its range, or a picture or a string is invalid.
         """
         self.check_settings()
         known = data.given_images(images, strings)
@@ -191,7 +192,7 @@ class StringReader(Task):
         return self.evaluate(images, strings)["string_accuracy"]
 
     def evaluate(self, images: Any, strings: Sequence[str]) -> dict[str, float]:
-        """How well pictures are read.
+        """Measures how well pictures are read.
 
         Args:
             images: Pictures of the size that the reader has learned from.
@@ -202,7 +203,7 @@ class StringReader(Task):
             `character_accuracy` and `string_accuracy`.
 
         Raises:
-            ValueError: If there is no picture, or if a picture or a string is no good.
+            ValueError: If there is no picture, or if a picture or a string is invalid.
         """
         model = self.model_
         known = data.given_images(images, strings, model.input_shape[1:])
@@ -229,7 +230,7 @@ class StringReader(Task):
         model = model_files.read_model(path, advice)
         if not isinstance(model, StringReaderModel) or not model.alphabet:
             raise UserError(
-                f"{os.fspath(path)} holds a Keras model that is no string reader with its "
+                f"{os.fspath(path)} holds a Keras model that is not a string reader with its "
                 f"alphabet; {advice}"
             )
         loss = model_files.compiled_loss(path)

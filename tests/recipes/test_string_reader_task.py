@@ -116,7 +116,7 @@ def test_a_model_of_the_builder_is_read_too(tmp_path):
     with pytest.raises(ValueError, match=r"mse\.keras was trained with mse, whose logits do not"):
         StringReader.load(tmp_path / "mse.keras")
     build_string_reader((10, 16, 1), 2, 3, filters=(4,)).save(tmp_path / "blank.keras")
-    with pytest.raises(ValueError, match=r"blank\.keras holds a Keras model that is no string rea"):
+    with pytest.raises(ValueError, match=r"blank\.keras holds a Keras model that is not a string"):
         StringReader.load(tmp_path / "blank.keras")
 
 
