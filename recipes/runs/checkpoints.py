@@ -190,10 +190,7 @@ class Stage:
             callback.best_weights = best_weights and [
                 self._arrays[f"best_{number}"] for number in range(best_weights)
             ]
-        version, numbers, gauss = self._state["python_random"]
-        random.setstate((version, tuple(numbers), gauss))
-        kind, *of_numpy = self._state["numpy_random"]
-        numpy.random.set_state((kind, self._arrays["numpy_random"], *of_numpy))
+        _set_random_state(self._state["random"], self._arrays)
         self._arrays = {}
         return dict(self._state["history"])
 
@@ -219,14 +216,11 @@ class Stage:
                         "best_weights": best and len(best),
                     }
                 )
-        kind, numbers, *of_numpy = numpy.random.get_state()
-        arrays["numpy_random"] = numpy.asarray(numbers)
         state = {
             "epochs": epochs,
             "is_done": False,
             "early_stopping": of_stopping,
-            "python_random": random.getstate(),
-            "numpy_random": [kind, *of_numpy],
+            "random": _random_state(arrays),
         }
         self._write(state, history, model, arrays)
 
@@ -365,6 +359,31 @@ def _held_signals() -> Iterator[list[int]]:
             signal.signal(each, handler)
     for number in received:
         signal.raise_signal(number)
+
+
+def _random_state(arrays: dict[str, numpy.ndarray]) -> dict[str, Any]:
+    """The state of the random numbers that belong to no model; what is long goes to `arrays`."""
+    kind, arrays["numpy_random"], *of_numpy = numpy.random.get_state(legacy=True)  # type: ignore
+    if keras.backend.backend() == "torch":
+        # Keras's dropout without a seed of its own draws from torch's numbers.
+        import torch
+
+        arrays["torch_random"] = torch.get_rng_state().numpy()
+        arrays |= _named("cuda_random", [each.numpy() for each in torch.cuda.get_rng_state_all()])
+    return {"python": random.getstate(), "numpy": [kind, *of_numpy]}
+
+
+def _set_random_state(state: Mapping[str, Any], arrays: Mapping[str, numpy.ndarray]) -> None:
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    kind, *of_numpy = state["numpy"]
+    numpy.random.set_state((kind, arrays["numpy_random"], *of_numpy))
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(arrays["torch_random"]))
+        of_cuda = [name for name in arrays if name.startswith("cuda_random")]
+        torch.cuda.set_rng_state_all([torch.from_numpy(arrays[name]) for name in of_cuda])
 
 
 def fingerprint(data: Any) -> str:
