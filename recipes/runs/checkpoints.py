@@ -245,7 +245,7 @@ class Stage:
 
     def _read(self, path: pathlib.Path) -> None:
         try:
-            with numpy.load(path, allow_pickle=False) as content:
+            with open(path, "rb") as file, numpy.load(file, allow_pickle=False) as content:
                 self._arrays = dict(content)
             self._state = json.loads(self._arrays.pop("state").tobytes())
             made_for = self._state["made_for"]
