@@ -26,7 +26,7 @@ import keras
 import numpy
 
 from recipes.runs.failures import UserError
-from recipes.runs.whole_files import whole_file
+from recipes.runs.whole_files import remove_unfinished, whole_file
 
 SHARE_OF_TIME = 0.02
 """Of a training that may go to checkpoints at the ends of epochs. After an epoch that is too short
@@ -111,8 +111,10 @@ class Stage:
         self._path = None if folder is None else folder / f"{name}.npz"
         self._arrays: dict[str, numpy.ndarray] = {}
         self._state: dict[str, Any] = {"epochs": 0, "is_done": False, "history": {}}
-        if self._path is not None and self._path.exists():
-            self._read(self._path)
+        if self._path is not None:
+            remove_unfinished(self._path)
+            if self._path.exists():
+                self._read(self._path)
         self.epochs: int = self._state["epochs"]
         self.is_done: bool = self._state["is_done"]
 

@@ -22,7 +22,7 @@ from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, with_intervals
 from recipes.runs.report_page import Code, Section, Table, page
 from recipes.runs.run_folder import create_run_folder
-from recipes.runs.whole_files import whole_file
+from recipes.runs.whole_files import remove_unfinished, whole_file
 from recipes.tables.table_writing import write_table
 
 RECORD = "run.json"
@@ -142,6 +142,9 @@ class TrainingRun:
             self.folder = pathlib.Path(resumed)
             record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
             self._command = record["command"]
+            remove_unfinished(self.folder / "*")
+            for saving in self.folder.glob(".saving-*"):  # of `model_files.write_model`
+                shutil.rmtree(saving, ignore_errors=True)
         else:
             asked = pathlib.Path("runs" if self.output is None else self.output)
             new = [folder for folder in (asked, *asked.parents) if not folder.exists()]

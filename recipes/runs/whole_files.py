@@ -32,3 +32,14 @@ def whole_file(path: pathlib.Path, fix: str = "name another file") -> Iterator[p
         # A disk that is gone, or turned read-only, must not hide the first error.
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: pathlib.Path) -> None:
+    """Removes what `whole_file` has left where the process was killed; nobody may be writing.
+
+    Args:
+        path: What it was to become; its name may be a pattern.
+    """
+    for left in path.parent.glob(f".[0-9]*-{path.name}"):
+        with contextlib.suppress(OSError):
+            left.unlink()
