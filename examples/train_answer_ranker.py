@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> None:
     settings = (*SETTINGS, "candidates", "in_batch", "diagnosis")
     ranker = AnswerRanker(**{name: getattr(options, name) for name in settings})
     source = options.train or "functions and classes of Python's own standard library"
-    with TrainingRun("answer_ranker", options.output, ranker, source) as run:
+    with TrainingRun("answer_ranker", options.output, ranker, source, vars(options)) as run:
         training, validation, test = question_files.read_sources(
             options.train,
             options.validation,
@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> None:
                 "test": len(test),
             }
         )
-        ranker.fit_questions(training, validation)
+        ranker.fit_questions(training, validation, checkpoint=run.checkpoint)
         evaluation.write_report(run, ranker, test, [*training, *validation, *test])
 
 
@@ -78,7 +78,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     text = "train without keras_ce.diagnose's look at model, loss and data"
     parser.add_argument("--no-diagnosis", dest="diagnosis", action="store_false", help=text)
     parser.add_argument("--output", metavar="DIR", help="new folder; else runs/answer_ranker-1")
-    return parser.parse_args(arguments)
+    return examples.options_of(parser, arguments)
 
 
 if __name__ == "__main__":

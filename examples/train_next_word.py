@@ -31,14 +31,14 @@ def main(options: argparse.Namespace) -> None:
 
     settings = dict(vars(options))
     files = {name: settings.pop(name) for name in ("train", "validation", "test", "encoding")}
-    output = settings.pop("output")
+    output, _ = settings.pop("output"), settings.pop("resume")
     model = NextWord(**settings)
     source = files["train"] or "source files of Python's own standard library"
-    with TrainingRun("next_word", output, model, source) as run:
+    with TrainingRun("next_word", output, model, source, vars(options)) as run:
         training, validation, test = data.read_texts(**files)
         counts = data.count_words(model.tokens, training=training, validation=validation, test=test)
         run.create_folder(words=counts)
-        model.fit(training, validation)
+        model.fit(training, validation, checkpoint=run.checkpoint)
         model.save(run.folder / "model.keras")
         evaluation.write_report(run, training, validation, test)
         print(f"model, numbers and pictures: {run.folder}")
@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--label-smoothing", type=float, default=0.0, help="%(default)s")
     add("--seed", type=int, default=0, help="%(default)s")
     add("--output", metavar="DIR", help="new folder; else runs/next_word-1")
-    return parser.parse_args(arguments)
+    return examples.options_of(parser, arguments)
 
 
 if __name__ == "__main__":

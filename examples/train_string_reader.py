@@ -33,15 +33,16 @@ def main(options: argparse.Namespace) -> None:
 
     settings = dict(vars(options))
     sources = {name: settings.pop(name) for name in SOURCES}
-    output = settings.pop("output")
+    output, _ = settings.pop("output"), settings.pop("resume")
     reader = StringReader(**settings)
     source = sources["images"] or "strings of four handwritten digits of scikit-learn"
-    with TrainingRun("string_reader", output, reader, source) as run:
+    with TrainingRun("string_reader", output, reader, source, vars(options)) as run:
         training, validation, test = data.read_images(**sources)
         run.create_folder(
             pictures={"training": len(training), "validation": len(validation), "test": len(test)}
         )
-        reader.fit(training.pixels, training.texts, (validation.pixels, validation.texts))
+        given = (validation.pixels, validation.texts)
+        reader.fit(training.pixels, training.texts, given, checkpoint=run.checkpoint)
         reader.save(run.folder / "model.keras")
         evaluation.write_report(run, training, test)
         print(f"model, numbers and pictures: {run.folder}")
@@ -76,7 +77,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", metavar="DIR", help="new folder; else runs/string_reader-1")
     unseen = "train without keras_ce.diagnose's look at model, loss and data"
     add("--no-diagnosis", dest="diagnosis", action="store_false", help=unseen)
-    return parser.parse_args(arguments)
+    return examples.options_of(parser, arguments)
 
 
 if __name__ == "__main__":

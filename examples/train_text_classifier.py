@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> None:
     files += ("encoding", "delimiter", "label_separator", "skip_unlabelled")
     separator = options.label_separator or "|"
     source = options.train or data.STANDARD_SOURCE
-    with TrainingRun("text_classifier", options.output, classifier, source) as run:
+    with TrainingRun("text_classifier", options.output, classifier, source, vars(options)) as run:
         texts = data.read_texts(**{name: getattr(options, name) for name in files})
         training, validation, test = texts
         has_several = training.are_several
@@ -48,7 +48,9 @@ def main(options: argparse.Namespace) -> None:
         if options.validation is None:
             training += validation  # the classifier sets the same texts aside
         given = None if options.validation is None else (validation.texts, validation.labels)
-        classifier.fit(training.texts, training.labels, validation_data=given)
+        classifier.fit(
+            training.texts, training.labels, validation_data=given, checkpoint=run.checkpoint
+        )
         classifier.save(run.folder / "model.keras")
         header = ("row", "text", "label", *labelling.COLUMNS)
         run.write_table(
@@ -101,7 +103,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     option("--seed", type=int, default=0, help="%(default)s")
     option("--no-diagnosis", dest="diagnosis", action="store_false", help="train all the same")
     option("--output", metavar="DIR", help="new folder; else runs/text_classifier-1")
-    return parser.parse_args(arguments)
+    return examples.options_of(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ except ModuleNotFoundError:
 from recipes._arguments import require_integer, require_seed
 from recipes.legend import ModelWithLegend
 from recipes.runs import model_files
+from recipes.runs.checkpoints import Checkpoints
 from recipes.runs.failures import UserError
 
 
@@ -78,6 +79,17 @@ class Task(BaseEstimator):
         finally:
             random.setstate(of_python)
             numpy.random.set_state(of_numpy)
+
+    def checkpoints(self, folder: str | os.PathLike[str] | None, *data: Any) -> Checkpoints:
+        """Where `fit` keeps its state, and goes on from.
+
+        Args:
+            folder: The argument `checkpoint` of `fit`; `None` to keep nothing.
+            data: All that the training depends on beside the settings.
+        """
+        settings = {name: _as_json(value) for name, value in self.get_params().items()}
+        settings.pop("verbose")
+        return Checkpoints(folder, {"task": type(self).__name__, **settings}, data)
 
     def __getattr__(self, name: str) -> Any:
         """Says of what `fit` learns that it has not been called; anything else does not exist."""

@@ -7,4 +7,5 @@ OF_EVERY_RUN = [
     "model.png",
     "predictions.csv",
     "report.html",
+    "run.json",
 ]

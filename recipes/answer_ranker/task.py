@@ -219,6 +219,8 @@ class AnswerRanker(Task):
         answers: Sequence[str],
         labels: Sequence[Any] | None = None,
         validation_data: Sequence[Sequence[Any]] | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learns from answers that are right or wrong for a question.
 
@@ -228,6 +230,9 @@ class AnswerRanker(Task):
             labels: 1 where the answer is right, 0 where it is wrong. By default all are right.
             validation_data: Questions, answers and, where there are wrong ones, labels. They decide
                 when to stop and how to weigh BM25; by default a tenth of the questions.
+            checkpoint: A folder from which a later `fit` with the same settings and data goes on
+                where this one was interrupted, and ends with the same model. It is created where it
+                is missing, and may be deleted afterwards.
 
         Raises:
             ValueError: If a setting is out of its range, or the data are invalid.
@@ -240,10 +245,16 @@ class AnswerRanker(Task):
                     f"labels). Received: {len(validation_data)} parts."
                 )
             validation = data.from_labelled(*validation_data)
-        return self.fit_questions(data.from_labelled(questions, answers, labels), validation)
+        asked = data.from_labelled(questions, answers, labels)
+        return self.fit_questions(asked, validation, checkpoint=checkpoint)
 
     def fit_triples(
-        self, questions: Sequence[str], right: Sequence[str], wrong: Sequence[str]
+        self,
+        questions: Sequence[str],
+        right: Sequence[str],
+        wrong: Sequence[str],
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learns from rows of a question, a right and a wrong answer.
 
@@ -251,16 +262,20 @@ class AnswerRanker(Task):
             questions: A question for each row.
             right: A right answer to each.
             wrong: A wrong answer to each.
+            checkpoint: As in `fit`.
 
         Raises:
             ValueError: If a setting is out of its range, or the data are invalid.
         """
-        return self.fit_questions(data.from_triples(questions, right, wrong))
+        asked = data.from_triples(questions, right, wrong)
+        return self.fit_questions(asked, checkpoint=checkpoint)
 
     def fit_questions(
         self,
         questions: Sequence[RankingQuestion],
         validation: Sequence[RankingQuestion] | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learns from questions as `recipes.answer_ranker.data.read_questions` gives them.
 
@@ -268,6 +283,7 @@ class AnswerRanker(Task):
             questions: To learn from.
             validation: Questions that decide when to stop and how to weigh BM25; by default a
                 tenth.
+            checkpoint: As in `fit`.
 
         Raises:
             ValueError: If a setting is out of its range, or the data are invalid.
@@ -279,6 +295,7 @@ class AnswerRanker(Task):
             )
         data.require_right_answers(questions, "the training data")
         validation = data.rankable(validation, self.candidates, "the validation data", "to stop by")
+        stage = self.checkpoints(checkpoint, questions, validation).stage("encoders")
         with self.seeded():
             models = self._build(questions)
             history = training.train(
@@ -295,6 +312,7 @@ class AnswerRanker(Task):
                 seed=self.seed,
                 diagnosis=self.diagnosis,
                 verbose=self.keras_verbose(),
+                stage=stage,
             )
         answers = dict.fromkeys(
             text for each in (*questions, *validation) for text in each.candidates

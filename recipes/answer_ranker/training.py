@@ -13,6 +13,7 @@ from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.evaluation import score_ranking
 from recipes.answer_ranker.model import RankerModels
 from recipes.runs import before_training
+from recipes.runs.checkpoints import Stage
 from recipes.runs.failures import UserError
 from recipes.tokens.length_groups import group_by_length, predict_by_length
 from recipes.tokens.vocabulary import UNKNOWN_ID, TokenIds, pad, split_tokens
@@ -210,6 +211,15 @@ class RankingCallback(keras.callbacks.Callback):
         labels = [question.labels for question in self._validation]
         scores = score_ranking(self._encoders.cosines(self._validation), labels)
         logs.update({f"val_{name}": value for name, value in scores.items()})
+        self._choose()
+
+    def skip_epochs(self, number: int) -> None:
+        """Has wrong answers chosen as at the ends of so many epochs, the last of which just was."""
+        for _ in range(number - 1):
+            self._triples.choose(self._among)
+        self._choose()
+
+    def _choose(self) -> None:
         vectors = None
         if self._among > 1:
             models = self._encoders.models
@@ -235,6 +245,7 @@ def train(
     seed: int,
     diagnosis: bool,
     verbose: int,
+    stage: Stage,
 ) -> dict[str, list[float]]:
     """Trains until the mean average precision of the validation questions stops rising.
 
@@ -255,6 +266,7 @@ def train(
         seed: Seed of the choice and order of the triples.
         diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         verbose: Of Keras's `fit`.
+        stage: Where the training is kept, and goes on from.
 
     Returns:
         Loss of each epoch, and the measures on the validation questions under `val_...`.
@@ -279,19 +291,25 @@ def train(
         ),
     )
     # In this order: the weights that are validated are those that are kept.
+    ranking = RankingCallback(encoders, triples, validation, hardest_among)
     callbacks = [
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-        RankingCallback(encoders, triples, validation, hardest_among),
+        ranking,
         keras.callbacks.EarlyStopping(
             monitor="val_map", mode="max", patience=PATIENCE, restore_best_weights=True
         ),
     ]
-    if diagnosis:
+    if diagnosis and not stage.epochs:
         before_training.stop_on_errors(models.trainer, triples, verbose=verbose)
-    fitted = models.trainer.fit(
-        triples, epochs=epochs, shuffle=False, callbacks=callbacks, verbose=verbose
+    return stage.fit(
+        models.trainer,
+        triples,
+        epochs=epochs,
+        shuffle=False,
+        callbacks=callbacks,
+        skip_epochs=ranking.skip_epochs,
+        verbose=verbose,
     )
-    return {name: list(map(float, values)) for name, values in fitted.history.items()}
 
 
 def word_weights(texts: Sequence[str], vocabulary: Sequence[str], kind: str) -> list[float]:

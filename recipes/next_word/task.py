@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -108,13 +109,22 @@ class NextWord(Task):
         self.seed = seed
         self.verbose = verbose
 
-    def fit(self, texts: Sequence[str], validation_data: Sequence[str] | None = None) -> Self:
+    def fit(
+        self,
+        texts: Sequence[str],
+        validation_data: Sequence[str] | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Learns from texts.
 
         Args:
             texts: The texts.
             validation_data: Other texts, whose loss decides when to stop; by default a twentieth of
                 `texts`.
+            checkpoint: A folder from which a later `fit` with the same settings and data goes on
+                where this one was interrupted, and ends with the same model. It is created where it
+                is missing, and may be deleted afterwards.
 
         Returns:
             The model itself.
@@ -137,6 +147,7 @@ class NextWord(Task):
             )
         ids = _ids(texts, words, self.tokens, "training")
         embedding_dim = min(self.embedding_dim, len(words) - 1)
+        stage = self.checkpoints(checkpoint, texts, validation_data).stage("model")
         with self.seeded():
             models = build_next_word(
                 len(words),
@@ -162,6 +173,7 @@ class NextWord(Task):
                 patience=self.patience,
                 seed=self.seed,
                 verbose=self.keras_verbose(),
+                stage=stage,
             )
         self.model_ = models.predictor
         self.model_.update_legend(history=history)

@@ -1,7 +1,7 @@
 """Trains a next-word model on long texts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -9,6 +9,7 @@ import numpy
 
 from recipes.next_word.model import NextWordModels
 from recipes.runs.after_training import require_finite
+from recipes.runs.checkpoints import NOT_KEPT, Stage
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad
 
 MOST_WORDS_LAID_OUT = 2**23
@@ -129,7 +130,8 @@ def train(
     patience: int,
     seed: int,
     verbose: int,
-) -> Mapping[str, Sequence[float]]:
+    stage: Stage = NOT_KEPT,
+) -> dict[str, list[float]]:
     """Trains until the loss of the validation texts stops falling.
 
     Args:
@@ -146,6 +148,7 @@ def train(
         patience: Epochs without a lower validation loss before the training stops.
         seed: Seed of the order of the windows.
         verbose: As `keras.Model.fit` takes it.
+        stage: Where the training is kept, and goes on from.
 
     Returns:
         The loss of each epoch, and `val_loss` and `val_perplexity` on the validation texts.
@@ -163,12 +166,14 @@ def train(
         math.ceil(len(tokens) / of_epoch), MOST_WORDS_LAID_OUT // (of_epoch * tokens.shape[1])
     )
     order = order_of_windows(len(tokens), min(epochs, most) * of_epoch, seed)
+    order = numpy.roll(order, -stage.epochs * of_epoch)
     warmup = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 10, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
     )
     model.trainer.compile(keras.optimizers.Adam(schedule, clipnorm=1.0))
-    history: Mapping[str, Sequence[float]] = model.trainer.fit(
+    history = stage.fit(
+        model.trainer,
         (tokens[order], next_tokens[order]),
         batch_size=windows_in_a_batch,
         epochs=epochs,
@@ -183,7 +188,7 @@ def train(
                 monitor="val_loss", patience=patience, restore_best_weights=True
             ),
         ],
-    ).history
+    )
     # The weights are those of the best epoch.
     require_finite(numpy.fmin.reduce(history["val_loss"]))
     return history

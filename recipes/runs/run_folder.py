@@ -34,9 +34,10 @@ def create_run_folder(output: str | None, name: str) -> pathlib.Path:
         ) from None
     if present:
         shown = ", ".join(present[:3]) + (", ..." if len(present) > 3 else "")
+        or_go_on = f", or go on with it: --resume {folder}" if "run.json" in present else ""
         raise UserError(
             f"the output folder {folder} already holds a run ({shown}); "
-            "name a new one with --output"
+            f"name a new one with --output{or_go_on}"
         )
     return folder
 

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import platform
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +22,11 @@ from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, with_intervals
 from recipes.runs.report_page import Code, Section, Table, page
 from recipes.runs.run_folder import create_run_folder
-from recipes.runs.whole_files import whole_file
+from recipes.runs.whole_files import remove_unfinished, whole_file
 from recipes.tables.table_writing import write_table
+
+RECORD = "run.json"
+"""The command line of a run, and whether it is finished; `examples.options_of` reads it."""
 
 
 @dataclasses.dataclass
@@ -37,12 +42,15 @@ class TrainingRun:
         output: The folder that was asked for; it must be new or empty. `None` for a numbered one.
         task: Its settings are checked here, and stand in `metrics.json`.
         source: What it learns from, in a few words: names of files.
+        options: The command line, which `run.json` keeps from the beginning on, and `resume` in it,
+            the folder of a run to go on with. `None` for a run that nobody can go on with.
     """
 
     name: str
     output: str | None
     task: Task
     source: str = ""
+    options: Mapping[str, Any] | None = None
     sizes: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     """What the data holds, for example `{"texts": {"training": 100, "test": 20}}`."""
     folder: pathlib.Path = pathlib.Path()
@@ -53,6 +61,7 @@ class TrainingRun:
         """Checks the settings, and starts the clock."""
         self.task.check_settings()
         self._started = time.perf_counter()
+        self._command = command()
 
     def __enter__(self) -> Self:
         """Gives the run."""
@@ -64,14 +73,63 @@ class TrainingRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Removes the folder after an error, and those that it lies in: what is new and empty."""
-        for folder in self._new_folders if error is not None else ():
+        """Says how to go on with a run that was interrupted, and forgets a finished one's state.
+
+        After another error it removes the folder, and those that it lies in: what is new and empty.
+        """
+        if self.folder == pathlib.Path():
+            return  # there is none yet
+        if error is None:
+            if self.options is not None:
+                self._record(self.options, is_finished=True)
+                shutil.rmtree(self.checkpoint, ignore_errors=True)
+            return
+        # A disk that is full or gone is no mistake of the settings: the same may go well later.
+        is_interrupted = isinstance(error, KeyboardInterrupt | OSError) or isinstance(
+            error.__context__, OSError
+        )
+        if is_interrupted and (self.folder / RECORD).exists():
+            script = f"python -m examples.train_{self.name}"
+            print(f"to go on: {script} --resume {shlex.quote(str(self.folder))}", file=sys.stderr)
+            return
+        if self._new_folders:
+            self._forget_start()
+        for folder in self._new_folders:
             if any(folder.iterdir()):
                 break
             folder.rmdir()
 
+    @property
+    def checkpoint(self) -> pathlib.Path:
+        """The folder for the state of the training: the argument `checkpoint` of `fit`."""
+        return self.folder / "checkpoint"
+
+    def _forget_start(self) -> None:
+        """Removes what says how to go on, where there is nothing to go on from."""
+        if self.checkpoint.is_dir() and not any(self.checkpoint.iterdir()):
+            self.checkpoint.rmdir()
+        if [path.name for path in self.folder.iterdir()] == [RECORD]:
+            (self.folder / RECORD).unlink()
+
+    def _record(self, options: Mapping[str, Any], is_finished: bool) -> None:
+        """Writes `run.json`, from which `--resume` knows the run."""
+        options = {**options, "output": str(self.folder)}
+        options.pop("resume")
+        record = {
+            "name": self.name,
+            "options": options,
+            "directory": os.getcwd(),
+            "backend": keras.backend.backend(),
+            "command": self._command,
+            "is_finished": is_finished,
+        }
+        with whole_file(self.folder / RECORD) as file:
+            file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
     def create_folder(self, **sizes: Mapping[str, int]) -> None:
         """Creates the run's folder, once the data is known to be good, and says what the data is.
+
+        A run to go on with has one.
 
         Args:
             sizes: For example `texts={"training": 100, "validation": 10, "test": 20}`.
@@ -79,10 +137,21 @@ class TrainingRun:
         Raises:
             UserError: If the folder already holds something, or cannot be written.
         """
-        asked = pathlib.Path("runs" if self.output is None else self.output)
-        new = [folder for folder in (asked, *asked.parents) if not folder.exists()]
-        self.folder = create_run_folder(self.output, self.name)
-        self._new_folders = new if self.output is not None else [self.folder, *new]
+        resumed = None if self.options is None else self.options["resume"]
+        if resumed is not None:
+            self.folder = pathlib.Path(resumed)
+            record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+            self._command = record["command"]
+            remove_unfinished(self.folder / "*")
+            for saving in self.folder.glob(".saving-*"):  # of `model_files.write_model`
+                shutil.rmtree(saving, ignore_errors=True)
+        else:
+            asked = pathlib.Path("runs" if self.output is None else self.output)
+            new = [folder for folder in (asked, *asked.parents) if not folder.exists()]
+            self.folder = create_run_folder(self.output, self.name)
+            self._new_folders = new if self.output is not None else [self.folder, *new]
+            if self.options is not None:
+                self._record(self.options, is_finished=False)
         self.sizes = {name: dict(counts) for name, counts in sizes.items()}
         for name, counts in self.sizes.items():
             print(f"{name}: {counts}")
@@ -120,7 +189,7 @@ class TrainingRun:
             "seed": self.task.seed,
             "backend": keras.backend.backend(),
             "seconds": round(time.perf_counter() - self._started, 1),
-            "command": command(),
+            "command": self._command,
         }
         text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
         with whole_file(self.folder / "metrics.json") as file:

@@ -9,11 +9,12 @@ from recipes.runs.failures import UserError
 
 
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def whole_file(path: pathlib.Path, fix: str = "name another file") -> Iterator[pathlib.Path]:
     """Gives the name to write to; what the path names is replaced when all is written.
 
     Args:
         path: Where to; a file that is there stays as it is unless all goes well.
+        fix: What to do where it cannot be written, for the message.
 
     Raises:
         UserError: If the file cannot be written, as on a full disk.
@@ -26,10 +27,19 @@ def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
             os.fsync(written.fileno())  # else a crash may leave the name without its content
         os.replace(new, path)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); name another file"
-        ) from None
+        raise UserError(f"{path} cannot be written ({error.strerror or error}); {fix}") from None
     finally:
         # A disk that is gone, or turned read-only, must not hide the first error.
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: pathlib.Path) -> None:
+    """Removes what `whole_file` has left where the process was killed; nobody may be writing.
+
+    Args:
+        path: What it was to become; its name may be a pattern.
+    """
+    for left in path.parent.glob(f".[0-9]*-{path.name}"):
+        with contextlib.suppress(OSError):
+            left.unlink()

@@ -112,7 +112,12 @@ class StringReader(Task):
         self.verbose = verbose
 
     def fit(
-        self, images: Any, strings: Sequence[str], validation_data: tuple[Any, Any] | None = None
+        self,
+        images: Any,
+        strings: Sequence[str],
+        validation_data: tuple[Any, Any] | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learns to read pictures.
 
@@ -121,6 +126,9 @@ class StringReader(Task):
             strings: The string in each of them, all of one length.
             validation_data: Other pictures and their strings, whose scores are shown and which
                 calibrate the probabilities; by default a twentieth of `images`.
+            checkpoint: A folder from which a later `fit` with the same settings and data goes on
+                where this one was interrupted, and ends with the same model. It is created where it
+                is missing, and may be deleted afterwards.
 
         Returns:
             The reader itself.
@@ -136,6 +144,8 @@ class StringReader(Task):
             validation = data.given_validation(validation_data, known.pixels.shape[1:])
         alphabet = data.joint_alphabet(known, validation)
         length = len(known.texts[0])
+        of_data = [(each.pixels, each.texts) for each in (known, validation)]
+        checkpoints = self.checkpoints(checkpoint, *of_data)
         with self.seeded():
             model = build_string_reader(
                 known.pixels.shape[1:],
@@ -160,6 +170,7 @@ class StringReader(Task):
                 diagnosis=self.diagnosis and self.loss != "softmax",
                 learning_rate=self.learning_rate,
                 verbose=self.keras_verbose(),
+                stage=checkpoints.stage("reader"),
             )
         # Smoothing and sigmoids leave the network less sure than it is right.
         logits, characters = evaluation.characters(model, validation)

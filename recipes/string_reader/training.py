@@ -1,6 +1,6 @@
 """Trains a string reader on pictures that are moved and distorted a little, ever anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy
@@ -14,6 +14,7 @@ from keras_ce.losses import (
 from keras_ce.metrics import GroupedAccuracy
 from recipes.images.labelled_images import LabelledImages
 from recipes.runs import before_training
+from recipes.runs.checkpoints import NOT_KEPT, Stage
 from recipes.string_reader.model import StringReaderModel
 
 
@@ -79,6 +80,11 @@ class StringBatches(keras.utils.PyDataset):
         order = numpy.random.default_rng([self._seed, self._epoch])
         self._order = order.permutation(len(self._labels))
 
+    def skip_epochs(self, number: int) -> None:
+        """Goes to the order and the distortions after so many epochs."""
+        self._epoch += number - 1
+        self.on_epoch_end()
+
     def __len__(self) -> int:
         """Number of batches."""
         return len(self._labels) // self._batch_size
@@ -136,7 +142,8 @@ def train(
     diagnosis: bool = False,
     learning_rate: float = 2e-3,
     verbose: int = 2,
-) -> Mapping[str, Sequence[float]]:
+    stage: Stage = NOT_KEPT,
+) -> dict[str, list[float]]:
     """Trains a model for all epochs, with steps that shrink to nothing.
 
     Args:
@@ -151,6 +158,7 @@ def train(
         diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         learning_rate: The largest, of AdamW; reached after the first twentieth of the steps.
         verbose: As `keras.Model.fit` takes it.
+        stage: Where the training is kept, and goes on from.
 
     Returns:
         Loss, `string_accuracy` and `character_accuracy` of each epoch, those on validation
@@ -173,13 +181,15 @@ def train(
     )
     # Else TensorFlow traces the step twice: again when the optimizer has made its variables.
     model.optimizer.build(model.trainable_variables)
-    if diagnosis:
+    if diagnosis and not stage.epochs:
         before_training.stop_on_errors(model, batches, verbose=verbose)
-    return model.fit(
+    return stage.fit(
+        model,
         batches,
         validation_data=(validation.pixels, flat_labels(validation.texts, alphabet)),
         validation_batch_size=256,
         epochs=epochs,
         shuffle=False,  # StringBatches does it
+        skip_epochs=batches.skip_epochs,
         verbose=verbose,
-    ).history
+    )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import keras
 import numpy
 
+from recipes.runs.checkpoints import Checkpoints
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier import losses, several_labels
 from recipes.text_classifier.members import TaughtBatches, losses_of_a_student, with_two_outputs
@@ -64,6 +65,7 @@ class Networks:
         vectors: What each token starts from, (tokens, embedding_dim), zeros for by chance; or
             `None`.
         class_weight: A weight for each class, or `None`.
+        checkpoints: Where the trainings are kept, and go on from; each network has two stages.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Networks:
         vocabulary: Sequence[str],
         vectors: numpy.ndarray | None = None,
         class_weight: list[float] | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._settings = settings
         self._classes = classes
         self._vocabulary = vocabulary
         self._vectors = vectors
         self._class_weight = class_weight
+        self._checkpoints = checkpoints or Checkpoints()
 
     def train(
         self,
@@ -102,6 +106,7 @@ class Networks:
                     self._batches(network, validation, None, teacher),
                     self._loss(training, teacher),
                     settings.epochs,
+                    f"network-{number + 1}",
                     # Nothing is left to find where it has looked before.
                     diagnosis=settings.diagnosis and number == 0,
                 )
@@ -125,7 +130,8 @@ class Networks:
             with self._settings.seeded(seed):
                 batches = self._batches(network, texts, seed, teacher)
                 loss = self._loss(texts, teacher)
-                self._fit(network, batches, None, loss, _EPOCHS_ON_ALL)
+                name = f"network-{number + 1}-on-all"
+                self._fit(network, batches, None, loss, _EPOCHS_ON_ALL, name)
 
     def _seed(self, number: int) -> int:
         """A network that learns from others has a number, and so a seed, after theirs."""
@@ -150,6 +156,7 @@ class Networks:
         validation: TextBatches | None,
         loss: keras.losses.Loss | Mapping[str, keras.losses.Loss],
         epochs: int,
+        stage: str,
         diagnosis: bool = False,
     ) -> dict[str, list[float]]:
         settings = self._settings
@@ -162,6 +169,7 @@ class Networks:
             epochs=epochs,
             learning_rate=settings.learning_rate,
             patience=settings.patience,
+            stage=self._checkpoints.stage(stage),
             diagnosis=diagnosis,
             verbose=settings.keras_verbose(),
         )

@@ -252,6 +252,8 @@ class TextClassifier(ClassifierMixin, Task):
         texts: Sequence[str],
         labels: Any,
         validation_data: tuple[Sequence[str], Any] | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learns from texts and their labels.
 
@@ -264,6 +266,9 @@ class TextClassifier(ClassifierMixin, Task):
                 none, gets one probability for all texts, and a warning.
             validation_data: Texts and labels that decide how long to train and how sure to be, and
                 from which nothing else is learned.
+            checkpoint: A folder from which a later `fit` with the same settings and data goes on
+                where this one was interrupted, and ends with the same model. It is created where it
+                is missing, and may be deleted afterwards.
 
         Raises:
             ValueError: If a setting, a text or a label is no good, or the training diverges.
@@ -298,7 +303,9 @@ class TextClassifier(ClassifierMixin, Task):
         # Of all texts to learn from: what only some of them have is learned in the end.
         known = training + validation if validation_data is None else training
         vocabulary = build_vocabulary(known.texts, self.tokens, size=self.vocabulary_size)
-        makers = Networks(self, classes, vocabulary, self._vectors(vocabulary), weights)
+        vectors = self._vectors(vocabulary)
+        kept = self.checkpoints(checkpoint, training, validation, classes, vectors)
+        makers = Networks(self, classes, vocabulary, vectors, weights, kept)
         networks, histories = makers.train(training, validation)
         best_epochs = list(map(_best_epoch, histories))
         teacher = None

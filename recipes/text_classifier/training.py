@@ -7,6 +7,7 @@ import keras
 import numpy
 
 from recipes.runs import before_training
+from recipes.runs.checkpoints import NOT_KEPT, Stage
 from recipes.text_classifier import ngrams
 from recipes.text_classifier.model import TextClassifierModel
 from recipes.tokens.length_groups import group_by_length, predict_by_length
@@ -47,6 +48,11 @@ class TextBatches(keras.utils.PyDataset):
         """Groups the texts for the next epoch."""
         self._batches = group_by_length(self._lengths, self._batch_size, self._random)
 
+    def skip_epochs(self, number: int) -> None:
+        """Groups the texts as if so many epochs were over."""
+        for _ in range(number):
+            self.on_epoch_end()
+
     @property
     def are_several(self) -> bool:
         """Whether a text may have several labels."""
@@ -72,6 +78,7 @@ def train(
     epochs: int,
     learning_rate: float,
     patience: int,
+    stage: Stage = NOT_KEPT,
     diagnosis: bool = False,
     verbose: int = 0,
 ) -> dict[str, list[float]]:
@@ -90,6 +97,7 @@ def train(
         epochs: The largest number of passes over the training texts.
         learning_rate: Of Adam.
         patience: Epochs without a lower validation loss before the training stops.
+        stage: Where the training is kept, and goes on from.
         diagnosis: Whether to stop before the first step where `keras_ce.diagnose` finds errors.
         verbose: As Keras has it.
 
@@ -119,22 +127,20 @@ def train(
                 restore_best_weights=True,
             ),
         ]
-    if diagnosis:
+    if diagnosis and not stage.epochs:
         before_training.stop_on_errors(model, training, verbose=verbose)
     # Texts come shuffled from TextBatches itself.
-    history: Mapping[str, Sequence[float]] = model.fit(
+    history = stage.fit(
+        model,
         training,
         validation_data=validation,
         epochs=epochs,
         shuffle=False,
         callbacks=callbacks,
+        skip_epochs=training.skip_epochs,
         verbose=verbose,
-    ).history
-    return {
-        name.replace(label, ""): [float(value) for value in values]
-        for name, values in history.items()
-        if label in name
-    }
+    )
+    return {name.replace(label, ""): values for name, values in history.items() if label in name}
 
 
 def token_ids(model: TextClassifierModel, texts: Sequence[str]) -> list[list[int]]:

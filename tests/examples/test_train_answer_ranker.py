@@ -34,6 +34,7 @@ RESULTS = [
     "question_encoder.keras",
     "question_encoder.png",
     "report.html",
+    "run.json",
     "trainer.keras",
 ]
 THINGS = ["dog", "cat", "horse", "cow", "sheep", "goat", "hen", "pig", "duck", "fish"]
