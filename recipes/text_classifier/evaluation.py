@@ -247,7 +247,8 @@ def write_report(
     figure = keras_ce.plots.risk_coverage(labels, probabilities)
     with whole_file(run.folder / "coverage.png") as file:
         figure.savefig(file, dpi=150)
-    unnamed = draw_confusion(run.folder / "confusion.png", counts, classes)
+    with whole_file(run.folder / "confusion.png") as file:
+        unnamed = draw_confusion(file, counts, classes)
     by_font = confusion.note_on_fonts(unnamed, classes)
     for remark in (*remarks, *of_epochs, *by_font):
         print(remark)
