@@ -21,6 +21,7 @@ from recipes.answer_ranker.baseline import Bm25, WordIndex
 from recipes.answer_ranker.model import RankerModels
 from recipes.answer_ranker.training import Encoders
 from recipes.runs.failures import UserError
+from recipes.runs.whole_files import whole_file
 from recipes.tokens.texts import checked_texts
 from recipes.tokens.vocabulary import UNKNOWN_ID, pad, split_tokens
 
@@ -156,20 +157,14 @@ class AnswerIndex:
             ValueError: If it cannot be written.
         """
         path = pathlib.Path(path)
-        new = path.with_name(f"{path.name}.new")
         notes = {
             "ranker": _fingerprint(self._models, self._bm25),
             "answers": self.answers,
             "ids": self.ids,
         }
-        try:
-            with zipfile.ZipFile(new, "w") as file:
-                file.writestr("notes.json", json.dumps(notes))
-                file.writestr("vectors.faiss", faiss.serialize_index(self._vectors).tobytes())
-            os.replace(new, path)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"the index {path} cannot be written ({reason})") from None
+        with whole_file(path) as new, zipfile.ZipFile(new, "w") as file:
+            file.writestr("notes.json", json.dumps(notes))
+            file.writestr("vectors.faiss", faiss.serialize_index(self._vectors).tobytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], models: RankerModels, bm25: Bm25) -> AnswerIndex:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from keras_ce import information, plots
 from keras_ce.losses import LabelSmoothedCrossentropy, WeightedSigmoidCrossentropy
+from recipes.runs.whole_files import whole_file
 
 
 def draw(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
@@ -31,7 +32,8 @@ def draw(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
     ]
     for name, picture, says in pictures:
         path = folder / f"{name}.png"
-        picture().savefig(path, dpi=150)
+        with whole_file(path) as file:
+            picture().savefig(file, dpi=150)
         yield path, says
 
 

@@ -21,6 +21,7 @@ from recipes.runs.abstention import find_threshold
 from recipes.runs.failures import UserError
 from recipes.runs.intervals import Outcomes, mean
 from recipes.runs.report_page import LONGEST_NAME, LONGEST_TEXT, Picture, Section, Table, cut
+from recipes.runs.whole_files import whole_file
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.explanation_section import section_of_explanations
 from recipes.text_classifier.suspicious import Suspicion, find_suspicious, section_of_suspicious
@@ -244,8 +245,10 @@ def write_report(
     of_epochs = remarks_on_epochs(classifier.best_epochs_, classifier.epochs)
     run.draw_history(["loss", "accuracy"], unit="" if classifier.loss == "generalized" else "nats")
     figure = keras_ce.plots.risk_coverage(labels, probabilities)
-    figure.savefig(run.folder / "coverage.png", dpi=150)
-    unnamed = draw_confusion(run.folder / "confusion.png", counts, classes)
+    with whole_file(run.folder / "coverage.png") as file:
+        figure.savefig(file, dpi=150)
+    with whole_file(run.folder / "confusion.png") as file:
+        unnamed = draw_confusion(file, counts, classes)
     by_font = confusion.note_on_fonts(unnamed, classes)
     for remark in (*remarks, *of_epochs, *by_font):
         print(remark)
