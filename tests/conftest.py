@@ -1,5 +1,6 @@
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -29,3 +30,11 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip("the real data sets of shared/data are not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C interrupts; a shell that starts the tests in the background lets them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

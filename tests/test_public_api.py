@@ -289,6 +289,7 @@ def private_names(code: str, package: str) -> set[str]:
         name
         for name in found
         if name.split(".")[0] != package
+        and name != "os._exit"  # public, its documentation says so
         and any(part.startswith("_") and not part.endswith("__") for part in name.split("."))
     }
 

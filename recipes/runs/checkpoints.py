@@ -350,9 +350,12 @@ def _held_signals() -> Iterator[list[int]]:
         # Not by print: the signal may have come in the middle of one.
         os.write(2, b"\nstops after this epoch; a second signal stops at once\n")
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {each: signal.getsignal(each) or signal.SIG_DFL for each in numbers}
-    for each in numbers:
+    before = {
+        each: signal.getsignal(each) or signal.SIG_DFL for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    # A shell lets programs in the background ignore Ctrl-C, and so it stays.
+    before = {each: handler for each, handler in before.items() if handler != signal.SIG_IGN}
+    for each in before:
         signal.signal(each, hold)
     try:
         yield received

@@ -76,6 +76,7 @@ def test_sigterm_then_resume(tmp_path, monkeypatch, capfd):
     assert "run is finished" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_full_disk_then_room(monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -161,6 +161,16 @@ def test_a_signal_lets_the_epoch_end(tmp_path, number, capfd):
     assert fit(tmp_path)[:2] == fit(None)[:2]
 
 
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        found = fit(tmp_path, Act(1, lambda: signal.raise_signal(signal.SIGINT)))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert found[:2] == fit(None)[:2]
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_signal_stops_at_once(tmp_path):
     def twice():
         signal.raise_signal(signal.SIGINT)
