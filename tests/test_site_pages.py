@@ -20,6 +20,7 @@ ON_THE_DEFAULT_BACKEND = [
     "gallery.md",
     "index.md",
     "next_word.md",
+    "resume.md",
     "string_reader.md",
     "text_classifier.md",
     "zh/choosing.md",
