@@ -180,6 +180,8 @@ class AnswerIndex:
         """
         path = pathlib.Path(path)
         advice = "remove it to have it built anew"
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"the index {path} is no file; name one that AnswerIndex.save has left")
         try:
             content = path.read_bytes()
         except OSError as error:

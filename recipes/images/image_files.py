@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import pathlib
+import stat
 import tarfile
 import warnings
 import zlib
@@ -22,6 +23,8 @@ _OTHER_ENDINGS = (".bmp", ".gif", ".heic", ".jfif", ".tif", ".tiff", ".webp")
 _ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _GRAY_MODES = {"1", "L"}
 _COLOUR_MODES = {"RGB", "RGBA", "P", "PA", "LA", "CMYK", "YCbCr"}
+_MOST_BYTES = 2**28
+_TOO_LARGE = "has more than 256 MiB; make it smaller"
 # What begins a file "._x.png", which macOS puts beside a picture x.png and which is none.
 _NOTES_OF_MACOS = b"\x00\x05\x16\x07"
 
@@ -122,7 +125,7 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
     """
     path = pathlib.Path(path)
     try:
-        return decode(path.read_bytes())
+        return decode(_content(path))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
     except OSError as error:
@@ -179,9 +182,11 @@ def _files(folder: pathlib.Path) -> Iterator[tuple[str, bytes | UserError]]:
         if _may_be_picture(file.name) and not file.is_dir():
             name = file.relative_to(folder).as_posix()
             try:
-                yield name, file.read_bytes()
+                yield name, _content(file)
             except OSError as error:
                 yield name, UserError(f"cannot be read ({error.strerror})")
+            except UserError as error:
+                yield name, error
 
 
 class _Member(tarfile.TarInfo):
@@ -209,7 +214,10 @@ def _members(path: pathlib.Path) -> Iterator[tuple[str, bytes | UserError]]:
                     continue
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is None:
-                    yield name, UserError("is a link; put the picture in its place")
+                    what = "a link" if member.issym() or member.islnk() else "no file"
+                    yield name, UserError(f"is {what}; put the picture in its place")
+                elif member.size > _MOST_BYTES:
+                    yield name, UserError(_TOO_LARGE)
                 else:
                     yield name, content.read()
             # To the very end, where the checksum of what is compressed stands.
@@ -223,6 +231,21 @@ def _members(path: pathlib.Path) -> Iterator[tuple[str, bytes | UserError]]:
         if is_archive or not isinstance(error, tarfile.TarError):
             raise UserError(f"{path} is damaged or cut off; fetch or make it again") from None
         raise UserError(f"{path} is neither a folder nor a whole tar archive; name one") from None
+
+
+def _content(path: pathlib.Path) -> bytes:
+    """The content of a picture file. A device has no end, and a pipe may never begin.
+
+    Raises:
+        OSError: As reading raises it.
+        UserError: If it cannot be a picture; the message goes on after its name.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise UserError("is no file; put the picture in its place")
+    if status.st_size > _MOST_BYTES:
+        raise UserError(_TOO_LARGE)
+    return path.read_bytes()
 
 
 def _may_be_picture(name: str) -> bool:

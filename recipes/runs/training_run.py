@@ -1,6 +1,7 @@
 """One training from its settings to its report: the sequence that every training script follows."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -27,6 +28,9 @@ from recipes.tables.table_writing import write_table
 
 RECORD = "run.json"
 """The command line of a run, and whether it is finished; `examples.options_of` reads it."""
+
+
+_DISK_ERRORS = {errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EROFS}
 
 
 @dataclasses.dataclass
@@ -85,8 +89,9 @@ class TrainingRun:
                 shutil.rmtree(self.checkpoint, ignore_errors=True)
             return
         # A disk that is full or gone is no mistake of the settings: the same may go well later.
-        is_interrupted = isinstance(error, KeyboardInterrupt | OSError) or isinstance(
-            error.__context__, OSError
+        of_system = error if isinstance(error, OSError) else error.__context__
+        is_interrupted = isinstance(error, KeyboardInterrupt) or (
+            isinstance(of_system, OSError) and of_system.errno in _DISK_ERRORS
         )
         if is_interrupted and (self.folder / RECORD).exists():
             script = f"python -m examples.train_{self.name}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import io
 import json
 import math
 import pathlib
@@ -54,6 +55,10 @@ class Table:
                 )
 
 
+MOST_BYTES = 2**30
+"""Of a text file, unpacked. Its rows take several times as much memory."""
+
+
 def read_text(path: pathlib.Path, encoding: str | None = None) -> str:
     """The content of a text file, unpacked if it is gzipped, with plain line ends.
 
@@ -62,18 +67,22 @@ def read_text(path: pathlib.Path, encoding: str | None = None) -> str:
         encoding: What it is written in; `None` finds it out, and says it where it is not UTF-8.
 
     Raises:
-        UserError: If the file cannot be read.
+        UserError: If the file cannot be read, or holds more than a gibibyte.
     """
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as unpacked:
+                content = unpacked.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise UserError(f"{path} is a damaged gzip file; fetch it again") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name a readable file") from None
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{path} holds more than {MOST_BYTES:,} bytes of text; give a part of it")
     text = decode(path, content, encoding).replace("\r\n", "\n")
     # Macintosh programs end lines with a return alone.
     return text if "\n" in text else text.replace("\r", "\n")

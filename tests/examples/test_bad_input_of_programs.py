@@ -6,16 +6,25 @@ them can: files that are missing, empty, damaged, of another kind, or where no f
 
 import gzip
 import importlib
+import io
 import itertools
+import os
+import pathlib
+import pickle
+import struct
+import tarfile
 import zipfile
+import zlib
 
 import drawn_strings
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from recipes.runs.failures import UserError
 from recipes.string_reader import build_string_reader
+from recipes.tables import table_files
 from recipes.text_classifier import build_text_classifier
 
 LINES = [f"word{number % 7} and word{number % 5},{'ab'[number % 2]}" for number in range(60)]
@@ -43,6 +52,7 @@ def folder(tmp_path_factory):
         "cut.csv.gz": gzip.compress(TABLE.encode())[:-20],
         "cut.txt.gz": gzip.compress(TABLE.encode())[:-20],
         "cut.jsonl": b'{"text": "a", "label": "b"}\n{"text": "a", "la',
+        "long.csv.gz": gzip.compress(TABLE.encode() + bytes(10_000)),
         "list.jsonl": b'["a", "b"]\n',
         "no.keras": b"no model",
     }
@@ -67,7 +77,50 @@ def folder(tmp_path_factory):
     )
     whole = (folder / "reader.keras").read_bytes()
     (folder / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    damaged = bytearray((folder / "text.keras").read_bytes())
+    damaged[len(damaged) // 2] ^= 8
+    (folder / "flipped.keras").write_bytes(damaged)
+    write_what_is_hostile(folder)
     return folder
+
+
+class Hostile:
+    """Leaves a folder where it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def write_what_is_hostile(folder):
+    """What would be executed, written elsewhere, waited for without end, or fill the memory."""
+    (folder / "pickle.keras").write_bytes(pickle.dumps(Hostile()))
+    code = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: 2 * x)])
+    code.save(folder / "code.keras")
+    with zipfile.ZipFile(folder / "outside.keras", "w") as archive:
+        for name in ("../../outside.txt", "config.json", "metadata.json", "model.weights.h5"):
+            archive.writestr(name, "{}")
+    (folder / "deep.jsonl").write_text("[" * 100_000 + "]" * 100_000 + "\n")
+    (folder / "loop.csv").symlink_to("loop.csv")
+    for name, kind in (
+        ("../outside.png", tarfile.REGTYPE),
+        ("link.png", tarfile.SYMTYPE),
+        ("hard.png", tarfile.LNKTYPE),
+        ("device.png", tarfile.CHRTYPE),
+    ):
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "/etc/passwd"
+        with tarfile.open(folder / f"{pathlib.Path(name).stem}.tar", "w") as archive:
+            archive.addfile(member)
+    for name in ("bomb", "dangling", "pipe"):
+        (folder / name).mkdir()
+    # A hundred thousand pixels square, of a few bytes.
+    small = io.BytesIO()
+    Image.new("L", (8, 8)).save(small, "PNG")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    checked = header + struct.pack(">I", zlib.crc32(header))
+    (folder / "bomb" / "a.png").write_bytes(small.getvalue()[:12] + checked + small.getvalue()[33:])
+    (folder / "dangling" / "a.png").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe" / "a.png")
 
 
 TEXTS = "train_text_classifier --train"
@@ -128,8 +181,25 @@ ONE_PROGRAM = [
     ("read_strings reader.keras empty", "empty holds no picture"),
     ("read_strings reader.keras cut.tar.gz", r"cut\.tar\.gz is damaged or cut off"),
     ("read_strings reader.keras pictures --output good.csv", r"good\.csv exists already"),
+    # Nothing is executed, written elsewhere, waited for, or larger than the memory.
+    (f"{TEXTS} deep.jsonl", r"deep\.jsonl: JSON nested too deep"),
+    (f"{TEXTS} loop.csv", r"loop\.csv cannot be read \(Too many levels"),
+    (f"{TEXTS} /dev/null", "/dev/null is empty"),
+    (f"{TEXTS} /dev/zero", "/dev/zero holds more than 1,000 bytes of text; give a part of it"),
+    (f"{TEXTS} long.csv.gz", r"long\.csv\.gz holds more than 1,000 bytes of text; give a part"),
+    (f"{WORDS} /dev/urandom", "/dev/urandom holds more than 1,000 bytes of text; give a part"),
+    (f"{IMAGES} outside.tar", r"outside\.tar holds no readable picture.*\.\./outside\.png cannot"),
+    (f"{IMAGES} link.tar", r"link\.png is a link; put the picture in its place"),
+    (f"{IMAGES} hard.tar", r"hard\.png is a link; put the picture in its place"),
+    (f"{IMAGES} device.tar", r"device\.png is no file; put the picture in its place"),
+    (f"{IMAGES} bomb", r"a\.png cannot be read \(Image size \(10000000000 pixels\) exceeds"),
+    (f"{IMAGES} dangling", r"a\.png cannot be read \(No such file"),
+    (f"{IMAGES} pipe", r"a\.png is no file; put the picture in its place"),
+    ("read_strings reader.keras pipe/a.png", r"a\.png is no file; put the picture in its place"),
+    ("read_strings reader.keras /dev/zero", "/dev/zero is no file; put the picture in its place"),
+    ("search_answers /dev/zero question", "/dev/zero is not a run of an answer ranker"),
     # A model of another task, and none.
-    ("read_strings text.keras pictures", r"text\.keras holds a Keras model that is no string"),
+    ("read_strings text.keras pictures", r"text\.keras holds a Keras model that is not a string"),
     ("classify_text reader.keras text", r"reader\.keras holds a Keras model without vocabulary"),
     ("search_answers none question", r"none.*(does not exist|no)"),
     ("search_answers empty question", "empty"),
@@ -155,6 +225,10 @@ MODELS = {
     "no_model.keras": r"is not a \.keras model file; name",
     "cut.keras": "is a damaged model file; copy it again",
     "other.keras": "holds a Keras model",
+    "pickle.keras": r"is not a \.keras model file; name",
+    "code.keras": "cannot be loaded as a Keras model: .*Lambda",
+    "outside.keras": "cannot be loaded as a Keras model",
+    "flipped.keras": "is a damaged model file; copy it again",
     "empty": r"(/model\.keras does not exist|is not a \.keras model file); name",
 }
 PROGRAMS = {
@@ -190,6 +264,8 @@ CASES = [*ONE_PROGRAM, *IN_EVERY_PROGRAM, *OF_MODELS, *OF_TRAININGS]
 @pytest.mark.parametrize(("command", "line"), CASES, ids=[command for command, _ in CASES])
 def test_bad_input_is_one_line_and_loses_nothing(folder, monkeypatch, command, line):
     monkeypatch.chdir(folder)
+    if "/dev/" in command or "long" in command:
+        monkeypatch.setattr(table_files, "MOST_BYTES", 1_000)
     before = {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
     program, *arguments = command.split()
     script = importlib.import_module(f"examples.{program}")
