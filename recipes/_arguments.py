@@ -115,16 +115,21 @@ def require_room(weights: int, sizes: str) -> None:
         weights: How many there would be, about.
         sizes: The arguments that decide it, for the message.
     """
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        memory = 2**40  # a system that does not say
+    memory = memory_bytes()
     if weights * _BYTES_PER_WEIGHT > memory:
         raise UserError(
             f"the model would have {weights:,} weights, which take "
             f"{weights * _BYTES_PER_WEIGHT / 2**30:,.0f} GiB in training, and this machine has "
             f"{memory / 2**30:,.0f} GiB: give smaller {sizes}"
         )
+
+
+def memory_bytes() -> int:
+    """The memory of this machine; very much where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**40
 
 
 def shortened(value: Sequence[Any]) -> str:

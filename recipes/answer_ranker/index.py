@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from recipes._arguments import require_integer
 from recipes.answer_ranker.baseline import Bm25, WordIndex
 from recipes.answer_ranker.model import RankerModels
 from recipes.answer_ranker.training import Encoders
+from recipes.runs.archives import DAMAGES, require_memory
 from recipes.runs.failures import UserError
 from recipes.runs.whole_files import whole_file
 from recipes.tokens.texts import checked_texts
@@ -191,18 +191,11 @@ class AnswerIndex:
             ) from None
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as file:
+                require_memory(file)
                 notes = json.loads(file.read("notes.json"))
                 vectors = numpy.frombuffer(file.read("vectors.faiss"), "uint8")
             made_by, answers, ids = notes["ranker"], notes["answers"], notes["ids"]
-        except (
-            zipfile.BadZipFile,
-            NotImplementedError,
-            RuntimeError,
-            ValueError,
-            KeyError,
-            EOFError,
-            zlib.error,
-        ):
+        except (TypeError, *DAMAGES):
             raise UserError(f"the index {path} is damaged; {advice}") from None
         if made_by != _fingerprint(models, bm25):
             raise UserError(f"the index {path} was built by another ranker; {advice}")

@@ -17,23 +17,19 @@ import signal
 import tempfile
 import threading
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy
 
+from recipes.runs.archives import read_arrays
 from recipes.runs.failures import UserError
 from recipes.runs.whole_files import remove_unfinished, whole_file
 
 SHARE_OF_TIME = 0.02
 """Of a training that may go to checkpoints at the ends of epochs. After an epoch that is too short
 for one there is none, and the last one stays. What ends a stage is always written."""
-
-# What reading a damaged file raises.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, MemoryError)
 
 
 class Checkpoints:
@@ -247,13 +243,12 @@ class Stage:
 
     def _read(self, path: pathlib.Path) -> None:
         try:
-            with open(path, "rb") as file, numpy.load(file, allow_pickle=False) as content:
-                self._arrays = dict(content)
+            self._arrays = read_arrays(path)
             self._state = json.loads(self._arrays.pop("state").tobytes())
             made_for = self._state["made_for"]
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
-        except _DAMAGES:
+        except (KeyError, TypeError, ValueError):
             raise UserError(
                 f"{path} is a damaged checkpoint; delete it, and this part starts again"
             ) from None

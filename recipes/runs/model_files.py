@@ -7,23 +7,12 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 
 import keras
 
+from recipes.runs.archives import DAMAGES, require_memory
 from recipes.runs.failures import UserError
-
-# What reading a damaged archive raises; RuntimeError: the flag "encrypted" came to be set.
-_DAMAGES = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
 
 
 def write_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -93,13 +82,14 @@ def _require_sound_archive(path: pathlib.Path, advice: str) -> None:
             is_model = file.read(4) == b"PK\x03\x04"
         if is_model:
             with zipfile.ZipFile(path) as archive:
+                require_memory(archive)
                 is_damaged = archive.testzip() is not None
                 is_model = "config.json" in archive.namelist()
     except IsADirectoryError:
         pass
     except PermissionError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {advice}") from None
-    except _DAMAGES:
+    except (OSError, *DAMAGES):
         is_damaged = True
     if is_damaged:
         raise UserError(f"{path} is a damaged model file; copy it again, or {advice}")

@@ -1,7 +1,6 @@
 """What a diagnosis is made of: inputs and labels from a file or folder, a loss by its name."""
 
 import pathlib
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy
 
 import keras_ce
 from recipes.images import image_files
+from recipes.runs.archives import read_arrays
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 
@@ -83,14 +83,12 @@ def _labels(rows: Sequence[Sequence[str]]) -> numpy.ndarray:
 
 def _read_npz(path: pathlib.Path) -> dict[str, Any]:
     try:
-        with numpy.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = read_arrays(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read as NumPy's .npz ({reason}); write it with numpy.savez"
+            f"{path} cannot be read as NumPy's .npz ({error}); write it with numpy.savez"
         ) from None
     found = {}
     for part in _PARTS:
