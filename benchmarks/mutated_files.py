@@ -2,10 +2,10 @@
 
     python -m benchmarks.mutated_files --files 10000
 
-Starts from good files (tables, lines, a tar archive, pictures, word vectors, a model), flips, cuts,
-doubles, inserts and moves bytes, also inside what is gzipped, and reads. Prints how many of each
-kind were read and how many refused; anything else is an error of the reader, and ends the program
-with the seed of the file that raised it.
+Starts from good files (tables, lines, archives, pictures, word vectors, models, an index), flips,
+cuts, doubles, inserts and moves bytes, also inside what is packed, and reads. Prints how many of
+each kind were read and how many refused; anything else is an error of the reader, and ends the
+program with the seed of the file that raised it.
 """
 
 import argparse
@@ -24,13 +24,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
+from recipes.answer_ranker import AnswerRanker
+from recipes.answer_ranker.index import AnswerIndex
 from recipes.answer_ranker.question_files import read_questions
 from recipes.images.labelled_images import read_labelled_images
 from recipes.next_word.data import read_texts
 from recipes.runs.failures import UserError
 from recipes.tables.labelled_texts import read_labelled_texts
 from recipes.tables.model_data import read_data
-from recipes.text_classifier import TextClassifier, build_text_classifier
+from recipes.text_classifier import TextClassifier
 from recipes.tokens.vector_files import read_vectors
 
 # What readers look at: what is inserted is one of these, or any byte.
@@ -47,6 +49,9 @@ def main() -> None:
         folder = pathlib.Path(name)
         kinds = good_files()
         counts = {kind: [0, 0] for kind in kinds}
+        for kind, (content, read) in kinds.items():
+            if not try_to_read(folder / kind, content, read, -1):
+                sys.exit(f"{kind} cannot be read without any damage")
         for seed in range(options.seed, options.seed + options.files):
             kind = list(kinds)[seed % len(kinds)]
             content, read = kinds[kind]
@@ -67,6 +72,11 @@ def good_files() -> dict[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
     objects = [f'{{"text": "a {n} \\u00e9", "label": ["x", "y"]}}' for n in range(10)]
     lines = "\n".join(objects).encode()
     vectors = "3 2\n" + "\n".join(f"word{n} {n / 7:.4f} -1e-3" for n in range(3)) + "\n"
+    texts = [f"word{n % 7} of word{n % 5}" for n in range(60)]
+    classes = [text[4] for text in texts]
+    classifier = TextClassifier(epochs=1, embedding_dim=2, units=2, ngrams=0, verbose=0)
+    classifier.fit(texts, classes)
+    ranker = AnswerRanker(epochs=1, embedding_dim=2, verbose=0).fit(texts, classes)
     numbers = "\n".join(["a,b,label", *[f"{n},{n / 3:.3f},{n % 2}" for n in range(10)]]).encode()
 
     return {
@@ -82,7 +92,9 @@ def good_files() -> dict[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
         "numbers.csv": (numbers, read_numbers),
         "numbers.npz": (archive_of_numbers(), read_numbers),
         "pictures.tar": (archive_of_pictures(), read_labelled_images),
-        "model.keras": (model_file(), TextClassifier.load),
+        "classifier.keras": (saved(classifier), TextClassifier.load),
+        "ranker.keras": (saved(ranker), AnswerRanker.load),
+        "answers.index": (saved(ranker.index(texts)), ranker.load_index),
     }
 
 
@@ -123,20 +135,11 @@ def archive_of_pictures() -> bytes:
     return file.getvalue()
 
 
-def model_file() -> bytes:
-    """A small text classifier, saved by Keras."""
+def saved(task: TextClassifier | AnswerRanker | AnswerIndex) -> bytes:
+    """The file of a fitted task, or of an index."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
-        names = ["", "unknown", "dog", "cat"]
-        build_text_classifier(
-            4,
-            2,
-            embedding_dim=2,
-            units=2,
-            vocabulary=names,
-            class_names=["a", "b"],
-            token_kind="words",
-        ).save(path)
+        task.save(path)
         return path.read_bytes()
 
 

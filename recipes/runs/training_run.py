@@ -1,5 +1,6 @@
 """One training from its settings to its report: the sequence that every training script follows."""
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -25,6 +26,11 @@ from recipes.runs.report_page import Code, Section, Table, page
 from recipes.runs.run_folder import create_run_folder
 from recipes.runs.whole_files import remove_unfinished, whole_file
 from recipes.tables.table_writing import write_table
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
 
 RECORD = "run.json"
 """The command line of a run, and whether it is finished; `examples.options_of` reads it."""
@@ -60,6 +66,7 @@ class TrainingRun:
     folder: pathlib.Path = pathlib.Path()
     _new_folders: list[pathlib.Path] = dataclasses.field(default_factory=list)
     """Those that this run has created, the innermost first."""
+    _claim: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
 
     def __post_init__(self) -> None:
         """Checks the settings, and starts the clock."""
@@ -83,6 +90,10 @@ class TrainingRun:
         """
         if self.folder == pathlib.Path():
             return  # there is none yet
+        with self._claim:
+            self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
         if error is None:
             if self.options is not None:
                 self._record(self.options, is_finished=True)
@@ -144,7 +155,7 @@ class TrainingRun:
         """
         resumed = None if self.options is None else self.options["resume"]
         if resumed is not None:
-            self.folder = pathlib.Path(resumed)
+            self._claim_folder(pathlib.Path(resumed))
             record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
             self._command = record["command"]
             remove_unfinished(self.folder / "*")
@@ -153,13 +164,34 @@ class TrainingRun:
         else:
             asked = pathlib.Path("runs" if self.output is None else self.output)
             new = [folder for folder in (asked, *asked.parents) if not folder.exists()]
-            self.folder = create_run_folder(self.output, self.name)
+            self._claim_folder(create_run_folder(self.output, self.name))
             self._new_folders = new if self.output is not None else [self.folder, *new]
             if self.options is not None:
                 self._record(self.options, is_finished=False)
         self.sizes = {name: dict(counts) for name, counts in sizes.items()}
         for name, counts in self.sizes.items():
             print(f"{name}: {counts}")
+
+    def _claim_folder(self, folder: pathlib.Path) -> None:
+        """Keeps other processes out until the end of the run, or of the process.
+
+        Raises:
+            UserError: If another one is in the folder.
+        """
+        if fcntl is not None:
+            claim = os.open(folder, os.O_RDONLY)
+            self._claim.callback(os.close, claim)
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._claim.close()
+                raise UserError(
+                    f"another process writes into {folder} at this moment; let it end, or name "
+                    "another folder"
+                ) from None
+            except OSError:
+                pass  # a file system that knows no locks
+        self.folder = folder
 
     def report(
         self,

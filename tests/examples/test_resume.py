@@ -134,6 +134,26 @@ def test_what_cannot_be_resumed_is_said_at_once(tmp_path, capsys, arguments, mes
     assert message in capsys.readouterr().err
 
 
+def test_two_processes_do_not_write_into_one_folder(monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    interrupt(monkeypatch, 0, lambda: signal.raise_signal(signal.SIGTERM))
+    assert ends(monkeypatch, "train_next_word", *RUN) == 143
+    before = sorted(os.listdir("run"))
+    other = os.open("run", os.O_RDONLY)  # a claim is of what was opened, not of the process
+    fcntl.flock(other, fcntl.LOCK_EX)
+    line = "error: another process writes into run at this moment; let it end, or name another"
+    assert ends(monkeypatch, "train_next_word", "--resume", "run").startswith(line)
+    assert sorted(os.listdir("run")) == before
+    os.mkdir("empty")
+    empty = os.open("empty", os.O_RDONLY)
+    fcntl.flock(empty, fcntl.LOCK_EX)
+    line = line.replace("run", "empty")
+    assert ends(monkeypatch, "train_next_word", *RUN[:-1], "empty").startswith(line)
+    assert os.listdir("empty") == []
+    os.close(other)
+    os.close(empty)
+
+
 def test_a_directory_that_is_gone_is_said(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     options = {name: None for name in vars(train_next_word.parse([])) if name != "resume"}
