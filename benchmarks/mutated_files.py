@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        kinds = good_files()
+        kinds = {**good_files(), **good_models()}
         counts = {kind: [0, 0] for kind in kinds}
         for kind, (content, read) in kinds.items():
             if not try_to_read(folder / kind, content, read, -1):
@@ -72,11 +72,6 @@ def good_files() -> dict[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
     objects = [f'{{"text": "a {n} \\u00e9", "label": ["x", "y"]}}' for n in range(10)]
     lines = "\n".join(objects).encode()
     vectors = "3 2\n" + "\n".join(f"word{n} {n / 7:.4f} -1e-3" for n in range(3)) + "\n"
-    texts = [f"word{n % 7} of word{n % 5}" for n in range(60)]
-    classes = [text[4] for text in texts]
-    classifier = TextClassifier(epochs=1, embedding_dim=2, units=2, ngrams=0, verbose=0)
-    classifier.fit(texts, classes)
-    ranker = AnswerRanker(epochs=1, embedding_dim=2, verbose=0).fit(texts, classes)
     numbers = "\n".join(["a,b,label", *[f"{n},{n / 3:.3f},{n % 2}" for n in range(10)]]).encode()
 
     return {
@@ -92,6 +87,17 @@ def good_files() -> dict[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
         "numbers.csv": (numbers, read_numbers),
         "numbers.npz": (archive_of_numbers(), read_numbers),
         "pictures.tar": (archive_of_pictures(), read_labelled_images),
+    }
+
+
+def good_models() -> dict[str, tuple[bytes, Callable[[pathlib.Path], object]]]:
+    """Likewise, of models and an index."""
+    texts = [f"word{n % 7} of word{n % 5}" for n in range(60)]
+    classes = [text[4] for text in texts]
+    classifier = TextClassifier(epochs=1, embedding_dim=2, units=2, ngrams=0, verbose=0)
+    classifier.fit(texts, classes)
+    ranker = AnswerRanker(epochs=1, embedding_dim=2, verbose=0).fit(texts, classes)
+    return {
         "classifier.keras": (saved(classifier), TextClassifier.load),
         "ranker.keras": (saved(ranker), AnswerRanker.load),
         "answers.index": (saved(ranker.index(texts)), ranker.load_index),
