@@ -133,19 +133,35 @@ class Task(BaseEstimator):
         if not isinstance(model, cls.model_class) or legend.get("task") != cls.__name__:
             made_by = f"by {legend['task']}" if "task" in legend else "elsewhere"
             raise UserError(f"{os.fspath(path)} holds a Keras model made {made_by}; {advice}")
-        return cls.of_model(model)
+        return cls.of_model(model, path)
 
     def legend_entries(self) -> dict[str, Any]:
         """What `of_model` must find in the legend of a model: task and settings."""
         return {"task": type(self).__name__, "settings": _as_json(self.get_params())}
 
     @classmethod
-    def of_model(cls, model: ModelWithLegend) -> Self:
-        """The task that a trained model belongs to, with the settings of its legend."""
+    def of_model(cls, model: ModelWithLegend, path: str | os.PathLike[str]) -> Self:
+        """The task that a trained model belongs to, with the settings of its legend.
+
+        Args:
+            model: The model.
+            path: The file that it was read from.
+
+        Raises:
+            UserError: If somebody has written another legend into the file.
+        """
         legend = model.legend
-        task = cls(**_from_json(legend.get("settings", {"items": []})))
-        task.model_ = model
-        task.restore(legend)
+        try:
+            task = cls(**_from_json(legend.get("settings", {"items": []})))
+            task.model_ = model
+            task.restore(legend)
+        except UserError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{os.fspath(path)} holds a model of {cls.__name__} with a damaged legend "
+                f"({' '.join(str(error).split())}); copy the file again"
+            ) from None
         return task
 
     def restore(self, legend: dict[str, Any]) -> None:

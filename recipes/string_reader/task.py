@@ -250,7 +250,7 @@ class StringReader(Task):
                 f"{os.fspath(path)} was trained with {loss}, whose logits do not say how probable "
                 f"a character is; {advice}"
             )
-        return cls.of_model(model)
+        return cls.of_model(model, path)
 
     def __sklearn_tags__(self) -> Tags:
         """Pictures, or the paths of pictures, and a string for each."""

@@ -580,7 +580,7 @@ class TextClassifier(ClassifierMixin, Task):
         Raises:
             UserError: If there is no such file, or it is damaged, or holds another model.
         """
-        return cls.of_model(read_classifier(path))
+        return cls.of_model(read_classifier(path), path)
 
     def __sklearn_tags__(self) -> Tags:
         """Texts, in one dimension."""
