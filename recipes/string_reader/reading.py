@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from recipes.images import image_files, pixels
+from recipes.images import image_files
 from recipes.runs.failures import UserError
 from recipes.string_reader.task import StringReader
 
@@ -41,8 +41,7 @@ def read_files(reader: StringReader, files: Sequence[str]) -> Iterator[Reading]:
         For each picture its reading, in the order of `files`. A picture that cannot be read stops
         nothing.
     """
-    shape = reader.model_.input_shape[1:]
-    pictures = _pictures(files, shape)
+    pictures = itertools.chain.from_iterable(map(_opened, files))
     while chunk := list(itertools.islice(pictures, _CHUNK)):
         good = [image for _, image in chunk if isinstance(image, Image.Image)]
         found = iter(reader.read(good))
@@ -53,22 +52,8 @@ def read_files(reader: StringReader, files: Sequence[str]) -> Iterator[Reading]:
                 yield Reading(name, *next(found))
 
 
-def _pictures(
-    files: Sequence[str], shape: Sequence[int]
-) -> Iterator[tuple[str, Image.Image | UserError]]:
-    """Each picture by its name, or the sentence that says what is wrong with it."""
-    for name, image in itertools.chain.from_iterable(map(_opened, files)):
-        try:
-            if isinstance(image, UserError):
-                raise image
-            pixels.require_size(image, shape, name)
-        except UserError as error:
-            yield name, error
-        else:
-            yield name, image
-
-
 def _opened(file: str) -> Iterator[tuple[str, Image.Image | UserError]]:
+    """Each picture by its name, or the sentence that says what is wrong with it."""
     try:
         if not image_files.holds_images(file):
             yield file, image_files.read_image(file)

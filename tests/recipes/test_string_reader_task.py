@@ -187,14 +187,14 @@ def test_scikit_learn_validates_and_searches_over_paths_and_arrays(tmp_path, mon
         ({}, (IMAGES[:2], "xy"), "expected a sequence of strings, one for each picture"),
         ({}, (IMAGES[:2], [12, 13]), r"strings\[0\] must be a string; received 12 of type int"),
         ({}, (IMAGES[:9], STRINGS[:9]), "the training data has too few pictures to set some aside"),
-        ({}, (IMAGES, ["xyz", *STRINGS[1:]]), r"images\[0\] is 'xyz', 3 characters where others"),
-        ({}, (IMAGES, ["xx"] * 120), "the only character is 'x'; give strings of at least two"),
-        ({}, (IMAGES, STRINGS, (IMAGES[:2],)), r"`validation_data` must be \(images, strings\)"),
+        ({}, (IMAGES, ["", *STRINGS[1:]]), r"strings\[0\] is empty; give what the picture shows"),
         (
             {},
-            (IMAGES, STRINGS, (IMAGES[:1], ["xyz"])),
-            r"the text of validation images\[0\] is 'xyz', 3 characters where others have 2",
+            (IMAGES, ["x∅", *STRINGS[1:]]),
+            r"a string holds '∅', which stands for the end of sho",
         ),
+        ({}, (IMAGES, ["xx"] * 120), "the only character is 'x'; give strings of at least two"),
+        ({}, (IMAGES, STRINGS, (IMAGES[:2],)), r"`validation_data` must be \(images, strings\)"),
     ],
 )
 def test_a_mistake_is_one_line(settings, arguments, message):

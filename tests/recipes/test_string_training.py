@@ -1,5 +1,6 @@
 """Losses, batches, distortions and readings of the string reader's training."""
 
+import itertools
 import types
 
 import backends
@@ -10,7 +11,14 @@ from scipy.special import expit, softmax
 from recipes.images import digit_strings
 from recipes.images.labelled_images import LabelledImages
 from recipes.string_reader.evaluation import readings, score_texts
-from recipes.string_reader.training import StringBatches, distorted, flat_labels, make_loss
+from recipes.string_reader.training import (
+    StringBatches,
+    default_epochs,
+    distorted,
+    flat_labels,
+    make_loss,
+    still_improves,
+)
 
 TEXTS = ["ab", "ca", "bb", "cc", "ba"]
 
@@ -23,14 +31,16 @@ def images():
 
 
 def test_flat_labels():
-    labels = flat_labels(["ab", "ca"], "abc")
+    labels = flat_labels(["ab", "ca"], "abc", 2)
     assert labels.tolist() == [[1, 0, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0]]
+    labels = flat_labels(["ba", "b"], "ab∅", 3)
+    assert labels.tolist() == [[0, 1, 0, 1, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 1, 0, 0, 1]]
 
 
 def logits_and_labels():
     random = np.random.default_rng(0)
     logits = random.normal(size=(4, 6)).astype("float32")
-    return logits, flat_labels(["ab", "ca", "bb", "cc"], "abc")
+    return logits, flat_labels(["ab", "ca", "bb", "cc"], "abc", 2)
 
 
 GRADIENTS = {
@@ -60,8 +70,8 @@ def test_label_smoothing_reaches_each_loss(name):
 
 
 def test_batches_keep_pictures_and_labels_together(images):
-    batches = StringBatches(images, "abc", 2, seed=1)
-    labels = flat_labels(TEXTS, "abc")
+    batches = StringBatches(images, "abc", 2, 2, seed=1)
+    labels = flat_labels(TEXTS, "abc", 2)
     assert len(batches) == 2
     seen = []
     for index in range(2):
@@ -79,7 +89,7 @@ def test_order_and_distortions_are_new_every_epoch_and_those_of_the_seed():
     images = LabelledImages(pixels, ["ab"] * 8, ["x"] * 8)
 
     def epochs(seed):
-        batches = StringBatches(images, "ab", 8, seed)
+        batches = StringBatches(images, "ab", 2, 8, seed)
         first = batches[0][0]
         batches.on_epoch_end()
         return first, batches[0][0]
@@ -91,15 +101,15 @@ def test_order_and_distortions_are_new_every_epoch_and_those_of_the_seed():
 
 
 def test_pictures_can_stay_as_they_are(images):
-    pixels, _ = StringBatches(images, "abc", 5, seed=3, distort=False)[0]
+    pixels, _ = StringBatches(images, "abc", 2, 5, seed=3, distort=False)[0]
     np.testing.assert_array_equal(np.sort(pixels.ravel()), np.sort(images.pixels.ravel()))
     order = pixels[:, 0, 0, 0] // 40 - 1
     np.testing.assert_array_equal(pixels, images.pixels[order])
 
 
 def test_few_pictures_make_one_batch(images):
-    assert len(StringBatches(images, "abc", 64, seed=0)) == 1
-    assert len(StringBatches(images, "abc", 64, seed=0)[0][0]) == 5
+    assert len(StringBatches(images, "abc", 2, 64, seed=0)) == 1
+    assert len(StringBatches(images, "abc", 2, 64, seed=0)[0][0]) == 5
 
 
 def test_what_comes_into_view_has_the_colour_of_the_margin():
@@ -141,9 +151,51 @@ def test_readings_of_both_kinds_of_logits():
     np.testing.assert_allclose(of_position[0, 0], exactly_one / exactly_one.sum())
 
 
+def test_readings_of_strings_of_several_lengths():
+    """The most probable string, by the product of what all strings are made of."""
+    logits = np.random.default_rng(4).normal(size=(30, 9)).astype("float32")
+    of_position = softmax(logits.astype("float64").reshape(30, 3, 3), axis=-1)
+    texts = ["".join(text) for n in (1, 2, 3) for text in itertools.product("ab", repeat=n)]
+    lengths = set()
+    for (text, probability), rows in zip(readings(logits, "ab∅"), of_position, strict=True):
+        of_text = {
+            each: np.prod([rows[k, "ab∅".index(c)] for k, c in enumerate((each + "∅")[:3])])
+            for each in texts
+        }
+        assert text == max(of_text, key=of_text.get)
+        assert probability == pytest.approx(of_text[text])
+        lengths.add(len(text))
+    assert lengths == {1, 2, 3}
+
+
 def test_shares_of_characters_and_of_strings_read_right():
     scores = score_texts(["ab", "cb", "ac", "cc"], ["ab", "ca", "bb", "cc"])
     assert scores == {"character_accuracy": 5 / 8, "string_accuracy": 2 / 4}
+    # What is read beyond the end makes a string wrong, and no character.
+    scores = score_texts(["abc", "a", "b"], ["ab", "abc", "b"])
+    assert scores == {"character_accuracy": 4 / 6, "string_accuracy": 1 / 3}
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies", "is_too_short"),
+    [
+        ([9, 8, 7, 6, 5, 4, 3, 2], [0.5] * 8, True),
+        ([9, 8, 7, 6, 5, 4, 3, 2], [0.95] * 8, False),
+        ([9, 8, 7, 6, 5, 4, 3.9, 3.95], [0.5] * 8, False),
+        ([9, 8, 3, 4, 5, 4, 6, 5], [0.5] * 8, False),
+    ],
+)
+def test_a_training_was_too_short_where_its_loss_still_fell(losses, accuracies, is_too_short):
+    history = {"val_loss": losses, "val_string_accuracy": accuracies}
+    assert still_improves(history) is is_too_short
+
+
+def test_fewer_pictures_are_seen_more_often():
+    epochs = [default_epochs(count) for count in (1, 100, 300, 1000, 4000, 10**6)]
+    assert epochs == sorted(epochs, reverse=True)
+    seen = [default_epochs(count) * count for count in (100, 300, 1000, 4000, 10**6)]
+    assert seen == sorted(seen)
+    assert epochs[-1] >= 5
 
 
 def test_strings_to_test_with_are_of_other_digits(monkeypatch):
