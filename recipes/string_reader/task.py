@@ -90,8 +90,8 @@ class StringReader(Task):
     def __init__(
         self,
         *,
-        filters: Sequence[int] = (24, 48, 64, 96),
-        units: int = 64,
+        filters: Sequence[int] = (16, 32, 64, 96),
+        units: int = 128,
         dropout: float = 0.3,
         loss: str = "grouped",
         label_smoothing: float = 0.1,
