@@ -83,7 +83,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--label-smoothing", type=float, default=0.1, help="%(default)s")
     text = "passes over the pictures; the fewer pictures, the more"
     add("--epochs", type=int, help=text)
-    add("--batch-size", type=int, default=64, help="%(default)s")
+    add("--batch-size", type=int, default=16, help="%(default)s")
     add("--seed", type=int, default=0, help="%(default)s")
     add("--output", metavar="DIR", help="new folder; else runs/string_reader-1")
     unseen = "train without keras_ce.diagnose's look at model, loss and data"

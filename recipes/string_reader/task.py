@@ -47,8 +47,8 @@ class StringReader(Task):
             way after each of these losses: given that exactly one of several independent characters
             stands at a position, which one it is follows a softmax too.
         label_smoothing: That of the loss.
-        distort: Whether pictures are moved and distorted a little in training, each time
-            differently.
+        distort: Whether pictures are moved, bent, covered in part and put under noise in training,
+            each time differently.
         epochs: Number of passes over the pictures; `None` for one that follows from how many there
             are, see `recipes.string_reader.training.default_epochs`.
         batch_size: Pictures in a batch.
@@ -97,7 +97,7 @@ class StringReader(Task):
         label_smoothing: float = 0.1,
         distort: bool = True,
         epochs: int | None = None,
-        batch_size: int = 64,
+        batch_size: int = 16,
         learning_rate: float = 2e-3,
         diagnosis: bool = True,
         seed: int = 0,

@@ -255,11 +255,11 @@ def test_the_number_of_epochs_follows_that_of_the_pictures_and_a_line_says_if_th
 
 
 def test_the_model_of_the_best_epoch_is_kept():
-    """With steps that are far too large at first, some later epoch is worse than an earlier one."""
+    """The validation strings are wrong: the more the reader learns, the worse it is on them."""
     quick = {**SMALL, "filters": (4,), "units": 8, "diagnosis": False, "epochs": 6}
     known = ARRAY[:80], STRINGS[:80]
-    validation = ARRAY[80:], STRINGS[80:]
-    reader = StringReader(**quick, learning_rate=0.3).fit(*known, validation)
+    validation = ARRAY[80:], STRINGS[81:] + STRINGS[80:81]
+    reader = StringReader(**quick, learning_rate=0.02).fit(*known, validation)
     losses = reader.history_["val_loss"]
     accuracies = reader.history_["val_string_accuracy"]
     assert reader.score(*validation) == pytest.approx(accuracies[int(np.argmin(losses))])

@@ -17,6 +17,7 @@ from recipes.string_reader.training import (
     distorted,
     flat_labels,
     make_loss,
+    spoiled,
     still_improves,
 )
 
@@ -78,7 +79,8 @@ def test_batches_keep_pictures_and_labels_together(images):
         pixels, given = batches[index]
         assert pixels.shape == (2, 6, 9, 1)
         assert pixels.dtype == np.uint8
-        numbers = pixels[:, 3, 4, 0] // 40 - 1
+        # Noise, and a patch of the same gray, change no median by much.
+        numbers = np.median(pixels, axis=(1, 2, 3)).round(-1).astype(int) // 40 - 1
         np.testing.assert_array_equal(given, labels[numbers])
         seen.extend(numbers)
     assert len(set(seen)) == 4
@@ -125,7 +127,7 @@ def test_what_comes_into_view_has_the_colour_of_the_margin():
 
 
 def test_a_distortion_moves_ink_only_a_little():
-    """The mark's middle stays within the largest move and slant."""
+    """The mark's middle stays within the largest move, slant and bend."""
     pixels = np.zeros((42, 152, 1), "uint8")
     pixels[19:23, 74:78] = 255
     centres = []
@@ -134,8 +136,39 @@ def test_a_distortion_moves_ink_only_a_little():
         rows, columns = np.indices(ink.shape)
         centres.append([(ink * rows).sum() / ink.sum(), (ink * columns).sum() / ink.sum()])
     spread = np.ptp(centres, axis=0)
-    assert 0.8 * 0.14 * 42 < spread[0] < 1.25 * 0.14 * 42
-    assert 0.8 * 0.08 * 152 < spread[1] < 1.25 * 0.08 * 152
+    assert 0.8 * 0.14 * 42 < spread[0] < 1.25 * (0.14 + 0.1) * 42
+    assert 0.8 * 0.08 * 152 < spread[1] < 1.25 * (0.08 * 152 + 0.1 * 42)
+
+
+def test_a_distortion_bends_what_is_straight():
+    """No scaling, slant, turn and move makes a line anything but a line."""
+    pixels = np.zeros((42, 152, 1), "uint8")
+    pixels[20:22] = 255
+    columns = np.arange(20, 132)
+    crooked = 0
+    for seed in range(20):
+        ink = distorted(pixels, np.random.default_rng(seed))[..., 0].astype(float)[:, columns]
+        heights = (ink * np.arange(42)[:, None]).sum(axis=0) / ink.sum(axis=0)
+        line = np.polyval(np.polyfit(columns, heights, 1), columns)
+        crooked += np.abs(heights - line).max() > 0.5
+    assert crooked > 15
+
+
+def test_pictures_are_spoiled_by_noise_and_patches():
+    pixels = np.full((24, 60, 3), (60, 120, 180), "uint8")
+    pixels[10:14, 20:40] = (250, 250, 10)
+    noisy = covered = 0
+    for seed in range(40):
+        picture = spoiled(pixels, np.random.default_rng(seed))
+        assert picture.shape == pixels.shape
+        assert picture.dtype == np.uint8
+        away = picture.astype(int) - pixels
+        assert np.abs(np.median(away, axis=(0, 1))).max() <= 1
+        noisy += away[:, :, 1].std() > 2
+        # A patch on the yellow bar, or of its colour, is further away than any noise.
+        covered += (np.abs(away).max(axis=-1) > 90).any()
+    assert noisy > 20
+    assert 1 <= covered < 30
 
 
 def test_readings_of_both_kinds_of_logits():
