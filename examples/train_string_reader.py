@@ -46,6 +46,9 @@ def main(options: argparse.Namespace) -> None:
         run.create_folder(
             pictures={"training": len(training), "validation": len(validation), "test": len(test)}
         )
+        sizes = sorted({len(text) for text in training.texts})
+        lengths = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+        print(f"strings: {lengths} characters, {len(training.alphabet)} different ones")
         given = (validation.pixels, validation.texts)
         reader.fit(training.pixels, training.texts, given, checkpoint=run.checkpoint)
         reader.save(run.folder / "model.keras")

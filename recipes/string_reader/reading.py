@@ -17,7 +17,10 @@ _CHUNK = 256
 
 
 class Reading(NamedTuple):
-    """What stands in a picture; or, in one sentence, why it cannot be read."""
+    """What stands in a picture; or, in one sentence, why it cannot be read.
+
+    A string that is not probable enough is left out, and its probability is there.
+    """
 
     picture: str
     string: str | None = None
@@ -30,12 +33,15 @@ class Reading(NamedTuple):
         return [self.picture, self.string, probability]
 
 
-def read_files(reader: StringReader, files: Sequence[str]) -> Iterator[Reading]:
+def read_files(
+    reader: StringReader, files: Sequence[str], threshold: float = 0.0
+) -> Iterator[Reading]:
     """The string in each picture.
 
     Args:
         reader: Fitted.
         files: Pictures, and folders and tar archives of pictures.
+        threshold: How probable a string must be to be given.
 
     Yields:
         For each picture its reading, in the order of `files`. A picture that cannot be read stops
@@ -49,7 +55,8 @@ def read_files(reader: StringReader, files: Sequence[str]) -> Iterator[Reading]:
             if isinstance(image, UserError):
                 yield Reading(name, problem=str(image))
             else:
-                yield Reading(name, *next(found))
+                string, probability = next(found)
+                yield Reading(name, string if probability >= threshold else None, probability)
 
 
 def _opened(file: str) -> Iterator[tuple[str, Image.Image | UserError]]:
