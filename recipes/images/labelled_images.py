@@ -115,7 +115,7 @@ def read_labelled_images(
         text_of = _matched(given, [*found, *unreadable], str(labels))
         text_of = {name: text for name, text in text_of.items() if name in found}
     chosen = [found[name] for name in text_of]
-    if note := note_on_sizes(chosen, shape and (shape[1], shape[0])):
+    if note := note_on_sizes(chosen, shape):
         print(note)
     pixels = image_files.to_array(chosen, shape)
     return LabelledImages(pixels, list(text_of.values()), list(text_of))

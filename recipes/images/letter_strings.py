@@ -73,12 +73,10 @@ def draw(text: str, random: numpy.random.Generator) -> numpy.ndarray:
     base = HEIGHT / 2 + 0.33 * size + random.uniform(-3, 3)
     for character, width in zip(text, widths, strict=True):
         stamp = _letter(character, _font(name, size), random.uniform(-18, 18))
-        place = (
-            x + width / 2 + random.uniform(-1, 1),
-            base - 0.33 * size + random.uniform(-3, 3),
-        )
+        left = x + width / 2 + random.uniform(-1, 1) - stamp.width / 2
+        top = base - 0.33 * size + random.uniform(-3, 3) - stamp.height / 2
         layer = Image.new("L", ink.size)
-        layer.paste(stamp, [round(at - stamp.width / 2) for at in place])
+        layer.paste(stamp, (round(left), round(top)))
         ink = ImageChops.lighter(ink, layer)
         x += width
     pen = ImageDraw.Draw(ink)

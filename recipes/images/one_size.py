@@ -24,10 +24,10 @@ def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
     scale = min(size[0] / image.width, size[1] / image.height)
-    inner = tuple(max(1, round(scale * side)) for side in image.size)
+    width, height = (max(1, round(scale * side)) for side in image.size)
     padded = Image.new(image.mode, size, margin_colour(numpy.asarray(image)))
-    place = tuple((outer - side) // 2 for outer, side in zip(size, inner, strict=True))
-    padded.paste(image.resize(inner, Image.Resampling.BILINEAR), place)
+    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+    padded.paste(scaled, ((size[0] - width) // 2, (size[1] - height) // 2))
     return padded
 
 
@@ -42,15 +42,15 @@ def margin_colour(pixels: numpy.ndarray) -> int | tuple[int, ...]:
     return colour[0] if len(colour) == 1 else colour
 
 
-def note_on_sizes(images: Sequence[Image.Image], size: tuple[int, int] | None = None) -> str | None:
+def note_on_sizes(images: Sequence[Image.Image], shape: Sequence[int] | None = None) -> str | None:
     """What is done to bring pictures to one size, in one sentence; `None` where all have it.
 
     Args:
         images: The pictures.
-        size: The width and the height that they are brought to; by default `common_size`.
+        shape: (height, width, channels) that they are brought to; by default of `common_size`.
     """
     found = sorted({image.size for image in images})
-    size = size or common_size(images)
+    size = common_size(images) if shape is None else (shape[1], shape[0])
     if found == [size]:
         return None
     first, last, target = (f"{width} x {height}" for width, height in (found[0], found[-1], size))

@@ -42,7 +42,7 @@ def to_pixels(
     decoded = [_decoded(*pair) for pair in zip(given, names, strict=True)]
     if not decoded:
         return numpy.zeros((0, *(shape or (0, 0, 1))), dtype="uint8")
-    if verbose and (note := note_on_sizes(decoded, shape and (shape[1], shape[0]))):
+    if verbose and (note := note_on_sizes(decoded, shape)):
         print(note)
     return image_files.to_array(decoded, shape)
 

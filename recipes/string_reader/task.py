@@ -77,7 +77,7 @@ class StringReader(Task):
         "label_smoothing": arguments.require_fraction,
         "distort": arguments.require_flag,
         "epochs": lambda name, value: (
-            value is None or arguments.require_integer(name, value, minimum=1)
+            None if value is None else arguments.require_integer(name, value, minimum=1)
         ),
         "batch_size": partial(arguments.require_integer, minimum=1),
         "learning_rate": arguments.require_positive,
