@@ -26,7 +26,7 @@ def default_epochs(pictures: int) -> int:
 
     On two cores, 4,000 pictures then take five minutes, 1,000 three, and fewer not more.
     """
-    return min(_MOST_EPOCHS, 6 + 26_000 // pictures)
+    return min(_MOST_EPOCHS, 8 + 24_000 // pictures)
 
 
 def still_improves(history: Mapping[str, Sequence[float]]) -> bool:

@@ -238,6 +238,7 @@ def test_strings_of_several_lengths_in_pictures_of_every_kind(tmp_path, capsys):
         reader.score(others[:1], ["xyzx"])
 
 
+@default_backend_only
 def test_the_number_of_epochs_follows_that_of_the_pictures_and_a_line_says_if_they_are_too_few(
     monkeypatch, capsys
 ):
