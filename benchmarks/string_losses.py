@@ -93,7 +93,7 @@ def main() -> None:
             found = readings(predict_logits(model, test.pixels), ALPHABET)
             scores = score_texts([text for text, _ in found], test.texts)
             known = predict_logits(model, training.pixels).reshape(-1, 10)
-            truth = flat_labels(training.texts, ALPHABET).reshape(-1, 10)
+            truth = flat_labels(training.texts, ALPHABET, LENGTH).reshape(-1, 10)
             lead = known[truth == 1] - np.where(truth == 1, -np.inf, known).max(axis=1)
             reached.append(100 * scores["string_accuracy"])
             print(

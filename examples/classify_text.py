@@ -36,6 +36,7 @@ def main(options: argparse.Namespace) -> None:
     """Classifies the texts of the command line, of a file, or of standard input."""
     import rich
 
+    from recipes.runs.abstention import threshold_of_run
     from recipes.runs.failures import UserError
     from recipes.tables import row_by_row
     from recipes.text_classifier import TextClassifier, labelling
@@ -56,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
         folder = options.model if is_run else options.model.parent
         accuracy = options.at_least
         confidence = 0.95 if options.confidence is None else options.confidence
-        classifier.threshold_ = labelling.threshold_of_run(folder, accuracy, confidence)
+        classifier.threshold_ = threshold_of_run(folder, "label", accuracy, confidence)
         print(
             f"answers from a probability of {classifier.threshold_:.4f} on: at least "
             f"{accuracy:.4g} of them are right, at a confidence of {confidence:.4g}",

@@ -12,9 +12,9 @@ HEIGHT, WIDTH = 10, 16
 _ROWS_WITH_INK = {"x": slice(1, 4), "y": slice(6, 9), "z": slice(1, 9)}
 
 
-def picture(text, random=None):
+def picture(text, random=None, width=WIDTH):
     """Dark bars on white: high, low or full for x, y and z."""
-    pixels = np.full((HEIGHT, WIDTH), 230.0)
+    pixels = np.full((HEIGHT, width), 230.0)
     for position, character in enumerate(text):
         pixels[_ROWS_WITH_INK[character], 8 * position + 2 : 8 * position + 6] = 30
     if random is not None:

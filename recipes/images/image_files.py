@@ -1,6 +1,5 @@
-"""Reads pictures from a folder or a tar archive, all of one size."""
+"""Reads pictures from a folder or a tar archive."""
 
-import collections
 import io
 import lzma
 import os
@@ -9,12 +8,13 @@ import stat
 import tarfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from recipes.images.one_size import common_size, fitted
 from recipes.runs.failures import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -22,6 +22,7 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 _OTHER_ENDINGS = (".bmp", ".gif", ".heic", ".jfif", ".tif", ".tiff", ".webp")
 _ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _GRAY_MODES = {"1", "L"}
+_GRAY_MODES_OF_16_BITS = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOUR_MODES = {"RGB", "RGBA", "P", "PA", "LA", "CMYK", "YCbCr"}
 _MOST_BYTES = 2**28
 _TOO_LARGE = "has more than 256 MiB; make it smaller"
@@ -36,8 +37,8 @@ def read_images(source: str | pathlib.Path) -> tuple[dict[str, Image.Image], dic
         source: Path of the folder or archive.
 
     Returns:
-        The pictures by name, the path inside `source`, in alphabetical order, all of the size that
-        most of them have; and, by name, why the others cannot be read.
+        The pictures by name, the path inside `source`, in alphabetical order; and, by name, why
+        the others cannot be read.
 
     Raises:
         UserError: If there is no picture.
@@ -51,14 +52,6 @@ def read_images(source: str | pathlib.Path) -> tuple[dict[str, Image.Image], dic
     if not images:
         first = next((f": {name} {reason}" for name, reason in unreadable.items()), "")
         raise UserError(f"{source} holds no readable picture; expected {_listed()} files{first}")
-    ((usual, _),) = collections.Counter(image.size for image in images.values()).most_common(1)
-    model = next(name for name, image in images.items() if image.size == usual)
-    for name, image in [(name, image) for name, image in images.items() if image.size != usual]:
-        unreadable[name] = (
-            f"is {_size(image)} pixels and {model} is {_size(images[model])}: all must be of one "
-            "size"
-        )
-        del images[name]
     return images, unreadable
 
 
@@ -143,6 +136,9 @@ def gray_or_colours(image: Image.Image) -> Image.Image:
     image = _upright(image)
     if image.mode in _GRAY_MODES:
         return image.convert("L")
+    if image.mode in _GRAY_MODES_OF_16_BITS:
+        values = numpy.asarray(image, "float64") / 257
+        return Image.fromarray(values.round().clip(0, 255).astype("uint8"))
     if image.mode not in _COLOUR_MODES:
         raise UserError(f"has pixels of kind {image.mode}; convert it to 8 bits per colour")
     if image.mode in {"RGBA", "PA", "LA"} or "transparency" in image.info:
@@ -152,18 +148,22 @@ def gray_or_colours(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def to_array(images: list[Image.Image], channels: int | None = None) -> numpy.ndarray:
-    """Pictures of one size as (pictures, height, width, channels), values from 0 to 255.
+def to_array(images: list[Image.Image], shape: Sequence[int] | None = None) -> numpy.ndarray:
+    """Pictures as (pictures, height, width, channels), values from 0 to 255.
 
     Args:
-        images: The pictures.
-        channels: 1 or 3; by default 1 where all the pictures are gray.
+        images: The pictures, gray or in colours.
+        shape: (height, width, channels), to which they are scaled, padded and converted; by default
+            that of `common_size`, with one channel where all the pictures are gray.
     """
-    if channels is None:
+    if shape is None:
+        width, height = common_size(images)
         channels = 1 if all(image.mode == "L" for image in images) else 3
+    else:
+        height, width, channels = shape
     mode = "L" if channels == 1 else "RGB"
-    arrays = [numpy.asarray(image.convert(mode)) for image in images]
-    return numpy.stack(arrays).reshape(len(images), *arrays[0].shape[:2], channels)
+    arrays = [numpy.asarray(fitted(image.convert(mode), (width, height))) for image in images]
+    return numpy.stack(arrays).reshape(len(images), height, width, channels)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -254,7 +254,3 @@ def _may_be_picture(name: str) -> bool:
 
 def _listed() -> str:
     return f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
-
-
-def _size(image: Image.Image) -> str:
-    return f"{image.width} x {image.height}"

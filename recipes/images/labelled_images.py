@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy
 
 from recipes.images import image_files
+from recipes.images.one_size import note_on_sizes
 from recipes.runs.failures import UserError
 from recipes.tables import table_files
 
@@ -66,7 +67,7 @@ def read_labelled_images(
     labels: str | pathlib.Path | None = None,
     *,
     skip_unreadable: bool = False,
-    channels: int | None = None,
+    shape: Sequence[int] | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
 ) -> LabelledImages:
@@ -76,9 +77,10 @@ def read_labelled_images(
         images: A folder or a tar archive of PNG and JPEG files.
         labels: A table, such as a .csv file, with the columns `file` and `text`. Without it the
             name of each picture is its text, up to the first underscore: `2b8f.png`, `2b8f_2.png`.
-        skip_unreadable: Whether to leave pictures out that cannot be read or are of another size
-            than most, with a line for each.
-        channels: 1 for gray, 3 for colours; by default 1 where all the pictures are gray.
+        skip_unreadable: Whether to leave pictures out that cannot be read, with a line for each.
+        shape: (height, width, channels), to which the pictures are scaled, padded and converted; by
+            default one that suits them, with one channel where all are gray. Where that changes
+            their size, a line says so.
         encoding: What `labels` is written in; by default it is found.
         delimiter: What stands between its fields; by default it is found.
 
@@ -88,7 +90,7 @@ def read_labelled_images(
 
     Raises:
         UserError: If something cannot be read, if a label has no picture or a picture no label,
-            or if the texts differ in length.
+            or if a text is empty.
     """
     found, unreadable = image_files.read_images(images)
     if unreadable and not skip_unreadable:
@@ -101,16 +103,21 @@ def read_labelled_images(
     for name, reason in unreadable.items():
         print(f"left out: {name} {reason}")
     if labels is None:
-        source = f"the names of the pictures in {images}"
         stem_of = {name: pathlib.PurePosixPath(name).stem for name in found}
         text_of = {name: composed(stem.split("_")[0], name) for name, stem in stem_of.items()}
+        for name, text in text_of.items():
+            if not text:
+                raise UserError(
+                    f"{images}: the name of {name} holds no text before the underscore; rename it"
+                )
     else:
-        source = str(labels)
         given = _read_labels(pathlib.Path(labels), encoding, delimiter)
-        text_of = _matched(given, [*found, *unreadable], source)
+        text_of = _matched(given, [*found, *unreadable], str(labels))
         text_of = {name: text for name, text in text_of.items() if name in found}
-    require_one_length(text_of, source)
-    pixels = image_files.to_array([found[name] for name in text_of], channels)
+    chosen = [found[name] for name in text_of]
+    if note := note_on_sizes(chosen, shape):
+        print(note)
+    pixels = image_files.to_array(chosen, shape)
     return LabelledImages(pixels, list(text_of.values()), list(text_of))
 
 
@@ -200,23 +207,6 @@ def _matched(texts: dict[str, str], names: Sequence[str], source: str) -> dict[s
             "remove the pictures"
         )
     return matched
-
-
-def require_one_length(text_of: dict[str, str], source: str) -> None:
-    """Checks that no text, by the name of its picture, is shorter or longer than the others.
-
-    Raises:
-        UserError: If one is; `source` begins the message.
-    """
-    ((usual, _),) = collections.Counter(map(len, text_of.values())).most_common(1)
-    odd = [name for name, text in text_of.items() if len(text) != usual or not text]
-    if odd:
-        text = text_of[odd[0]]
-        others = f" (and {len(odd) - 1} more)" if len(odd) > 1 else ""
-        raise UserError(
-            f"{source}: the text of {odd[0]} is {text!r}, {len(text)} characters where others "
-            f"have {usual}{others}; all must be of one length"
-        )
 
 
 def _shortened(names: Sequence[str]) -> str:

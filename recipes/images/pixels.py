@@ -8,24 +8,30 @@ import numpy
 from PIL import Image
 
 from recipes.images import image_files
+from recipes.images.one_size import note_on_sizes
 from recipes.runs.failures import UserError
 
 
 def to_pixels(
-    images: Any, shape: Sequence[int] | None = None, name: str = "images"
+    images: Any,
+    shape: Sequence[int] | None = None,
+    name: str = "images",
+    *,
+    verbose: int = 0,
 ) -> numpy.ndarray:
     """Pictures as one array (pictures, height, width, channels) of whole numbers from 0 to 255.
 
     Args:
         images: Paths, PIL images or arrays (height, width) or (height, width, channels) with
             values from 0 to 255, or one array of all the pictures.
-        shape: (height, width, channels) of the result: the pictures must be of that size, and
-            gray and colours are converted. By default the first picture decides the size, and
-            there is one channel where all are gray.
+        shape: (height, width, channels) of the result, to which the pictures are scaled, padded
+            and converted. By default that of `recipes.images.one_size.common_size`, with one
+            channel where all are gray.
         name: What the pictures are called in messages: the third is `images[2]`.
+        verbose: Whether to say which size pictures of other sizes are brought to.
 
     Raises:
-        UserError: If a picture cannot be read, has another size or invalid values.
+        UserError: If a picture cannot be read or has invalid values.
     """
     given = _listed(images)
     _require_bytes([image for image in given if not isinstance(image, str | os.PathLike)])
@@ -36,29 +42,9 @@ def to_pixels(
     decoded = [_decoded(*pair) for pair in zip(given, names, strict=True)]
     if not decoded:
         return numpy.zeros((0, *(shape or (0, 0, 1))), dtype="uint8")
-    for image, called in zip(decoded, names, strict=True):
-        if shape is not None:
-            require_size(image, shape, called)
-        elif image.size != decoded[0].size:
-            raise UserError(
-                f"{called} is {image.width} x {image.height} pixels; {names[0]} is "
-                f"{decoded[0].width} x {decoded[0].height}: bring all pictures to one size"
-            )
-    return image_files.to_array(decoded, None if shape is None else shape[2])
-
-
-def require_size(image: Image.Image, shape: Sequence[int], called: str) -> None:
-    """Checks that a picture is of the size that a model reads.
-
-    Raises:
-        UserError: If it is not.
-    """
-    height, width = shape[:2]
-    if image.size != (width, height):
-        raise UserError(
-            f"{called} is {image.width} x {image.height} pixels; the model reads pictures of "
-            f"{width} x {height}: bring it to that size"
-        )
+    if verbose and (note := note_on_sizes(decoded, shape)):
+        print(note)
+    return image_files.to_array(decoded, shape)
 
 
 def _listed(images: Any) -> list[Any]:

@@ -1,13 +1,18 @@
 """From which sureness on a classifier answers, so that its answers keep a promised accuracy."""
 
+import pathlib
 from typing import Any
 
 import numpy
 from scipy.special import betaincinv
 
+from recipes._arguments import require_proper_fraction
 from recipes.runs.failures import UserError
+from recipes.tables import table_files
 
 _STEPS = 50
+_HALF_A_DIGIT = 0.00005
+"""How much lower a probability may be than `predictions.csv`, of 4 digits, has it."""
 
 
 def least_accuracy(right: Any, count: Any, confidence: float) -> numpy.ndarray:
@@ -75,7 +80,7 @@ def find_threshold(
     promise = f"an accuracy of {accuracy:g} at a confidence of {confidence:g}"
     if count < fewest:
         raise UserError(
-            f"{promise} takes at least {fewest} labelled texts, all right, to prove. Received: "
+            f"{promise} takes at least {fewest} labelled examples, all right, to prove. Received: "
             f"{count}; give more, or promise less"
         )
     order = numpy.argsort(-sureness, kind="stable")
@@ -87,10 +92,40 @@ def find_threshold(
     passes = least_accuracy(right[sizes - 1], sizes, confidence) >= accuracy
     if not passes[0]:
         raise UserError(
-            f"no threshold keeps a promise of {promise}: of the {sizes[0]} surest of {count} texts "
-            f"{right[sizes[0] - 1]} are right, which proves "
+            f"no threshold keeps a promise of {promise}: of the {sizes[0]} surest of {count} "
+            f"examples {right[sizes[0] - 1]} are right, which proves "
             f"{least_accuracy(right[sizes[0] - 1], sizes[0], confidence):.3f}; promise less, or "
-            "give more texts"
+            "give more of them"
         )
     last = len(passes) - 1 if passes.all() else int(passes.argmin()) - 1
     return float(surest[sizes[last] - 1])
+
+
+def threshold_of_run(folder: pathlib.Path, truth: str, accuracy: float, confidence: float) -> float:
+    """The threshold for a promised accuracy, from what a training was tested with.
+
+    Args:
+        folder: Of the training, with its `predictions.csv`.
+        truth: The column there that holds the right answer.
+        accuracy: See `find_threshold`.
+        confidence: Likewise.
+
+    Raises:
+        UserError: If there are no predictions, or no threshold keeps the promise.
+    """
+    require_proper_fraction("accuracy", accuracy)
+    require_proper_fraction("confidence", confidence)
+    path = folder / "predictions.csv"
+    if not path.exists():
+        raise UserError(
+            f"{path} does not exist, and a promised accuracy is proved by the predictions in it; "
+            "name the folder of a training"
+        )
+    columns = [truth, "predicted", "probability"]
+    cells = [cells for _, cells in table_files.read_table(path, columns).select(columns)]
+    is_right = numpy.array([right == predicted for right, predicted, _ in cells])
+    try:
+        sureness = numpy.array([float(probability) for _, _, probability in cells])
+    except ValueError as error:
+        raise UserError(f"{path} holds a probability that is no number: {error}") from None
+    return find_threshold(sureness, is_right, accuracy, confidence) - _HALF_A_DIGIT

@@ -17,7 +17,7 @@ from recipes.runs.intervals import Outcomes, mean
 from recipes.runs.report_page import Picture, Section, Table
 from recipes.runs.training_run import TrainingRun, print_comparison
 from recipes.runs.whole_files import whole_file
-from recipes.string_reader.model import StringReaderModel
+from recipes.string_reader.model import BLANK, StringReaderModel
 
 _COLUMNS = 4
 _SAMPLES = 12
@@ -36,9 +36,11 @@ def predict_logits(model: StringReaderModel, pixels: numpy.ndarray) -> numpy.nda
 
 
 def characters(model: StringReaderModel, images: LabelledImages) -> tuple[numpy.ndarray, list[int]]:
-    """The logits of every single character of the pictures, and which character it is."""
+    """The logits of every single position of the pictures, and which class stands there."""
     logits = predict_logits(model, images.pixels).reshape(-1, len(model.alphabet))
-    return logits, [model.alphabet.index(c) for c in "".join(images.texts)]
+    length = len(logits) // len(images)
+    padded = "".join(text.ljust(length, BLANK) for text in images.texts)
+    return logits, [model.alphabet.index(c) for c in padded]
 
 
 def readings(logits: numpy.ndarray, alphabet: str) -> list[tuple[str, float]]:
@@ -46,15 +48,26 @@ def readings(logits: numpy.ndarray, alphabet: str) -> list[tuple[str, float]]:
 
     Args:
         logits: (pictures, length * len(alphabet)), of a model trained with any loss of `make_loss`.
-        alphabet: The characters, in the order of their logits.
+        alphabet: The characters, in the order of their logits, and `BLANK` last if there are
+            shorter texts.
     """
     # The right probabilities for the sigmoid's logits too: given that exactly one of several
     # independent characters stands at a position, which one it is follows a softmax.
     of_position = logits.astype("float64").reshape(len(logits), -1, len(alphabet))
     probabilities = scipy.special.softmax(of_position, axis=-1)
-    best = probabilities.argmax(axis=-1)
-    texts = ["".join(alphabet[index] for index in row) for row in best]
-    return list(zip(texts, map(float, probabilities.max(axis=-1).prod(axis=-1)), strict=True))
+    count = len(alphabet.removesuffix(BLANK))
+    of_characters = probabilities[..., :count]
+    best = of_characters.argmax(axis=-1)
+    # A text of k characters is those, and a blank after them where there is one more position.
+    of_characters_so_far = of_characters.max(axis=-1).cumprod(axis=-1)
+    of_end = numpy.ones_like(of_characters_so_far)
+    of_end[:, :-1] = probabilities[:, 1:, count:].sum(axis=-1)
+    of_length = of_characters_so_far * of_end
+    lengths = of_length.argmax(axis=-1) + 1
+    return [
+        ("".join(alphabet[index] for index in row[:length]), float(of_each[length - 1]))
+        for row, length, of_each in zip(best, lengths, of_length, strict=True)
+    ]
 
 
 def score_texts(predicted: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
@@ -62,21 +75,28 @@ def score_texts(predicted: Sequence[str], texts: Sequence[str]) -> dict[str, flo
 
     Args:
         predicted: What was read.
-        texts: What stands there, all of one length.
+        texts: What stands there. A character is read right if it is read at its position.
     """
-    is_right = _characters(predicted) == _characters(texts)
     return {
-        "character_accuracy": mean(is_right),
-        "string_accuracy": _share_of_strings(is_right),
+        "character_accuracy": _share_of_characters(_right_characters(predicted, texts)),
+        "string_accuracy": mean(_right_strings(predicted, texts)),
     }
 
 
-def _share_of_strings(is_right: numpy.ndarray) -> float:
-    return float(is_right.all(axis=1).mean())
+def _right_strings(predicted: Sequence[str], texts: Sequence[str]) -> numpy.ndarray:
+    return numpy.array([read == text for read, text in zip(predicted, texts, strict=True)])
 
 
-def _characters(texts: Sequence[str]) -> numpy.ndarray:
-    return numpy.array(list(map(list, texts)))
+def _right_characters(predicted: Sequence[str], texts: Sequence[str]) -> numpy.ndarray:
+    """Whether each character is read right, (texts, positions); NaN after the end of a text."""
+    is_right = numpy.full((len(texts), max(map(len, texts))), numpy.nan)
+    for row, read, text in zip(is_right, predicted, texts, strict=True):
+        row[: len(text)] = [c == read[k : k + 1] for k, c in enumerate(text)]
+    return is_right
+
+
+def _share_of_characters(is_right: numpy.ndarray) -> float:
+    return float(numpy.nanmean(is_right))
 
 
 def score_parts(
@@ -95,11 +115,13 @@ def score_parts(
         `model` is; and what it read.
     """
     start = time.perf_counter()
+    length = max(map(len, training.texts))
+    characters_of_parts = [*"".join(text.ljust(length, BLANK) for text in training.texts)]
     # On validation pictures as good as a support vector machine, which takes minutes.
-    neighbours = KNeighborsClassifier(min(5, len("".join(training.texts))))
-    neighbours.fit(_parts(training), list("".join(training.texts)))
-    predicted = neighbours.predict(_parts(test)).reshape(len(test), -1)
-    texts = ["".join(row) for row in predicted]
+    neighbours = KNeighborsClassifier(min(5, len(characters_of_parts)))
+    neighbours.fit(_parts(training, length), characters_of_parts)
+    predicted = neighbours.predict(_parts(test, length)).reshape(len(test), -1)
+    texts = ["".join(row).split(BLANK)[0] for row in predicted]
     scores: dict[str, float | str] = {
         "model": "5 nearest neighbours of equal parts",
         **score_texts(texts, test.texts),
@@ -108,9 +130,8 @@ def score_parts(
     return scores, texts
 
 
-def _parts(images: LabelledImages) -> numpy.ndarray:
+def _parts(images: LabelledImages, length: int) -> numpy.ndarray:
     """The parts of every picture, each as a row: how far a pixel is from the paper's colour."""
-    length = len(images.texts[0])
     gray = images.pixels.mean(axis=-1)
     ink = numpy.abs(gray - numpy.median(gray, axis=(1, 2), keepdims=True))
     size = (_SIDE * length, _SIDE)
@@ -124,28 +145,34 @@ def _parts(images: LabelledImages) -> numpy.ndarray:
     return split.transpose(0, 2, 1, 3).reshape(-1, _SIDE * _SIDE).astype("float32")
 
 
-def write_report(run: TrainingRun, training: LabelledImages, test: LabelledImages) -> None:
+def write_report(
+    run: TrainingRun, training: LabelledImages, validation: LabelledImages, test: LabelledImages
+) -> None:
     """Writes and prints what a reader reads in pictures that it has not seen, and how well.
 
     Args:
         run: With the fitted task.
         training: The pictures that it has learned from, for the baseline.
+        validation: Those that have calibrated it.
         test: The other pictures.
     """
     reader = run.task
     found = reader.read(test.pixels)
     texts = [text for text, _ in found]
     baseline, of_baseline = score_parts(training, test)
-    written = _characters(test.texts)
-    is_right, rival = _characters(texts) == written, _characters(of_baseline) == written
     metrics = run.report(
         score_texts(texts, test.texts),
         baseline,
         {
-            "character_accuracy": Outcomes(mean, is_right, rival),
-            "string_accuracy": Outcomes(_share_of_strings, is_right, rival),
+            "character_accuracy": Outcomes(
+                _share_of_characters,
+                *(_right_characters(found, test.texts) for found in (texts, of_baseline)),
+            ),
+            "string_accuracy": Outcomes(
+                mean, *(_right_strings(found, test.texts) for found in (texts, of_baseline))
+            ),
         },
-        validation={name: reader.history_[f"val_{name}"][-1] for name in MEASURES},
+        validation=reader.evaluate(validation.pixels, validation.texts),
         alphabet=reader.model_.alphabet,
     )
     run.write_table(
@@ -245,8 +272,10 @@ def draw_confusion(
     Returns:
         As `recipes.runs.confusion.draw_matrix`.
     """
+    length = max(map(len, [*texts, *predicted]))
+    texts, predicted = ([text.ljust(length, BLANK) for text in each] for each in (texts, predicted))
     side = confusion.side_of_matrix(len(alphabet)) + 0.8
-    figure, panels = _grid(len(texts[0]), side, side)
+    figure, panels = _grid(length, side, side)
     unnamed: list[int] = []
     for position, panel in enumerate(panels):
         counts = confusion_matrix(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from recipes.images import image_files, pixels
+from recipes.images import image_files
 from recipes.runs.failures import UserError
 from recipes.string_reader.task import StringReader
 
@@ -17,7 +17,10 @@ _CHUNK = 256
 
 
 class Reading(NamedTuple):
-    """What stands in a picture; or, in one sentence, why it cannot be read."""
+    """What stands in a picture; or, in one sentence, why it cannot be read.
+
+    A string that is not probable enough is left out, and its probability is there.
+    """
 
     picture: str
     string: str | None = None
@@ -30,19 +33,21 @@ class Reading(NamedTuple):
         return [self.picture, self.string, probability]
 
 
-def read_files(reader: StringReader, files: Sequence[str]) -> Iterator[Reading]:
+def read_files(
+    reader: StringReader, files: Sequence[str], threshold: float = 0.0
+) -> Iterator[Reading]:
     """The string in each picture.
 
     Args:
         reader: Fitted.
         files: Pictures, and folders and tar archives of pictures.
+        threshold: How probable a string must be to be given.
 
     Yields:
         For each picture its reading, in the order of `files`. A picture that cannot be read stops
         nothing.
     """
-    shape = reader.model_.input_shape[1:]
-    pictures = _pictures(files, shape)
+    pictures = itertools.chain.from_iterable(map(_opened, files))
     while chunk := list(itertools.islice(pictures, _CHUNK)):
         good = [image for _, image in chunk if isinstance(image, Image.Image)]
         found = iter(reader.read(good))
@@ -50,25 +55,12 @@ def read_files(reader: StringReader, files: Sequence[str]) -> Iterator[Reading]:
             if isinstance(image, UserError):
                 yield Reading(name, problem=str(image))
             else:
-                yield Reading(name, *next(found))
-
-
-def _pictures(
-    files: Sequence[str], shape: Sequence[int]
-) -> Iterator[tuple[str, Image.Image | UserError]]:
-    """Each picture by its name, or the sentence that says what is wrong with it."""
-    for name, image in itertools.chain.from_iterable(map(_opened, files)):
-        try:
-            if isinstance(image, UserError):
-                raise image
-            pixels.require_size(image, shape, name)
-        except UserError as error:
-            yield name, error
-        else:
-            yield name, image
+                string, probability = next(found)
+                yield Reading(name, string if probability >= threshold else None, probability)
 
 
 def _opened(file: str) -> Iterator[tuple[str, Image.Image | UserError]]:
+    """Each picture by its name, or the sentence that says what is wrong with it."""
     try:
         if not image_files.holds_images(file):
             yield file, image_files.read_image(file)

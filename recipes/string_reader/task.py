@@ -30,10 +30,12 @@ _LOSSES = {
 
 
 class StringReader(Task):
-    """Reads strings of one length in pictures of one size, such as captchas.
+    """Reads strings in pictures, such as captchas.
 
-    Pictures are paths, PIL images or arrays with values from 0 to 255. The defaults were chosen on
-    validation pictures of captchas.
+    Pictures are paths, PIL images or arrays with values from 0 to 255. Those of another size than
+    the model reads are scaled and padded. Strings may differ in length; upper and lower case are
+    different characters. The defaults were chosen on validation pictures of captchas and of drawn
+    letters.
 
     Args:
         filters: See `recipes.string_reader.build_string_reader`.
@@ -45,9 +47,10 @@ class StringReader(Task):
             way after each of these losses: given that exactly one of several independent characters
             stands at a position, which one it is follows a softmax too.
         label_smoothing: That of the loss.
-        distort: Whether pictures are moved and distorted a little in training, each time
-            differently.
-        epochs: Number of passes over the pictures.
+        distort: Whether pictures are moved, bent, covered in part and put under noise in training,
+            each time differently.
+        epochs: Number of passes over the pictures; `None` for one that follows from how many there
+            are, see `recipes.string_reader.training.default_epochs`.
         batch_size: Pictures in a batch.
         learning_rate: The largest learning rate of AdamW.
         diagnosis: Whether `fit` first checks model, loss and data with `keras_ce.diagnose`, and
@@ -73,7 +76,9 @@ class StringReader(Task):
         "loss": partial(arguments.require_choice, choices=tuple(LOSS_KINDS)),
         "label_smoothing": arguments.require_fraction,
         "distort": arguments.require_flag,
-        "epochs": partial(arguments.require_integer, minimum=1),
+        "epochs": lambda name, value: (
+            None if value is None else arguments.require_integer(name, value, minimum=1)
+        ),
         "batch_size": partial(arguments.require_integer, minimum=1),
         "learning_rate": arguments.require_positive,
         "diagnosis": arguments.require_flag,
@@ -85,14 +90,14 @@ class StringReader(Task):
     def __init__(
         self,
         *,
-        filters: Sequence[int] = (24, 48, 64, 96),
-        units: int = 64,
+        filters: Sequence[int] = (16, 32, 64, 96),
+        units: int = 128,
         dropout: float = 0.3,
         loss: str = "grouped",
         label_smoothing: float = 0.1,
         distort: bool = True,
-        epochs: int = 20,
-        batch_size: int = 64,
+        epochs: int | None = None,
+        batch_size: int = 16,
         learning_rate: float = 2e-3,
         diagnosis: bool = True,
         seed: int = 0,
@@ -122,10 +127,12 @@ class StringReader(Task):
         """Learns to read pictures.
 
         Args:
-            images: The pictures, all of one size.
-            strings: The string in each of them, all of one length.
-            validation_data: Other pictures and their strings, whose scores are shown and which
-                calibrate the probabilities; by default a twentieth of `images`.
+            images: The pictures. If they are of several sizes, the model reads pictures of their
+                median height.
+            strings: The string in each of them.
+            validation_data: Other pictures and their strings, which choose the best epoch and
+                calibrate the probabilities; by default a twentieth of `images`, of less than 1,000
+                a tenth.
             checkpoint: A folder from which a later `fit` with the same settings and data goes on
                 where this one was interrupted, and ends with the same model. It is created where it
                 is missing, and may be deleted afterwards.
@@ -137,13 +144,15 @@ class StringReader(Task):
             ValueError: If a setting is out of its range, or a picture or a string is invalid.
         """
         self.check_settings()
-        known = data.given_images(images, strings)
+        verbose = self.keras_verbose()
+        known = data.given_images(images, strings, verbose=verbose)
         if validation_data is None:
             known, validation = data.split_validation(known, "the training data")
         else:
-            validation = data.given_validation(validation_data, known.pixels.shape[1:])
-        alphabet = data.joint_alphabet(known, validation)
-        length = len(known.texts[0])
+            shape = known.pixels.shape[1:]
+            validation = data.given_validation(validation_data, shape, verbose=verbose)
+        alphabet, length = data.classes_and_length(known, validation)
+        epochs = self.epochs or training.default_epochs(len(known))
         of_data = [(each.pixels, each.texts) for each in (known, validation)]
         checkpoints = self.checkpoints(checkpoint, *of_data)
         with self.seeded():
@@ -162,22 +171,28 @@ class StringReader(Task):
                 known,
                 validation,
                 loss=training.make_loss(self.loss, length, len(alphabet), self.label_smoothing),
-                epochs=self.epochs,
+                epochs=epochs,
                 batch_size=self.batch_size,
                 seed=self.seed,
                 distort=self.distort,
                 # One softmax over all positions is there to be compared with, mistake and all.
                 diagnosis=self.diagnosis and self.loss != "softmax",
                 learning_rate=self.learning_rate,
-                verbose=self.keras_verbose(),
+                verbose=verbose,
                 stage=checkpoints.stage("reader"),
             )
         # Smoothing and sigmoids leave the network less sure than it is right.
         logits, characters = evaluation.characters(model, validation)
         require_finite(logits)
         divisor = temperature.best_temperature(logits, characters)
-        temperature.divide_logits(model, divisor, [f"character_{k}" for k in range(length)])
+        temperature.divide_logits(model, divisor, ["characters"])
         model.update_legend(history=history)
+        if verbose and training.still_improves(history):
+            print(
+                f"the validation scores were still rising after {epochs} epochs, at "
+                f"{max(history['val_string_accuracy']):.1%} of the strings: more epochs, or more "
+                "pictures, will read more"
+            )
         with self.seeded():
             self.model_ = plain_copy(model)
         self.restore(self.model_.legend)
@@ -187,10 +202,10 @@ class StringReader(Task):
         """The most probable string of each picture, and its probability.
 
         Args:
-            images: Pictures of the size that the reader has learned from.
+            images: Pictures; they are brought to the size that the reader has learned from.
 
         Raises:
-            ValueError: If a picture cannot be read or has another size.
+            ValueError: If a picture cannot be read.
         """
         return self._read(pixels.to_pixels(images, self.model_.input_shape[1:]))
 
@@ -206,7 +221,7 @@ class StringReader(Task):
         """Measures how well pictures are read.
 
         Args:
-            images: Pictures of the size that the reader has learned from.
+            images: Pictures, as for `read`.
             strings: The string in each of them.
 
         Returns:
@@ -218,7 +233,7 @@ class StringReader(Task):
         """
         model = self.model_
         known = data.given_images(images, strings, model.input_shape[1:])
-        data.require_length(known, model.output_shape[-1] // len(model.alphabet))
+        data.require_readable(known, model.alphabet, model.output_shape[-1] // len(model.alphabet))
         found = self._read(known.pixels)
         return evaluation.score_texts([text for text, _ in found], known.texts)
 

@@ -1,6 +1,6 @@
 """Trains a string reader on pictures that are moved and distorted a little, ever anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy
@@ -13,9 +13,35 @@ from keras_ce.losses import (
 )
 from keras_ce.metrics import GroupedAccuracy
 from recipes.images.labelled_images import LabelledImages
+from recipes.images.one_size import margin_colour
 from recipes.runs import before_training
 from recipes.runs.checkpoints import NOT_KEPT, Stage
-from recipes.string_reader.model import StringReaderModel
+from recipes.string_reader.model import BLANK, StringReaderModel
+
+_MOST_EPOCHS = 150
+
+
+def default_epochs(pictures: int) -> int:
+    """How often to pass over so many pictures: over few of them more often.
+
+    On two cores, 4,000 pictures then take five minutes, 1,000 three, and fewer not more.
+    """
+    return min(_MOST_EPOCHS, 8 + 24_000 // pictures)
+
+
+def still_improves(history: Mapping[str, Sequence[float]]) -> bool:
+    """Whether a training was too short, as its scores on validation pictures tell.
+
+    It was, if a tenth of the strings are still read wrong while the loss falls: by more than a
+    twentieth in the last quarter of the epochs.
+
+    Args:
+        history: As `train` gives it.
+    """
+    losses = history["val_loss"]
+    before = max(1, len(losses) * 3 // 4)
+    still_falls = min(losses) < 0.95 * min(losses[:before])
+    return still_falls and max(history["val_string_accuracy"]) < 0.9
 
 
 def make_loss(
@@ -39,9 +65,10 @@ def make_loss(
     return LabelSmoothedCrossentropy(label_smoothing, from_logits=True)
 
 
-def flat_labels(texts: Sequence[str], alphabet: str) -> numpy.ndarray:
-    """The texts as one-hot rows side by side, (texts, length * len(alphabet))."""
-    ids = numpy.array([[alphabet.index(character) for character in text] for text in texts])
+def flat_labels(texts: Sequence[str], alphabet: str, length: int) -> numpy.ndarray:
+    """The texts as one-hot rows side by side, (texts, length * len(alphabet)), `BLANK` at ends."""
+    padded = [text.ljust(length, BLANK) for text in texts]
+    ids = numpy.array([[alphabet.index(character) for character in text] for text in padded])
     return numpy.eye(len(alphabet), dtype="float32")[ids].reshape(len(texts), -1)
 
 
@@ -51,15 +78,17 @@ class StringBatches(keras.utils.PyDataset):
     Args:
         images: The pictures.
         alphabet: The characters, in the order of their logits.
+        length: Number of positions.
         batch_size: Pictures in a batch. Those that do not fill one wait for the next epoch.
         seed: Decides everything that is left to chance.
-        distort: Whether pictures are distorted.
+        distort: Whether pictures are `distorted` and `spoiled`.
     """
 
     def __init__(
         self,
         images: LabelledImages,
         alphabet: str,
+        length: int,
         batch_size: int,
         seed: int,
         *,
@@ -67,7 +96,7 @@ class StringBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self._pixels = images.pixels
-        self._labels = flat_labels(images.texts, alphabet)
+        self._labels = flat_labels(images.texts, alphabet, length)
         self._batch_size = min(batch_size, len(images))
         self._seed = seed
         self._distort = distort
@@ -95,20 +124,20 @@ class StringBatches(keras.utils.PyDataset):
         random = numpy.random.default_rng([self._seed, self._epoch, index])
         pixels = self._pixels[rows]
         if self._distort:
-            pixels = numpy.stack([distorted(picture, random) for picture in pixels])
+            pixels = numpy.stack(
+                [spoiled(distorted(picture, random), random) for picture in pixels]
+            )
         return pixels, self._labels[rows]
 
 
 def distorted(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.ndarray:
-    """A picture scaled, slanted, turned and moved a little; what comes into view is its margin.
+    """A picture scaled, slanted, turned, moved and bent a little; its margin comes into view.
 
     Args:
         pixels: (height, width, channels), values from 0 to 255.
         random: Where chance comes from.
     """
     height, width, channels = pixels.shape
-    rows = numpy.concatenate([pixels[0], pixels[-1]])
-    margin = tuple(int(value) for value in numpy.median(rows, axis=0))
     # Where in the picture each pixel of the new one comes from; the middle stays, but for a move.
     matrix = numpy.array(
         [
@@ -118,15 +147,52 @@ def distorted(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.nd
     )
     middle = numpy.array([width, height]) / 2
     move = random.uniform(-1, 1, size=2) * [0.04 * width, 0.07 * height]
-    offset = middle + move - matrix @ middle
+    # As a rubber sheet on about square cells, whose corners are pulled each on its own.
+    rows, columns = (
+        min(side, count) for side, count in ((height, 3), (width, 3 * width // height))
+    )
+    edges = [
+        numpy.linspace(0, side, cells + 1).round().astype(int)
+        for side, cells in ((width, max(1, columns)), (height, rows))
+    ]
+    corners = numpy.stack(numpy.meshgrid(*edges), axis=-1)
+    pulled = (corners - middle) @ matrix.T + middle + move
+    pulled += random.uniform(-0.05, 0.05, size=corners.shape) * height
+    cells = [
+        (
+            (*corners[y, x].tolist(), *corners[y + 1, x + 1].tolist()),
+            # Pillow begins in the upper left and goes down first.
+            numpy.ravel([pulled[y, x], pulled[y + 1, x], pulled[y + 1, x + 1], pulled[y, x + 1]]),
+        )
+        for y in range(len(corners) - 1)
+        for x in range(corners.shape[1] - 1)
+    ]
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels).transform(
         (width, height),
-        Image.Transform.AFFINE,
-        (*matrix[0], offset[0], *matrix[1], offset[1]),
+        Image.Transform.MESH,
+        cells,
         Image.Resampling.BILINEAR,
-        fillcolor=margin[0] if channels == 1 else margin,
+        fillcolor=margin_colour(pixels),
     )
     return numpy.array(image).reshape(pixels.shape)
+
+
+def spoiled(pixels: numpy.ndarray, random: numpy.random.Generator) -> numpy.ndarray:
+    """A picture under noise; in every second one, a patch is covered by a colour of the picture.
+
+    Args:
+        pixels: (height, width, channels), values from 0 to 255.
+        random: Where chance comes from.
+    """
+    height, width, _ = pixels.shape
+    noise = random.standard_normal(pixels.shape, dtype="float32") * random.uniform(0, 12)
+    spoiled = pixels + noise
+    if random.random() < 0.5:
+        size = random.integers(1, max(2, height // 4), size=2)
+        top, left = random.integers(0, numpy.maximum(1, [height, width] - size))
+        colour = pixels[random.integers(height), random.integers(width)]
+        spoiled[top : top + size[0], left : left + size[1]] = colour
+    return spoiled.clip(0, 255).astype("uint8")
 
 
 def train(
@@ -144,12 +210,13 @@ def train(
     verbose: int = 2,
     stage: Stage = NOT_KEPT,
 ) -> dict[str, list[float]]:
-    """Trains a model for all epochs, with steps that shrink to nothing.
+    """Trains a model for all epochs, with steps that shrink to nothing, and keeps the best one.
 
     Args:
         model: With its alphabet.
         training: The pictures to learn from.
-        validation: The pictures whose scores are shown after each epoch; they decide nothing.
+        validation: The pictures whose scores are shown after each epoch. The model is left as it
+            was after the epoch with the lowest loss on them.
         loss: Of flat labels and logits, such as `make_loss` makes.
         epochs: Number of passes over the training pictures.
         batch_size: Pictures in a batch.
@@ -162,11 +229,12 @@ def train(
 
     Returns:
         Loss, `string_accuracy` and `character_accuracy` of each epoch, those on validation
-        pictures under `val_...`.
+        pictures under `val_...`. Here, the blank ends of shorter strings count as characters.
     """
     alphabet = model.alphabet
-    groups = [len(alphabet)] * len(training.texts[0])
-    batches = StringBatches(training, alphabet, batch_size, seed, distort=distort)
+    length = model.output_shape[-1] // len(alphabet)
+    groups = [len(alphabet)] * length
+    batches = StringBatches(training, alphabet, length, batch_size, seed, distort=distort)
     steps = epochs * len(batches)
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 100, steps, warmup_target=learning_rate, warmup_steps=steps // 20
@@ -183,12 +251,14 @@ def train(
     model.optimizer.build(model.trainable_variables)
     if diagnosis and not stage.epochs:
         before_training.stop_on_errors(model, batches, verbose=verbose)
+    keep_best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)
     return stage.fit(
         model,
         batches,
-        validation_data=(validation.pixels, flat_labels(validation.texts, alphabet)),
+        validation_data=(validation.pixels, flat_labels(validation.texts, alphabet, length)),
         validation_batch_size=256,
         epochs=epochs,
+        callbacks=[keep_best],
         shuffle=False,  # StringBatches does it
         skip_epochs=batches.skip_epochs,
         verbose=verbose,

@@ -119,7 +119,16 @@ def _read_folder(path: pathlib.Path, channels: int | None) -> dict[str, Any]:
         )
     classes = [name.split("/")[0] for name in images]
     _, ids = numpy.unique(classes, return_inverse=True)
-    return {"x": image_files.to_array(list(images.values()), channels).astype("float32"), "y": ids}
+    pictures = list(images.values())
+    width, height = pictures[0].size
+    for name, image in images.items():
+        if image.size != (width, height):
+            raise UserError(
+                f"{path}: {name} is {image.width} x {image.height} pixels and others are {width} x "
+                f"{height}; bring all to one size"
+            )
+    shape = None if channels is None else (height, width, channels)
+    return {"x": image_files.to_array(pictures, shape).astype("float32"), "y": ids}
 
 
 def make_loss(name: str, from_logits: bool) -> keras.losses.Loss:

@@ -1,15 +1,12 @@
 """Labels many texts, one after the other, with the classes that come next as well."""
 
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy
 
-from recipes._arguments import require_integer, require_proper_fraction
-from recipes.runs.abstention import find_threshold
+from recipes._arguments import require_integer
 from recipes.runs.failures import UserError
-from recipes.tables import table_files
 from recipes.tables.labelled_texts import LabelledTexts
 from recipes.text_classifier.task import TextClassifier
 
@@ -17,8 +14,6 @@ _CHUNK = 10_000
 """Texts whose probabilities are in memory at a time."""
 
 COLUMNS = ("predicted", "probability")
-_HALF_A_DIGIT = 0.00005
-"""How much lower a probability may be than `predictions.csv`, of 4 digits, has it."""
 
 
 def best_classes(
@@ -102,32 +97,3 @@ def in_one_cell(best: Sequence[tuple[Any, float]], separator: str) -> list[tuple
     """Several labels as one, and their probabilities likewise, for a table."""
     names = separator.join(str(name) for name, _ in best)
     return [(names, separator.join(f"{probability:.4f}" for _, probability in best))]
-
-
-def threshold_of_run(folder: pathlib.Path, accuracy: float, confidence: float) -> float:
-    """The threshold for a promised accuracy, from the test texts of a training.
-
-    Args:
-        folder: Of the training, with its `predictions.csv`.
-        accuracy: The promise, as `TextClassifier.abstain_below` takes it.
-        confidence: Likewise.
-
-    Raises:
-        ValueError: If there are no predictions, or no threshold keeps the promise.
-    """
-    require_proper_fraction("accuracy", accuracy)
-    require_proper_fraction("confidence", confidence)
-    path = folder / "predictions.csv"
-    if not path.exists():
-        raise UserError(
-            f"{path} does not exist, and a promised accuracy is proved by the test texts in it; "
-            "name the folder of a training"
-        )
-    table = table_files.read_table(path, ["label", *COLUMNS])
-    cells = [cells for _, cells in table.select(["label", *COLUMNS])]
-    is_right = numpy.array([label == predicted for label, predicted, _ in cells])
-    try:
-        sureness = numpy.array([float(probability) for _, _, probability in cells])
-    except ValueError as error:
-        raise UserError(f"{path} holds a probability that is no number: {error}") from None
-    return find_threshold(sureness, is_right, accuracy, confidence) - _HALF_A_DIGIT

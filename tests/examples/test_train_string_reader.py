@@ -13,8 +13,9 @@ from run_files import OF_EVERY_RUN
 
 from examples import read_strings, train_string_reader
 from recipes.images import digit_strings
+from recipes.runs.abstention import least_accuracy
 from recipes.runs.failures import UserError
-from recipes.string_reader import StringReader, StringReaderModel
+from recipes.string_reader import StringReader, StringReaderModel, data
 
 PROJECT = pathlib.Path(__file__).parents[2]
 RESULTS = sorted([*OF_EVERY_RUN, "confusion.png", "samples.png"])
@@ -72,7 +73,7 @@ def test_a_run_leaves_its_results_and_learns(run):
     assert metrics["baseline"]["string_accuracy"] > 0.85
     assert metrics["baseline"]["character_accuracy"] > 0.9
     assert metrics["baseline"]["seconds"] >= 0
-    assert metrics["pictures"] == {"training": 114, "validation": 6, "test": 40}
+    assert metrics["pictures"] == {"training": 108, "validation": 12, "test": 40}
     assert metrics["validation"]["string_accuracy"] > 0.6
     assert metrics["alphabet"] == "xyz"
     assert (metrics["settings"]["loss"], metrics["epochs"], metrics["seed"]) == ("grouped", 12, 3)
@@ -125,7 +126,7 @@ def test_an_archive_names_as_texts_and_another_loss(tmp_path, monkeypatch):
 def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys):
     step_quickly(monkeypatch, StringReaderModel)
     compose = digit_strings.digit_strings
-    monkeypatch.setattr(digit_strings, "digit_strings", lambda: compose(64, 16, 20))
+    monkeypatch.setattr(digit_strings, "digit_strings", lambda training: compose(64, 16, 20))
     monkeypatch.chdir(tmp_path)
     train("--epochs=1 --loss=softmax")
     folder = pathlib.Path("runs", "string_reader-1")
@@ -138,6 +139,24 @@ def test_without_pictures_it_reads_composed_digits(tmp_path, monkeypatch, capsys
     printed = capsys.readouterr().out
     assert f"model, numbers and pictures: {folder}" in printed
     assert f"{metrics['string_accuracy']:.4f}" in printed
+
+
+@default_backend_only
+def test_without_pictures_it_draws_letters(tmp_path, monkeypatch, capsys):
+    step_quickly(monkeypatch, StringReaderModel)
+    monkeypatch.setattr(data, "_DRAWN_TO_TEST_WITH", 12)
+    train(f"--letters --lengths 2-4 --pictures 60 --epochs 1 --output {tmp_path / 'run'}")
+    metrics = metrics_of(tmp_path / "run")
+    assert metrics["pictures"] == {"training": 54, "validation": 6, "test": 12}
+    assert metrics["alphabet"].endswith("∅")
+    rows = rows_of(tmp_path / "run" / "predictions.csv")
+    assert {len(row["text"]) for row in rows} == {2, 3, 4}
+    assert {len(row["predicted"]) for row in rows} <= {1, 2, 3, 4}
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == RESULTS
+    assert "strings of letters, drawn with the fonts of matplotlib" in (
+        (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    )
+    assert "strings: 2 to 4 characters, " in capsys.readouterr().out
 
 
 def test_the_program_says_one_line_and_loses_nothing(pictures, run, monkeypatch, capsys):
@@ -183,7 +202,7 @@ def test_a_mistyped_option_is_answered_at_once(capsys):
 
 @pytest.fixture(scope="module")
 def mixed(pictures, tmp_path_factory):
-    """A folder with pictures that can be read and three that cannot, and a damaged archive."""
+    """A folder with pictures, one of another size and one that is none; and a damaged archive."""
     folder = tmp_path_factory.mktemp("mixed") / "in"
     folder.mkdir()
     for number, text in ((1, "xy"), (2, "zx"), (5, "yy")):
@@ -198,12 +217,11 @@ def mixed(pictures, tmp_path_factory):
 
 
 PROBLEMS = [
-    r"in/3.png is 20 x 10 pixels; the model reads pictures of 16 x 10: bring it to that size",
     r"in/4.png cannot be read (not a PNG or JPEG)",
     r"none.png does not exist; check the path",
     r"all.tar is damaged or cut off; fetch or make it again",
 ]
-STRINGS = ["xy", "zx", None, None, "yy", None, "xz", "xz", None]
+STRINGS = ["xy", "zx", "xy", None, "yy", None, "xz", "xz", None]
 
 
 def test_a_picture_that_cannot_be_read_stops_no_other(run, mixed, tmp_path, monkeypatch, capsys):
@@ -215,11 +233,11 @@ def test_a_picture_that_cannot_be_read_stops_no_other(run, mixed, tmp_path, monk
     capsys.readouterr()
     for form in ("--verbose", "--json", f"--output={tmp_path / 'strings.csv'}"):
         options = [] if form == "--verbose" else [form]
-        with pytest.raises(UserError, match="^4 pictures cannot be read; they are named above$"):
+        with pytest.raises(UserError, match="^3 pictures cannot be read; they are named above$"):
             read([*options, run, "in", "none.png", "all.tar"])
         printed[form[2:6]], errors = capsys.readouterr()
         assert errors.splitlines() == PROBLEMS
-    assert [line.split()[::2] for line in printed["verb"].splitlines()] == [
+    assert [line.split()[:3:2] for line in printed["verb"].splitlines()] == [
         [text, name] for text, name in zip(STRINGS, names, strict=True) if text
     ]
     records = [json.loads(line) for line in printed["json"].splitlines()]
@@ -236,6 +254,35 @@ def test_a_picture_that_cannot_be_read_stops_no_other(run, mixed, tmp_path, monk
         expected = f"{record['probability']:.4f}" if record["string"] else ""
         assert row["probability"] == expected
     assert printed["outp"] == f"9 pictures: {tmp_path / 'strings.csv'}\n"
+
+
+def test_only_what_it_is_sure_enough_of(run, pictures, tmp_path, capsys):
+    """The promise is proved by the run's own test pictures, the reference counts there."""
+    images, _ = pictures
+    rows = sorted(rows_of(run / "predictions.csv"), key=lambda row: -float(row["probability"]))
+    files = [str(images / row["file"]) for row in rows]
+    capsys.readouterr()
+    read([run, *files, "--json", "--at-least", "0.8"])
+    printed, said = capsys.readouterr()
+    threshold = float(said.split("strings from a probability of ")[1].split(" ")[0])
+    assert "on: at least 0.8 of them are right, at a confidence of 0.95" in said
+    records = [json.loads(line) for line in printed.splitlines()]
+    given = [record["string"] is not None for record in records]
+    assert given == [float(row["probability"]) >= threshold - 1e-4 for row in rows]
+    right = sum(row["text"] == row["predicted"] for row in rows[: sum(given)])
+    assert least_accuracy(right, sum(given), 0.95) >= 0.8
+    with pytest.raises(UserError, match="takes at least 299 labelled examples, all right, to pro"):
+        read([run, *files, "--at-least", "0.99"])
+
+
+def test_a_string_that_it_is_not_sure_of_is_marked(run, mixed, monkeypatch, capsys):
+    monkeypatch.setattr(
+        StringReader, "read", lambda self, images: [("xy", 0.49 + number / 50) for number in (0, 1)]
+    )
+    capsys.readouterr()
+    read([run, mixed / "1.png", mixed / "2.png"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("  (not sure)") for line in lines] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import examples
 import recipes.text_classifier.networks
 from examples import classify_text, train_text_classifier
 from recipes.runs import run_folder
+from recipes.runs.abstention import threshold_of_run
 from recipes.runs.failures import UserError
 from recipes.text_classifier import (
     TextClassifier,
@@ -31,7 +32,6 @@ from recipes.text_classifier import (
     build_text_classifier,
     data,
     evaluation,
-    labelling,
 )
 
 PROJECT = pathlib.Path(__file__).parents[2]
@@ -295,7 +295,7 @@ def test_classify_text_answers_only_where_it_keeps_a_promise(run, tmp_path, caps
     assert [row["predicted"] for row in found] == ["food", "", "rest"]
     assert [bool(row["predicted_2"]) for row in found] == [True, False, True]
     for arguments, message in (
-        ([folder, "--at-least=0.999"], "takes at least 2995 labelled texts"),
+        ([folder, "--at-least=0.999"], "takes at least 2995 labelled examples"),
         ([folder, "--at-least=95"], "`accuracy` must be a number between 0 and 1, both excluded"),
         ([folder, *promise, "--confidence=1"], "`confidence` must be a number between 0 and 1"),
         ([folder, "--confidence=0.9"], "--confidence needs --at-least"),
@@ -312,11 +312,11 @@ def test_the_threshold_of_a_run_allows_for_rounding(tmp_path):
     header = ("label", "predicted", "probability")
     rows = [("2", "2", "1.0000")] * 100
     write_csv(tmp_path / "predictions.csv", rows, header)
-    threshold = labelling.threshold_of_run(tmp_path, 0.95, 0.95)
+    threshold = threshold_of_run(tmp_path, "label", 0.95, 0.95)
     assert threshold == pytest.approx(0.99995)
     write_csv(tmp_path / "predictions.csv", [*rows, ("2", "2", "sure")], header)
     with pytest.raises(UserError, match=r"predictions\.csv holds a probability that is no number"):
-        labelling.threshold_of_run(tmp_path, 0.95, 0.95)
+        threshold_of_run(tmp_path, "label", 0.95, 0.95)
 
 
 @default_backend_only

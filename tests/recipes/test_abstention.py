@@ -96,7 +96,7 @@ def test_who_is_as_sure_is_answered_too():
     assert find_threshold(sureness, is_right, 0.95, 0.95) == 0.9
     # Tried are 100 at first, which are right; but another 32 are as sure, and wrong.
     is_right[118:150] = False
-    with pytest.raises(UserError, match="of the 150 surest of 300 texts 118 are right"):
+    with pytest.raises(UserError, match="of the 150 surest of 300 examples 118 are right"):
         find_threshold(sureness, is_right, 0.95, 0.95)
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_promised_is_said():
     sureness = np.linspace(0, 1, 200)
     with pytest.raises(
         UserError,
-        match=r"of the 66 surest of 200 texts 33 are right, which proves 0\.\d{3}; promise less",
+        match=r"of the 66 surest of 200 examples 33 are right, which proves 0\.\d{3}; promise less",
     ):
         find_threshold(sureness, np.arange(200) % 2 == 0, 0.95, 0.95)
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from recipes.images import image_files
 from recipes.images.labelled_images import read_labelled_images
+from recipes.images.one_size import common_size
 from recipes.images.pixels import to_pixels
 from recipes.runs.failures import UserError
 from recipes.string_reader import data
@@ -159,14 +160,12 @@ def test_an_archive_with_a_damage_is_one_line(tmp_path):
 def test_no_picture_is_passed_over_in_silence(tmp_path, capsys):
     for name in ("xy.png", "yx.png", "xz.bmp", "y\udce9.png"):
         drawn_strings.picture("xy").save(tmp_path / name)
-    Image.new("L", (9, 9)).save(tmp_path / "wide.png")
     with tarfile.open(tmp_path / "all.tar", "w") as archive:
         archive.add(tmp_path, ".")
         link = tarfile.TarInfo("link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "xy.png"
         archive.addfile(link)
     expected = {
-        "wide.png": "is 9 x 9 pixels and xy.png is 16 x 10: all must be of one size",
         "xz.bmp": "cannot be read (not a PNG or JPEG)",
         "y\\udce9.png": "has a name that is not UTF-8; rename it",
     }
@@ -175,7 +174,7 @@ def test_no_picture_is_passed_over_in_silence(tmp_path, capsys):
     assert unreadable == {**expected, "link.png": "is a link; put the picture in its place"}
     assert list(found) == ["xy.png", "yx.png"]
     assert read_labelled_images(tmp_path, skip_unreadable=True).texts == ["xy", "yx"]
-    assert capsys.readouterr().out.count("left out: ") == 3
+    assert capsys.readouterr().out.count("left out: ") == 2
 
 
 def test_texts_keep_their_zeros_and_any_characters(tmp_path):
@@ -207,6 +206,8 @@ def test_labels_in_the_encoding_and_with_the_delimiter_that_are_named(tmp_path):
         ("RGBA", (0, 0, 0, 0), [255, 255, 255]),
         ("RGBA", (9, 8, 7, 255), [9, 8, 7]),
         ("LA", (0, 0), [255, 255, 255]),
+        ("P", (9, 8, 7), [9, 8, 7]),
+        ("I;16", 20000, [78]),
     ],
 )
 def test_kinds_of_pixels(tmp_path, mode, colour, expected):
@@ -218,11 +219,41 @@ def test_kinds_of_pixels(tmp_path, mode, colour, expected):
 def test_gray_beside_colours_and_gray_for_a_model_of_colours(tmp_path):
     Image.new("L", (3, 2), 50).save(tmp_path / "xy.png")
     assert read_labelled_images(tmp_path).pixels.shape == (1, 2, 3, 1)
-    assert read_labelled_images(tmp_path, channels=3).pixels.tolist()[0][0][0] == [50, 50, 50]
+    assert read_labelled_images(tmp_path, shape=(2, 3, 3)).pixels.tolist()[0][0][0] == [50, 50, 50]
     Image.new("RGB", (3, 2), (1, 2, 3)).save(tmp_path / "yx.png")
     pixels = read_labelled_images(tmp_path).pixels
     assert pixels[0, 0, 0].tolist() == [50, 50, 50]
     assert pixels[1, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_pictures_of_several_sizes_are_scaled_and_padded_and_a_line_says_so(tmp_path, capsys):
+    """A square of ink on gray keeps its place in the middle and its shape; the margin is gray."""
+    for name, width, height in (("xx.png", 60, 20), ("xy.png", 40, 20), ("yy.png", 30, 30)):
+        pixels = np.full((height, width), 90, "uint8")
+        top, left = height // 4, width // 2 - height // 4
+        pixels[top : height - top, left : left + height // 2] = 250
+        Image.fromarray(pixels).save(tmp_path / name)
+    images = read_labelled_images(tmp_path)
+    assert capsys.readouterr().out == (
+        "pictures of 3 sizes, from 30 x 30 to 60 x 20, are scaled and padded to 60 x 20\n"
+    )
+    assert images.pixels.shape == (3, 20, 60, 1)
+    for picture in images.pixels[..., 0]:
+        assert (picture[6:14, 26:34] > 240).all()
+        assert (picture[:, :23] == 90).all()
+        assert (picture[:3] == 90).all()
+    # For a model of another size, one or several.
+    assert read_labelled_images(tmp_path, shape=(10, 20, 3)).pixels.shape == (3, 10, 20, 3)
+    assert "to 60 x 20, are scaled and padded to 20 x 10\n" in capsys.readouterr().out
+    for name in ("xx.png", "yy.png"):
+        (tmp_path / name).unlink()
+    read_labelled_images(tmp_path, shape=(10, 20, 3))
+    assert capsys.readouterr().out == "pictures of 40 x 20 are scaled and padded to 20 x 10\n"
+
+
+def test_one_wide_picture_among_many_does_not_make_all_wide():
+    images = [Image.new("L", (40, 20))] * 39 + [Image.new("L", (400, 20))]
+    assert common_size(images) == (40, 20)
 
 
 def test_jpeg_is_read(tmp_path):
@@ -269,15 +300,9 @@ def mistake(folder, case):
         return {"images": folder / "none"}, r"none does not exist; check the path"
     if case == "no archive":
         return {"images": labels}, r"pictures\.csv is neither a folder nor a whole tar archive; "
-    if case == "another size":
-        Image.new("L", (16, 11)).save(folder / "020.png")
-        return given, r"020\.png is 16 x 11 pixels and 000\.png is 16 x 10: all must be of one"
-    if case == "16 bits":
-        Image.new("I;16", (16, 10)).save(folder / "020.png")
-        return given, r"020\.png has pixels of kind I;16; convert it to 8 bits per colour"
-    if case == "another length":
-        drawn_strings.write_labels(labels, [*rows[:9], (rows[9][0], "xyz"), *rows[10:]])
-        return given, r"the text of 009\.png is 'xyz', 3 characters where others have 2; all must"
+    if case == "name without text":
+        drawn_strings.picture("xy").save(folder / "_1.png")
+        return {"images": folder}, r"pictures: the name of _1\.png holds no text before the unders"
     if case == "label without picture":
         drawn_strings.write_labels(labels, [*rows, ("900.png", "xy")])
         return given, r"labels without a picture: 900\.png; add the pictures or remove the rows"
@@ -321,7 +346,7 @@ def mistake(folder, case):
         return given, r"row 46: 000\.png is '\?\?' here and 'z\w' above; keep the right one"
     if case == "one character":
         drawn_strings.write_labels(labels, [(name, "xx") for name, _ in rows])
-        return given, r"the only character is 'x'; give texts of at least two"
+        return given, r"the only character is 'x'; give strings of at least two"
     if case == "too few":
         few = drawn_strings.write_folder(folder.parent / "few", 3)
         return dict(zip(("images", "labels"), few, strict=True)), r"few has too few pictures to s"
@@ -335,16 +360,21 @@ def mistake(folder, case):
             {**given, "test_last": 5},
             r"the character 'Q' of the test picture 044\.png \(xQ\) is in no picture to learn from",
         )
-    if case == "test of another size":
-        other = folder.parent / "other"
-        other.mkdir()
-        Image.new("L", (20, 10)).save(other / "xy.png")
-        return {**given, "test_images": other}, r"the test pictures are 20 x 10 pixels, those to "
     if case == "test of another length":
         other = folder.parent / "other"
         other.mkdir()
         drawn_strings.picture("xy").save(other / "xyz.png")
-        return {**given, "test_images": other}, r"the test texts have 3 characters, those to lear"
+        return {**given, "test_images": other}, (
+            r"other: the string of xyz\.png is 'xyz', 3 characters; the reader reads strings of 2"
+        )
+    if case == "drawn and given":
+        return {**given, "lengths": "3-7"}, r"--lengths is for pictures that are drawn: leave it "
+    if case == "lengths of digits":
+        return {"lengths": "3-7"}, "--lengths needs --letters: strings of digits are of four"
+    if case == "lengths that are none":
+        return {"letters": True, "lengths": "7-3"}, r"--lengths must be .*, such as 3-7. Received: "
+    if case == "no pictures":
+        return {"letters": True, "pictures": 0}, "`pictures` must be a positive integer. Received"
     if case == "labels alone":
         return {"labels": labels}, r"--labels needs --images: give both, or none"
     if case == "last without pictures":
@@ -370,9 +400,7 @@ MISTAKES = [
     "none readable",
     "missing folder",
     "no archive",
-    "another size",
-    "16 bits",
-    "another length",
+    "name without text",
     "label without picture",
     "picture without label",
     "missing labels",
@@ -391,8 +419,11 @@ MISTAKES = [
     "test takes all",
     "test takes none",
     "character of the test alone",
-    "test of another size",
     "test of another length",
+    "drawn and given",
+    "lengths of digits",
+    "lengths that are none",
+    "no pictures",
     "labels alone",
     "last without pictures",
     "skipping nothing",
@@ -414,16 +445,16 @@ def test_a_mistake_is_one_line(folder, case):
 def test_the_last_pictures_are_the_test(folder):
     training, validation, test = read_images(folder, labels_of(folder), test_last=5)
     assert test.names == [f"{number:03}.png" for number in range(40, 45)]
-    assert len(validation) == 2
+    assert len(validation) == 4
     assert sorted([*training.names, *validation.names, *test.names]) == [
         f"{number:03}.png" for number in range(45)
     ]
 
 
-def test_a_test_set_of_its_own_has_the_channels_of_the_training(folder, tmp_path):
+def test_a_test_set_of_its_own_has_the_shape_of_the_training(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    drawn_strings.picture("zy").convert("RGB").save(other / "zy.png")
+    drawn_strings.picture("zy").convert("RGB").resize((32, 20)).save(other / "zy.png")
     _, _, test = read_images(folder, labels_of(folder), test_images=other)
     assert test.texts == ["zy"]
     assert test.pixels.shape == (1, 10, 16, 1)

@@ -6,6 +6,7 @@ import pytest
 
 from keras_ce.losses import GroupedSoftmaxCrossentropy
 from recipes.string_reader import StringReaderModel, build_string_reader
+from recipes.string_reader.layers import CharacterByCharacter, PictureContrast
 
 SMALL = {"filters": (4, 6), "units": 5}
 
@@ -34,26 +35,53 @@ def test_logits_are_finite_flat_and_not_normalised(model):
     assert not np.allclose(np.exp(result).reshape(2, 3, 4).sum(-1), 1)
 
 
-def test_values_are_scaled_inside(model):
-    images = pictures()
-    scaled = model.get_layer("minus_one_to_one")(images)
+def test_brightness_and_contrast_do_not_matter(model):
+    """One gray channel is (x - mean) / deviation; a picture of one gray has no contrast."""
+    images = pictures().astype("float32")
+    mean, deviation = (f(images, axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.std))
+    found = keras.ops.convert_to_numpy(model.get_layer("contrast")(images))
+    np.testing.assert_allclose(found, (images - mean) / deviation, atol=2e-3)
+    np.testing.assert_allclose(logits(model, images / 2 + 50), logits(model, images), atol=2e-2)
+    empty = keras.ops.convert_to_numpy(PictureContrast()(np.full((1, 4, 5, 1), 77.0)))
+    assert np.abs(empty).max() < 1e-3
+
+
+def test_a_colour_is_as_far_from_the_paper_as_its_parts_say():
+    """Ink on one side, paper on the other: the last channel is the length of the first three."""
+    images = np.full((1, 4, 6, 3), (200, 180, 240), "float32")
+    images[:, :, 3:] = (20, 180, 60)
+    found = keras.ops.convert_to_numpy(PictureContrast()(images))
+    assert found.shape == (1, 4, 6, 4)
     np.testing.assert_allclose(
-        keras.ops.convert_to_numpy(scaled), images / 127.5 - 1.0, atol=1e-6, rtol=0
+        found[..., 3], np.sqrt((found[..., :3] ** 2).sum(-1) + 1e-4), rtol=1e-5
     )
-    np.testing.assert_array_equal(logits(model, images), logits(model, images.astype("float32")))
+    np.testing.assert_allclose(found[..., 0], -found[:, :, ::-1, 0], atol=1e-5)
+    assert (found[:, :, 3:, 0] < 0).all()
 
 
-def test_each_position_has_its_own_branch(model):
-    """Only its own logits depend on the weights of a position's branch."""
-    images = pictures()
-    before = logits(model, images).reshape(2, 3, 4)
-    layer = model.get_layer("character_1")
-    weights = layer.get_weights()
-    layer.set_weights([weights[0], weights[1] + 1])
-    after = logits(model, images).reshape(2, 3, 4)
-    layer.set_weights(weights)
-    np.testing.assert_allclose(after[:, 1], before[:, 1] + 1, atol=1e-5)
-    np.testing.assert_array_equal(after[:, [0, 2]], before[:, [0, 2]])
+def test_positions_look_where_their_turn_is():
+    """Columns that are characters in turn: position k sees the k-th of them, and how many are left.
+
+    The reference counts by hand: sharp shares, 1 at the characters and 0 elsewhere.
+    """
+    is_character = np.array([[0, 1, 0, 1, 1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0, 1, 0]])
+    features = np.random.default_rng(0).normal(size=(2, 10, 3)).astype("float32")
+    shares = np.where(is_character, 20.0, -20.0)[..., None].astype("float32")
+    layer = CharacterByCharacter(4)
+    layer.build(features.shape, shares.shape)
+    layer.sharpness.assign(60.0)
+    found = keras.ops.convert_to_numpy(layer(features, shares))
+    assert found.shape == layer.compute_output_shape(features.shape, shares.shape) == (2, 4, 4)
+    for row in range(2):
+        places = np.flatnonzero(is_character[row])
+        np.testing.assert_allclose(found[row, : len(places), :3], features[row, places], atol=1e-3)
+        left = np.tanh(2 * (len(places) - np.arange(4) - 0.5))
+        np.testing.assert_allclose(found[row, :, 3], left, atol=1e-3)
+    # Nothing but the count tells positions apart: further right they see the same.
+    right = [np.roll(each, 1, axis=1) for each in (features, shares)]
+    moved = keras.ops.convert_to_numpy(layer(*right))
+    np.testing.assert_allclose(moved[:, :2], found[:, :2], atol=1e-3)
+    np.testing.assert_allclose(moved[..., 3], found[..., 3], atol=1e-3)
 
 
 def test_a_picture_does_not_change_those_beside_it(model):
@@ -113,7 +141,7 @@ def test_rows_are_pooled_and_columns_kept(shape, length, smaller, stride, kept):
     pooled = [layer.pool_size[0] for layer in model.layers if layer.name == "smaller"]
     assert pooled == ([smaller] if smaller else [])
     assert model.get_layer("convolution_0").strides[0] == stride
-    assert model.get_layer("features").input.shape[1:3] == kept
+    assert model.get_layer("columns_first").input.shape[1:3] == kept
 
 
 def test_options_change_the_model():
@@ -124,7 +152,7 @@ def test_options_change_the_model():
     plain = summary()
     wider = summary(units=6, dropout=0.2)
     assert wider[0] > plain[0]
-    assert wider[1] == plain[1] + 4
+    assert wider[1] == plain[1] + 2
     assert summary(filters=(4, 6, 6))[1] > plain[1]
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from backends import default_backend_only, step_quickly
+from PIL import Image
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -78,7 +79,7 @@ def test_a_character_that_was_never_learned_is_read_wrong(reader):
     }
 
 
-def test_without_validation_data_it_sets_a_twentieth_aside(monkeypatch):
+def test_without_validation_data_it_sets_some_aside(monkeypatch):
     """The same pictures as `examples.train_string_reader`."""
     seen = []
 
@@ -91,7 +92,7 @@ def test_without_validation_data_it_sets_a_twentieth_aside(monkeypatch):
         StringReader(**SMALL).fit(ARRAY, STRINGS)
     expected = data.split_validation(data.given_images(IMAGES, STRINGS), "they")
     assert [each.names for each in seen] == [each.names for each in expected]
-    assert len(seen[1]) == 6
+    assert len(seen[1]) == 12
 
 
 def test_one_file_holds_all_of_it(reader, tmp_path):
@@ -186,21 +187,84 @@ def test_scikit_learn_validates_and_searches_over_paths_and_arrays(tmp_path, mon
         ({}, (IMAGES, STRINGS[:9]), "expected one string for each picture; received 120 images"),
         ({}, (IMAGES[:2], "xy"), "expected a sequence of strings, one for each picture"),
         ({}, (IMAGES[:2], [12, 13]), r"strings\[0\] must be a string; received 12 of type int"),
-        ({}, (IMAGES[:9], STRINGS[:9]), "the training data has too few pictures to set some aside"),
-        ({}, (IMAGES, ["xyz", *STRINGS[1:]]), r"images\[0\] is 'xyz', 3 characters where others"),
-        ({}, (IMAGES, ["xx"] * 120), "the only character is 'x'; give strings of at least two"),
-        ({}, (IMAGES, STRINGS, (IMAGES[:2],)), r"`validation_data` must be \(images, strings\)"),
+        ({}, (IMAGES[:4], STRINGS[:4]), "the training data has too few pictures to set some aside"),
+        ({}, (IMAGES, ["", *STRINGS[1:]]), r"strings\[0\] is empty; give what the picture shows"),
         (
             {},
-            (IMAGES, STRINGS, (IMAGES[:1], ["xyz"])),
-            r"the text of validation images\[0\] is 'xyz', 3 characters where others have 2",
+            (IMAGES, ["x∅", *STRINGS[1:]]),
+            r"a string holds '∅', which stands for the end of sho",
         ),
+        ({}, (IMAGES, ["xx"] * 120), "the only character is 'x'; give strings of at least two"),
+        ({}, (IMAGES, STRINGS, (IMAGES[:2],)), r"`validation_data` must be \(images, strings\)"),
     ],
 )
 def test_a_mistake_is_one_line(settings, arguments, message):
     with pytest.raises(ValueError, match=message) as raised:
         StringReader(**{**SMALL, **settings}).fit(*arguments)
     assert "\n" not in str(raised.value)
+
+
+def several_lengths(count, seed):
+    """Strings of 1 to 3 characters in pictures of two sizes and of every kind of pixels."""
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        text = "".join(random.choice(list("xyz"), 1 + number % 3))
+        image = drawn_strings.picture(text, random, width=24)
+        image = image.convert(("L", "RGB", "RGBA", "P")[number % 4])
+        if number % 5 == 0:
+            image = Image.fromarray(np.asarray(image.convert("L")).astype("uint16") * 257)
+        yield image.resize((48, 20)) if number % 7 == 0 else image, text
+
+
+def test_strings_of_several_lengths_in_pictures_of_every_kind(tmp_path, capsys):
+    images, texts = zip(*several_lengths(150, 0), strict=True)
+    settings = {**SMALL, "units": 32, "epochs": 20, "verbose": 2, "diagnosis": False}
+    reader = StringReader(**settings, learning_rate=5e-3).fit(images, texts)
+    printed = capsys.readouterr().out
+    assert "pictures of 2 sizes, from 24 x 10 to 48 x 20, are scaled and padded to " in printed
+    assert reader.model_.alphabet == "xyz∅"
+    others, written = zip(*several_lengths(60, 1), strict=True)
+    found = reader.read(others)
+    assert {len(text) for text, _ in found} == {1, 2, 3}
+    assert reader.score(others, written) == np.mean(
+        [a == b for (a, _), b in zip(found, written, strict=True)]
+    )
+    assert reader.score(others, written) > 0.8
+    # As sure as right: calibrated with the blank ends, too.
+    assert abs(np.mean([sure for _, sure in found]) - reader.score(others, written)) < 0.15
+    reader.save(tmp_path / "reader.keras")
+    assert StringReader.load(tmp_path / "reader.keras").read(others[:4]) == found[:4]
+    with pytest.raises(ValueError, match=r"'xyzx', 4 characters; the reader reads strings of 1 to"):
+        reader.score(others[:1], ["xyzx"])
+
+
+@default_backend_only
+def test_the_number_of_epochs_follows_that_of_the_pictures_and_a_line_says_if_they_are_too_few(
+    monkeypatch, capsys
+):
+    step_quickly(monkeypatch, StringReaderModel)
+    monkeypatch.setattr(training, "default_epochs", lambda pictures: 2 if pictures == 36 else 0)
+    quick = {**SMALL, "filters": (2,), "units": 2, "diagnosis": False, "verbose": 2}
+    reader = StringReader(**quick, learning_rate=0.05).fit(ARRAY[:40], STRINGS[:40])
+    assert len(reader.history_["loss"]) == 2
+    losses, accuracies = (reader.history_[f"val_{name}"] for name in ("loss", "string_accuracy"))
+    said = "the validation scores were still rising after 2 epochs" in capsys.readouterr().out
+    assert said == (losses[1] < 0.95 * losses[0] and max(accuracies) < 0.9)
+    monkeypatch.setattr(training, "still_improves", lambda history: history is not None)
+    reader.fit(ARRAY[:40], STRINGS[:40])
+    assert "still rising after 2 epochs, at " in capsys.readouterr().out
+
+
+def test_the_model_of_the_best_epoch_is_kept():
+    """The validation strings are wrong: the more the reader learns, the worse it is on them."""
+    quick = {**SMALL, "filters": (4,), "units": 8, "diagnosis": False, "epochs": 6}
+    known = ARRAY[:80], STRINGS[:80]
+    validation = ARRAY[80:], STRINGS[81:] + STRINGS[80:81]
+    reader = StringReader(**quick, learning_rate=0.02).fit(*known, validation)
+    losses = reader.history_["val_loss"]
+    accuracies = reader.history_["val_string_accuracy"]
+    assert reader.score(*validation) == pytest.approx(accuracies[int(np.argmin(losses))])
+    assert np.argmin(losses) < 5, "no test of the best epoch if it is the last"
 
 
 def test_strings_of_another_length_are_a_mistake(reader):

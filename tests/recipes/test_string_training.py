@@ -1,5 +1,6 @@
 """Losses, batches, distortions and readings of the string reader's training."""
 
+import itertools
 import types
 
 import backends
@@ -10,7 +11,15 @@ from scipy.special import expit, softmax
 from recipes.images import digit_strings
 from recipes.images.labelled_images import LabelledImages
 from recipes.string_reader.evaluation import readings, score_texts
-from recipes.string_reader.training import StringBatches, distorted, flat_labels, make_loss
+from recipes.string_reader.training import (
+    StringBatches,
+    default_epochs,
+    distorted,
+    flat_labels,
+    make_loss,
+    spoiled,
+    still_improves,
+)
 
 TEXTS = ["ab", "ca", "bb", "cc", "ba"]
 
@@ -23,14 +32,16 @@ def images():
 
 
 def test_flat_labels():
-    labels = flat_labels(["ab", "ca"], "abc")
+    labels = flat_labels(["ab", "ca"], "abc", 2)
     assert labels.tolist() == [[1, 0, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0]]
+    labels = flat_labels(["ba", "b"], "ab∅", 3)
+    assert labels.tolist() == [[0, 1, 0, 1, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 1, 0, 0, 1]]
 
 
 def logits_and_labels():
     random = np.random.default_rng(0)
     logits = random.normal(size=(4, 6)).astype("float32")
-    return logits, flat_labels(["ab", "ca", "bb", "cc"], "abc")
+    return logits, flat_labels(["ab", "ca", "bb", "cc"], "abc", 2)
 
 
 GRADIENTS = {
@@ -60,15 +71,16 @@ def test_label_smoothing_reaches_each_loss(name):
 
 
 def test_batches_keep_pictures_and_labels_together(images):
-    batches = StringBatches(images, "abc", 2, seed=1)
-    labels = flat_labels(TEXTS, "abc")
+    batches = StringBatches(images, "abc", 2, 2, seed=1)
+    labels = flat_labels(TEXTS, "abc", 2)
     assert len(batches) == 2
     seen = []
     for index in range(2):
         pixels, given = batches[index]
         assert pixels.shape == (2, 6, 9, 1)
         assert pixels.dtype == np.uint8
-        numbers = pixels[:, 3, 4, 0] // 40 - 1
+        # Noise, and a patch of the same gray, change no median by much.
+        numbers = np.median(pixels, axis=(1, 2, 3)).round(-1).astype(int) // 40 - 1
         np.testing.assert_array_equal(given, labels[numbers])
         seen.extend(numbers)
     assert len(set(seen)) == 4
@@ -79,7 +91,7 @@ def test_order_and_distortions_are_new_every_epoch_and_those_of_the_seed():
     images = LabelledImages(pixels, ["ab"] * 8, ["x"] * 8)
 
     def epochs(seed):
-        batches = StringBatches(images, "ab", 8, seed)
+        batches = StringBatches(images, "ab", 2, 8, seed)
         first = batches[0][0]
         batches.on_epoch_end()
         return first, batches[0][0]
@@ -91,15 +103,15 @@ def test_order_and_distortions_are_new_every_epoch_and_those_of_the_seed():
 
 
 def test_pictures_can_stay_as_they_are(images):
-    pixels, _ = StringBatches(images, "abc", 5, seed=3, distort=False)[0]
+    pixels, _ = StringBatches(images, "abc", 2, 5, seed=3, distort=False)[0]
     np.testing.assert_array_equal(np.sort(pixels.ravel()), np.sort(images.pixels.ravel()))
     order = pixels[:, 0, 0, 0] // 40 - 1
     np.testing.assert_array_equal(pixels, images.pixels[order])
 
 
 def test_few_pictures_make_one_batch(images):
-    assert len(StringBatches(images, "abc", 64, seed=0)) == 1
-    assert len(StringBatches(images, "abc", 64, seed=0)[0][0]) == 5
+    assert len(StringBatches(images, "abc", 2, 64, seed=0)) == 1
+    assert len(StringBatches(images, "abc", 2, 64, seed=0)[0][0]) == 5
 
 
 def test_what_comes_into_view_has_the_colour_of_the_margin():
@@ -115,7 +127,7 @@ def test_what_comes_into_view_has_the_colour_of_the_margin():
 
 
 def test_a_distortion_moves_ink_only_a_little():
-    """The mark's middle stays within the largest move and slant."""
+    """The mark's middle stays within the largest move, slant and bend."""
     pixels = np.zeros((42, 152, 1), "uint8")
     pixels[19:23, 74:78] = 255
     centres = []
@@ -124,8 +136,39 @@ def test_a_distortion_moves_ink_only_a_little():
         rows, columns = np.indices(ink.shape)
         centres.append([(ink * rows).sum() / ink.sum(), (ink * columns).sum() / ink.sum()])
     spread = np.ptp(centres, axis=0)
-    assert 0.8 * 0.14 * 42 < spread[0] < 1.25 * 0.14 * 42
-    assert 0.8 * 0.08 * 152 < spread[1] < 1.25 * 0.08 * 152
+    assert 0.8 * 0.14 * 42 < spread[0] < 1.25 * (0.14 + 0.1) * 42
+    assert 0.8 * 0.08 * 152 < spread[1] < 1.25 * (0.08 * 152 + 0.1 * 42)
+
+
+def test_a_distortion_bends_what_is_straight():
+    """No scaling, slant, turn and move makes a line anything but a line."""
+    pixels = np.zeros((42, 152, 1), "uint8")
+    pixels[20:22] = 255
+    columns = np.arange(20, 132)
+    crooked = 0
+    for seed in range(20):
+        ink = distorted(pixels, np.random.default_rng(seed))[..., 0].astype(float)[:, columns]
+        heights = (ink * np.arange(42)[:, None]).sum(axis=0) / ink.sum(axis=0)
+        line = np.polyval(np.polyfit(columns, heights, 1), columns)
+        crooked += np.abs(heights - line).max() > 0.5
+    assert crooked > 15
+
+
+def test_pictures_are_spoiled_by_noise_and_patches():
+    pixels = np.full((24, 60, 3), (60, 120, 180), "uint8")
+    pixels[10:14, 20:40] = (250, 250, 10)
+    noisy = covered = 0
+    for seed in range(40):
+        picture = spoiled(pixels, np.random.default_rng(seed))
+        assert picture.shape == pixels.shape
+        assert picture.dtype == np.uint8
+        away = picture.astype(int) - pixels
+        assert np.abs(np.median(away, axis=(0, 1))).max() <= 1
+        noisy += away[:, :, 1].std() > 2
+        # A patch on the yellow bar, or of its colour, is further away than any noise.
+        covered += (np.abs(away).max(axis=-1) > 90).any()
+    assert noisy > 20
+    assert 1 <= covered < 30
 
 
 def test_readings_of_both_kinds_of_logits():
@@ -141,9 +184,51 @@ def test_readings_of_both_kinds_of_logits():
     np.testing.assert_allclose(of_position[0, 0], exactly_one / exactly_one.sum())
 
 
+def test_readings_of_strings_of_several_lengths():
+    """The most probable string, by the product of what all strings are made of."""
+    logits = np.random.default_rng(4).normal(size=(30, 9)).astype("float32")
+    of_position = softmax(logits.astype("float64").reshape(30, 3, 3), axis=-1)
+    texts = ["".join(text) for n in (1, 2, 3) for text in itertools.product("ab", repeat=n)]
+    lengths = set()
+    for (text, probability), rows in zip(readings(logits, "ab∅"), of_position, strict=True):
+        of_text = {
+            each: np.prod([rows[k, "ab∅".index(c)] for k, c in enumerate((each + "∅")[:3])])
+            for each in texts
+        }
+        assert text == max(of_text, key=of_text.get)
+        assert probability == pytest.approx(of_text[text])
+        lengths.add(len(text))
+    assert lengths == {1, 2, 3}
+
+
 def test_shares_of_characters_and_of_strings_read_right():
     scores = score_texts(["ab", "cb", "ac", "cc"], ["ab", "ca", "bb", "cc"])
     assert scores == {"character_accuracy": 5 / 8, "string_accuracy": 2 / 4}
+    # What is read beyond the end makes a string wrong, and no character.
+    scores = score_texts(["abc", "a", "b"], ["ab", "abc", "b"])
+    assert scores == {"character_accuracy": 4 / 6, "string_accuracy": 1 / 3}
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies", "is_too_short"),
+    [
+        ([9, 8, 7, 6, 5, 4, 3, 2], [0.5] * 8, True),
+        ([9, 8, 7, 6, 5, 4, 3, 2], [0.95] * 8, False),
+        ([9, 8, 7, 6, 5, 4, 3.9, 3.95], [0.5] * 8, False),
+        ([9, 8, 3, 4, 5, 4, 6, 5], [0.5] * 8, False),
+    ],
+)
+def test_a_training_was_too_short_where_its_loss_still_fell(losses, accuracies, is_too_short):
+    history = {"val_loss": losses, "val_string_accuracy": accuracies}
+    assert still_improves(history) is is_too_short
+
+
+def test_fewer_pictures_are_seen_more_often():
+    epochs = [default_epochs(count) for count in (1, 100, 300, 1000, 4000, 10**6)]
+    assert epochs == sorted(epochs, reverse=True)
+    seen = [default_epochs(count) * count for count in (100, 300, 1000, 4000, 10**6)]
+    assert seen == sorted(seen)
+    assert epochs[-1] >= 5
 
 
 def test_strings_to_test_with_are_of_other_digits(monkeypatch):
