@@ -23,6 +23,7 @@ from recipes.answer_ranker.baseline import Bm25, WordCounts
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.index import AnswerIndex
 from recipes.answer_ranker.model import RankerModel, RankerModels, build_answer_ranker
+from recipes.answer_ranker.overlap import Overlap, learn_overlap
 from recipes.answer_ranker.training import Encoders
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
@@ -46,9 +47,11 @@ def _unless(allowed: Any, check: _Check) -> _Check:
 class AnswerRanker(Task):
     """Learns which answers belong to a question, and finds them.
 
-    A candidate's score is the cosine of the vectors of question and answer plus a weight times the
-    answer's BM25 score. The weight is chosen on the validation questions; it is 0 where BM25 does
-    not help.
+    A candidate's score is the cosine of the vectors of question and answer plus what its spelling
+    says: a linear model of the words, pairs of words and trigrams of letters that it shares with
+    the question, each counting as much as it is rare, and of its length. This model learns from the
+    same questions as the encoders. How much it counts beside the cosine is learned from the
+    validation questions; nothing where it does not help.
 
     Args:
         tokens: `"stems"`, `"words"` (for languages other than English) or `"characters"` (for
@@ -78,7 +81,9 @@ class AnswerRanker(Task):
 
     Attributes:
         models_: The three Keras models, as `build_answer_ranker` gives them.
-        bm25_: The BM25 scorer, whose weighted scores are added to their cosines.
+        overlap_: What is added to their cosines; a `recipes.answer_ranker.overlap.Overlap`.
+        bm25_: BM25 with the parameters that are best for the validation questions: the cheap rival,
+            and one of two ways by which a search finds what it then scores.
         history_: Loss of each epoch, and the measures on the validation questions.
 
     Example:
@@ -176,13 +181,19 @@ class AnswerRanker(Task):
 
     def legend_entries(self) -> dict[str, Any]:
         """What the file holds beside the trainer."""
-        learned = {"bm25": dataclasses.asdict(self.bm25_), "history": self.history_}
+        learned = {
+            "bm25": dataclasses.asdict(self.bm25_),
+            "overlap": dataclasses.asdict(self.overlap_),
+            "history": self.history_,
+        }
         return {**super().legend_entries(), **learned}
 
     def restore(self, legend: dict[str, Any]) -> None:
         """Sets what `fit` learned beside the models."""
-        bm25 = legend["bm25"]
+        bm25, overlap = legend["bm25"], legend["overlap"]
         self.bm25_ = Bm25(**{**bm25, "counts": WordCounts(**bm25["counts"])})
+        counts = {kind: WordCounts(**each) for kind, each in overlap["counts"].items()}
+        self.overlap_ = Overlap(**{**overlap, "counts": counts})
         self.history_ = legend["history"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -229,7 +240,7 @@ class AnswerRanker(Task):
             answers: An answer to each.
             labels: 1 where the answer is right, 0 where it is wrong. By default all are right.
             validation_data: Questions, answers and, where there are wrong ones, labels. They decide
-                when to stop and how to weigh BM25; by default a tenth of the questions.
+                when to stop and how much the spelling counts; by default a tenth of the questions.
             checkpoint: A folder from which a later `fit` with the same settings and data goes on
                 where this one was interrupted, and ends with the same model. It is created where it
                 is missing, and may be deleted afterwards.
@@ -281,8 +292,8 @@ class AnswerRanker(Task):
 
         Args:
             questions: To learn from.
-            validation: Questions that decide when to stop and how to weigh BM25; by default a
-                tenth.
+            validation: Questions that decide when to stop and how much the spelling counts; by
+                default a tenth.
             checkpoint: As in `fit`.
 
         Raises:
@@ -314,12 +325,11 @@ class AnswerRanker(Task):
                 verbose=self.keras_verbose(),
                 stage=stage,
             )
-        answers = dict.fromkeys(
-            text for each in (*questions, *validation) for text in each.candidates
-        )
         cosines = Encoders(models).cosines(validation)
-        bm25 = evaluation.choose_bm25(validation, cosines, self.tokens, answers)
-        self.models_, self.bm25_, self.history_ = models, bm25, history
+        overlap = learn_overlap(questions, validation, cosines, self.tokens, self.seed)
+        bm25 = evaluation.choose_bm25(validation, self.tokens, overlap.counts["tokens"])
+        self.models_, self.history_ = models, history
+        self.bm25_, self.overlap_ = bm25, overlap
         return self
 
     def _build(self, questions: Sequence[RankingQuestion]) -> RankerModels:
@@ -349,7 +359,7 @@ class AnswerRanker(Task):
         return models
 
     def similarities(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
-        """How well each candidate answers a question: its cosine and its weighted BM25 score.
+        """How well each candidate answers a question: its cosine, and what its spelling says.
 
         Args:
             question: A text.
@@ -367,8 +377,8 @@ class AnswerRanker(Task):
         )
         if not asked.candidates:
             return numpy.zeros(0)
-        _, _, (both,) = self._scores([asked])
-        return both
+        (scores,) = self.scores([asked])
+        return scores
 
     def rank(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
         """Ranks the candidates by `similarities`, the highest first.
@@ -398,24 +408,25 @@ class AnswerRanker(Task):
 
         Returns:
             `map`, `mrr`, `precision_at_1` and `hit_at_10` of `rank`, means over the questions with
-            a right and a wrong answer; `encoder_map` and `bm25_map` of its two parts; `recall_at_1`
-            and `recall_at_5`: the share of a question's right answers among the first 1 and 5 of
-            all answers.
+            a right and a wrong answer; `encoder_map` of the cosines alone and `bm25_map` of BM25;
+            `recall_at_1` and `recall_at_5`: the share of a question's right answers among the first
+            1 and 5 of all answers.
 
         Raises:
             ValueError: If the data are invalid, or no question can be ranked.
         """
         asked = data.from_labelled(questions, answers, labels)
         ranked = data.rankable(asked, self.candidates, "the data", "to evaluate")
-        cosines, bm25, both = self._scores(ranked)
+        of_words = baseline.Candidates(ranked, self._encoders().token_kind, self.bm25_.counts)
+        bm25 = of_words.scores(self.bm25_.saturation, self.bm25_.length_penalty)
         right = [question.labels for question in ranked]
         answered = [question for question in asked if question.right]
         everything = self.index(
             list(dict.fromkeys(text for each in asked for text in each.candidates))
         )
         return {
-            **evaluation.score_ranking(both, right),
-            "encoder_map": evaluation.mean_average_precision(cosines, right),
+            **evaluation.score_ranking(self.scores(ranked), right),
+            "encoder_map": evaluation.mean_average_precision(self.cosines(ranked), right),
             "bm25_map": evaluation.mean_average_precision(bm25, right),
             **evaluation.score_search(
                 everything.best([each.text for each in answered], evaluation.SEARCHED), answered
@@ -426,14 +437,10 @@ class AnswerRanker(Task):
         """For each question the cosine of each candidate."""
         return self._encoders().cosines(questions)
 
-    def _scores(
-        self, questions: Sequence[RankingQuestion]
-    ) -> tuple[baseline.Scores, baseline.Scores, baseline.Scores]:
-        """For each question the cosines of its candidates, their BM25 scores, and the sums."""
-        cosines = self.cosines(questions)
-        of_words = baseline.Candidates(questions, self._encoders().token_kind, self.bm25_.counts)
-        bm25 = of_words.scores(self.bm25_.saturation, self.bm25_.length_penalty)
-        return cosines, bm25, baseline.combined(cosines, bm25, self.bm25_.weight)
+    def scores(self, questions: Sequence[RankingQuestion]) -> baseline.Scores:
+        """For each question what `similarities` gives for its candidates."""
+        both = zip(self.cosines(questions), self.overlap_.scores(questions), strict=True)
+        return [cosines + overlap for cosines, overlap in both]
 
     def index(self, answers: Sequence[str], ids: Sequence[Any] | None = None) -> AnswerIndex:
         """Encodes a collection of answers, to search in it.
@@ -447,7 +454,7 @@ class AnswerRanker(Task):
             ValueError: If there is no answer, one is empty, or two ids are equal.
         """
         models, answers = self.models_, checked_texts(answers, "answers")
-        return AnswerIndex(models, self.bm25_, answers, ids)
+        return AnswerIndex(models, self.bm25_, self.overlap_, answers, ids)
 
     def load_index(self, path: str | os.PathLike[str]) -> AnswerIndex:
         """Reads what `AnswerIndex.save` has written for this ranker.
@@ -455,4 +462,4 @@ class AnswerRanker(Task):
         Raises:
             ValueError: If there is no such file, it is damaged, or another ranker has made it.
         """
-        return AnswerIndex.load(path, self.models_, self.bm25_)
+        return AnswerIndex.load(path, self.models_, self.bm25_, self.overlap_)
