@@ -22,7 +22,12 @@ from recipes.answer_ranker import baseline, data, evaluation, training
 from recipes.answer_ranker.baseline import Bm25, WordCounts
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.index import AnswerIndex
-from recipes.answer_ranker.model import RankerModel, RankerModels, build_answer_ranker
+from recipes.answer_ranker.model import (
+    RankerModel,
+    RankerModels,
+    average_rankers,
+    build_answer_ranker,
+)
 from recipes.answer_ranker.overlap import Overlap, learn_overlap
 from recipes.answer_ranker.training import Encoders
 from recipes.estimators import Task, plain_copy
@@ -30,6 +35,7 @@ from recipes.runs import model_files
 from recipes.runs.failures import UserError
 from recipes.tokens import vocabulary
 from recipes.tokens.texts import checked_texts
+from recipes.tokens.vector_files import initial_vectors, require_source
 
 # The best found, on validation questions of WikiQA and of the standard library.
 ARCHITECTURE: dict[str, Any] = {"word_sum": True, "length_pivot": 5.0, "word_dropout": 0.1}
@@ -63,7 +69,8 @@ class AnswerRanker(Task):
             by default where no wrong answer is given.
         random_share: Share of the wrong answers drawn from all answers instead of those given.
         hardest_among: Above 1, the hardest of this many wrong answers, for the current model, is
-            taken.
+            taken; of those that no label calls wrong not the ones that it scores nearly as high as
+            the right answer.
         candidates: For early stopping and evaluation, the candidates of each question are filled up
             to this number with random answers; by default to 10 where no wrong answer is given.
         margin: That of `MarginRanking`, the loss with given wrong answers.
@@ -73,6 +80,12 @@ class AnswerRanker(Task):
         embedding_dim: Length of a token's vector.
         units: Units of an LSTM in addition to the sum of the words; 0 for none.
         dropout: Share of the question's features that training drops.
+        members: Number of rankers that differ by their seeds, `seed` and those after it; their
+            cosines are averaged inside the one model. As many times the size and the time.
+        vectors: A text file of word vectors that the tokens' vectors start from: fastText's .vec,
+            GloVe's .txt, also gzipped; `recipes.tokens.vector_files.read_vectors` says what a token
+            gets. `embedding_dim` is then what the file has. Or `"wordllama"`, those of the package
+            (the extra `vectors`). Only `fit` reads them.
         diagnosis: Whether `fit` first checks model, loss and data with `keras_ce.diagnose`, and
             stops at errors.
         verbose: `"auto"` for a progress bar on a terminal and one line per epoch elsewhere; 0 for
@@ -84,7 +97,8 @@ class AnswerRanker(Task):
         overlap_: What is added to their cosines; a `recipes.answer_ranker.overlap.Overlap`.
         bm25_: BM25 with the parameters that are best for the validation questions: the cheap rival,
             and one of two ways by which a search finds what it then scores.
-        history_: Loss of each epoch, and the measures on the validation questions.
+        history_: Loss of each epoch, and the measures on the validation questions; of several
+            members those of the first.
 
     Example:
         >>> ranker = AnswerRanker(epochs=3).fit(questions, answers, labels)
@@ -109,6 +123,8 @@ class AnswerRanker(Task):
         "embedding_dim": _positive_integer,
         "units": functools.partial(require_integer, minimum=0),
         "dropout": require_share,
+        "members": _positive_integer,
+        "vectors": require_source,
         "diagnosis": require_flag,
     }
 
@@ -129,6 +145,8 @@ class AnswerRanker(Task):
         embedding_dim: int = 300,
         units: int = 0,
         dropout: float = 0.2,
+        members: int = 1,
+        vectors: str | os.PathLike[str] | None = None,
         diagnosis: bool = True,
         verbose: int | str = "auto",
         seed: int = 0,
@@ -147,6 +165,8 @@ class AnswerRanker(Task):
         self.embedding_dim = embedding_dim
         self.units = units
         self.dropout = dropout
+        self.members = members
+        self.vectors = vectors
         self.diagnosis = diagnosis
         self.verbose = verbose
         self.seed = seed
@@ -159,10 +179,15 @@ class AnswerRanker(Task):
     @model_.setter
     def model_(self, trainer: RankerModel) -> None:
         legend = trainer.legend
-        models = build_answer_ranker(
-            **legend["architecture"],
-            vocabulary=legend["vocabulary"],
-            token_kind=legend["token_kind"],
+        models = average_rankers(
+            [
+                build_answer_ranker(
+                    **legend["architecture"],
+                    vocabulary=legend["vocabulary"],
+                    token_kind=legend["token_kind"],
+                )
+                for _ in range(legend["members"])
+            ]
         )
         models.trainer.update_legend(**legend)
         models.trainer.set_weights(trainer.get_weights())
@@ -306,25 +331,7 @@ class AnswerRanker(Task):
             )
         data.require_right_answers(questions, "the training data")
         validation = data.rankable(validation, self.candidates, "the validation data", "to stop by")
-        stage = self.checkpoints(checkpoint, questions, validation).stage("encoders")
-        with self.seeded():
-            models = self._build(questions)
-            history = training.train(
-                models,
-                questions,
-                validation,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                margin=self.margin,
-                temperature=self.temperature,
-                random_share=self.random_share,
-                hardest_among=self.hardest_among,
-                learning_rate=self.learning_rate,
-                seed=self.seed,
-                diagnosis=self.diagnosis,
-                verbose=self.keras_verbose(),
-                stage=stage,
-            )
+        models, history = self._train(questions, validation, checkpoint)
         cosines = Encoders(models).cosines(validation)
         overlap = learn_overlap(questions, validation, cosines, self.tokens, self.seed)
         bm25 = evaluation.choose_bm25(validation, self.tokens, overlap.counts["tokens"])
@@ -332,31 +339,77 @@ class AnswerRanker(Task):
         self.bm25_, self.overlap_ = bm25, overlap
         return self
 
-    def _build(self, questions: Sequence[RankingQuestion]) -> RankerModels:
+    def _train(
+        self,
+        questions: Sequence[RankingQuestion],
+        validation: Sequence[RankingQuestion],
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> tuple[RankerModels, dict[str, list[float]]]:
+        """The members' average, and the history of the first."""
         texts = [text for each in questions for text in (each.text, *each.candidates)]
         tokens = vocabulary.build_vocabulary(
             texts, self.tokens, size=self.vocabulary_size, minimum_count=2
         )
+        vectors = self._vectors(tokens)
         weights = training.word_weights(texts, tokens, self.tokens)
         no_wrong_answer = not any(question.wrong for question in questions)
         architecture = {
             **ARCHITECTURE,
             "vocabulary_size": len(tokens) + UNKNOWN_BUCKETS,
-            "embedding_dim": self.embedding_dim,
+            "embedding_dim": self.embedding_dim if vectors is None else vectors.shape[1],
             "units": self.units,
             "dropout": self.dropout,
             "in_batch": no_wrong_answer if self.in_batch is None else self.in_batch,
         }
-        models = build_answer_ranker(
-            **architecture,
-            # An unknown token is as rare as can be.
-            word_weights=[*weights, *[1.0] * UNKNOWN_BUCKETS],
-            vocabulary=tokens,
-            token_kind=self.tokens,
-        )
-        # From this, `load` builds all three anew.
-        models.trainer.update_legend(architecture=architecture)
-        return models
+        kept = self.checkpoints(checkpoint, questions, validation, vectors)
+        members, histories = [], []
+        for number in range(self.members):
+            seed = (self.seed + number) % 2**32
+            if self.members > 1 and self.keras_verbose():
+                print(f"ranker {number + 1} of {self.members}", flush=True)
+            with self.seeded(seed):
+                models = build_answer_ranker(
+                    **architecture,
+                    # An unknown token is as rare as can be.
+                    word_weights=[*weights, *[1.0] * UNKNOWN_BUCKETS],
+                    vocabulary=tokens,
+                    token_kind=self.tokens,
+                )
+                if vectors is not None:
+                    training.start_from(models, vectors)
+                history = training.train(
+                    models,
+                    questions,
+                    validation,
+                    epochs=self.epochs,
+                    batch_size=self.batch_size,
+                    margin=self.margin,
+                    temperature=self.temperature,
+                    random_share=self.random_share,
+                    hardest_among=self.hardest_among,
+                    learning_rate=self.learning_rate,
+                    seed=seed,
+                    # Nothing is left to find where it has looked before.
+                    diagnosis=self.diagnosis and number == 0,
+                    verbose=self.keras_verbose(),
+                    stage=kept.stage(f"encoders-{number + 1}"),
+                )
+            members.append(models)
+            histories.append(history)
+        averaged = average_rankers(members)
+        # From this, `load` builds all of them anew.
+        averaged.trainer.update_legend(architecture=architecture, members=self.members)
+        return averaged, histories[0]
+
+    def _vectors(self, tokens: Sequence[str]) -> numpy.ndarray | None:
+        """What each token starts from, (tokens, dimensions), where a source is given."""
+        if self.vectors is None:
+            return None
+        if self.keras_verbose():
+            print(f"reads the vectors of {os.fspath(self.vectors)}", flush=True)
+        vectors = initial_vectors(self.vectors, tokens, self.tokens, scale=1.0)
+        # Of length 1 on average, like those that start by chance.
+        return vectors / numpy.float32(vectors.shape[1] ** 0.5)
 
     def similarities(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
         """How well each candidate answers a question: its cosine, and what its spelling says.

@@ -22,6 +22,7 @@ from sklearn.exceptions import NotFittedError
 
 from recipes.answer_ranker import AnswerRanker, index as answer_index, task
 from recipes.answer_ranker.baseline import WordIndex
+from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.evaluation import score_ranking
 from recipes.answer_ranker.model import RankerModel
 from recipes.answer_ranker.overlap import FEATURES
@@ -444,6 +445,8 @@ def test_what_fit_learns_is_missing_before():
         ({"margin": -1}, "`margin` must be a number >= 0"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be a number > 0"),
         ({"units": -1}, "`units` must be a non-negative integer"),
+        ({"members": 0}, "`members` must be a positive integer"),
+        ({"vectors": 3}, "`vectors` must be None, a path or 'wordllama'"),
         ({"dropout": 1}, "`dropout` must be a number from 0 up to"),
         ({"vocabulary_size": 2}, "`vocabulary_size` must be an integer of at least 3"),
         ({"diagnosis": 1}, "`diagnosis` must be True or False"),
@@ -493,3 +496,61 @@ def test_progress_is_shown_or_not_and_the_seed_decides(capsys):
     np.testing.assert_array_equal(
         silent.similarities(QUESTION, ANSWERS), talking.similarities(QUESTION, ANSWERS)
     )
+
+
+# --- members and vectors ---
+
+
+@default_backend_only
+def test_members_are_averaged_and_are_one_file(tmp_path):
+    quick = {**QUICK, "epochs": 1, "hardest_among": 1}
+    both = AnswerRanker(**quick, members=2).fit(*TRAINING, validation_data=VALIDATION)
+    asked = [RankingQuestion(QUESTION, (), tuple(ANSWERS[:5])), RankingQuestion("why", (), ("a",))]
+    alone = []
+    for seed in (3, 4):
+        member = AnswerRanker(**{**quick, "seed": seed})
+        alone.append(member.fit(*TRAINING, validation_data=VALIDATION).cosines(asked))
+        if seed == 3:
+            assert member.history_ == both.history_
+    expected = [np.mean(of_question, axis=0) for of_question in zip(*alone, strict=True)]
+    assert np.abs(alone[0][0] - alone[1][0]).max() > 0.01
+    path = tmp_path / "faq.ranker"
+    both.save(path)
+    for made in (both, AnswerRanker.load(path), pickle.loads(pickle.dumps(both))):
+        for found, wanted in zip(made.cosines(asked), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert made.members == 2
+        scores = made.models_.trainer.predict_on_batch([np.array([[2, 3]])] * 3)
+        assert scores.shape == (1, 2)
+    found = both.index(ANSWERS).search(QUESTION, 1, add_overlap=False)[0]
+    every = both.cosines([RankingQuestion(QUESTION, (), tuple(ANSWERS))])[0]
+    assert found[0] == pytest.approx(every.max(), abs=1e-5)
+
+
+@default_backend_only
+def test_vectors_are_where_the_training_starts(tmp_path):
+    file = tmp_path / "words.vec"
+    directions = np.eye(6)[[0, 0, 1, 2]]
+    lines = [
+        f"{word} {' '.join(map(str, row))}"
+        for word, row in zip(["when", "dawn", "where", "shed"], directions, strict=True)
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    # So small a rate that what it starts from is what it ends with.
+    slow = {**QUICK, "epochs": 1, "learning_rate": 1e-9, "vectors": file}
+    ranker = AnswerRanker(**slow).fit(*TRAINING, validation_data=VALIDATION)
+    (table,) = ranker.models_.trainer.get_layer("embedding").get_weights()
+    id_of = {token: number for number, token in enumerate(ranker.models_.trainer.vocabulary)}
+    assert table.shape[1] == 6
+    for word, row in zip(["when", "dawn", "where", "shed"], directions, strict=True):
+        np.testing.assert_allclose(table[id_of[word]], row, atol=1e-5)
+    # The others start by chance.
+    assert np.count_nonzero(table[id_of["cow"]]) == 6
+    ranker.save(tmp_path / "faq.ranker")
+    file.unlink()  # only `fit` reads it
+    loaded = AnswerRanker.load(tmp_path / "faq.ranker")
+    np.testing.assert_allclose(
+        loaded.similarities(QUESTION, ANSWERS), ranker.similarities(QUESTION, ANSWERS), atol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"words\.vec does not exist"):
+        AnswerRanker(**slow).fit(*TRAINING, validation_data=VALIDATION)
