@@ -46,7 +46,7 @@ def main(options: argparse.Namespace) -> None:
     if table:
         top = min(options.top, len(index))
         columns = ("answer", "score", "id") if options.id_column else ("answer", "score")
-        found = search.answers_to(index, table.texts, top, options.bm25, columns)
+        found = search.answers_to(index, table.texts, top, options.overlap, columns)
         if output:
             print(table.write(output, columns, found, top))
         else:
@@ -65,7 +65,7 @@ def main(options: argparse.Namespace) -> None:
 def show(index: Any, question: str, options: argparse.Namespace) -> None:
     """Prints the best answers to a question."""
     start = time.perf_counter()
-    found = index.search(question, options.top, add_bm25=options.bm25)
+    found = index.search(question, options.top, add_overlap=options.overlap)
     milliseconds = 1000 * (time.perf_counter() - start)
     print(f"\n{question.strip()}  ({milliseconds:.1f} ms)")
     for score, identity, answer in found:
@@ -88,8 +88,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     option("--encoding", metavar="NAME", help="of the files, such as gb18030; else found")
     option("--delimiter", metavar="MARK", help="between the fields, such as ';'; else found")
     option("--top", type=int, default=5, metavar="N", help="%(default)s answers")
-    text = "add BM25 to the cosines, as the training weighed it (the default)"
-    option("--bm25", action=argparse.BooleanOptionalAction, default=True, help=text)
+    text = "add to the cosines what answers share with the question (the default)"
+    option("--overlap", action=argparse.BooleanOptionalAction, default=True, help=text)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--output", metavar="FILE.csv", help="a new file for all rows and columns")
     form.add_argument("--json", action="store_true", help="print a line of JSON for each question")

@@ -22,6 +22,7 @@ SETTINGS = {
     "tokens": ("stems", "%(default)s; words (other languages), characters (without spaces)"),
     "random_share": (0.0, "share of the wrong answers drawn from all answers (%(default)s)"),
     "hardest_among": (1, "above 1: of so many wrong answers the hardest by the model so far"),
+    "members": (1, "rankers, averaged; %(default)s"),
 }
 
 
@@ -30,7 +31,7 @@ def main(options: argparse.Namespace) -> None:
     from recipes.answer_ranker import AnswerRanker, evaluation, question_files
     from recipes.runs.training_run import TrainingRun
 
-    settings = (*SETTINGS, "candidates", "in_batch", "diagnosis")
+    settings = (*SETTINGS, "candidates", "in_batch", "vectors", "diagnosis")
     ranker = AnswerRanker(**{name: getattr(options, name) for name in settings})
     source = options.train or "functions and classes of Python's own standard library"
     with TrainingRun("answer_ranker", options.output, ranker, source, vars(options)) as run:
@@ -75,6 +76,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, metavar="N", help=text)
     text = "learn from the other answers of a batch (default: if no wrong answer is given)"
     parser.add_argument("--in-batch", action=argparse.BooleanOptionalAction, help=text)
+    text = "word vectors to start from (.vec, .txt); or wordllama"
+    parser.add_argument("--vectors", metavar="FILE", help=text)
     text = "train without keras_ce.diagnose's look at model, loss and data"
     parser.add_argument("--no-diagnosis", dest="diagnosis", action="store_false", help=text)
     parser.add_argument("--output", metavar="DIR", help="new folder; else runs/answer_ranker-1")

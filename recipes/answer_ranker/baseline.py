@@ -1,4 +1,4 @@
-"""The cheap rival of every answer ranker, and what it adds to its cosines: BM25."""
+"""The cheap rival of every answer ranker: BM25."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WordCounts:
 
 @dataclasses.dataclass(frozen=True)
 class Bm25:
-    """BM25 as a ranker adds it to its cosines.
+    """BM25 as a ranker is compared with it, and as it finds candidates in a large collection.
 
     The words are counted over the answers that `fit` was given. So the score of an answer is the
     same among whatever other answers it stands.
@@ -44,8 +44,6 @@ class Bm25:
     """BM25's k1: how much a word counts that comes again."""
     length_penalty: float
     """BM25's b: how much a long answer is held against it."""
-    weight: float
-    """What BM25 is multiplied by before it is added to the cosines; 0 where it does not help."""
     counts: WordCounts
 
 
@@ -145,8 +143,3 @@ class Candidates:
             self._words.scores(question.text, saturation, length_penalty, self._counts)[rows]
             for question, rows in zip(self._questions, self._rows, strict=True)
         ]
-
-
-def combined(cosines: Scores, bm25: Scores, weight: float) -> Scores:
-    """For each question the sum of the two scores of each candidate."""
-    return [cosine + weight * score for cosine, score in zip(cosines, bm25, strict=True)]

@@ -7,12 +7,12 @@ import json
 import pathlib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras_rs
 import numpy
 
-from recipes.answer_ranker.baseline import Bm25, Candidates, Scores, WordIndex, combined
+from recipes.answer_ranker.baseline import Bm25, Candidates, Scores, WordCounts
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # Usual values, 1.5 and 0.75, are for documents; single sentences want less.
 _SATURATIONS = (0.2, 0.5, 1.0, 1.5)
 _LENGTH_PENALTIES = (0.0, 0.25, 0.5, 0.75)
-_WEIGHTS = (0.0, *(round(0.005 * 2**step, 3) for step in range(8)))
 
 _HIT_CUTOFF = 10
 _RECALL_CUTOFFS = (1, 5)
@@ -98,54 +97,34 @@ def score_search(found: Sequence[Found], questions: Sequence[RankingQuestion]) -
 def compare_searches(
     index: AnswerIndex, questions: Sequence[RankingQuestion]
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """What `score_search` gives for the encoders, for BM25 and for both added up."""
+    """What `score_search` gives for the ranker, for BM25 and for the encoders alone."""
     asked = [question for question in questions if question.right]
     texts = [question.text for question in asked]
     several = (
-        index.best(texts, SEARCHED, add_bm25=False),
-        index.best_by_words(texts, SEARCHED),
         index.best(texts, SEARCHED),
+        index.best_by_words(texts, SEARCHED),
+        index.best(texts, SEARCHED, add_overlap=False),
     )
-    of_encoders, of_words, of_both = (score_search(found, asked) for found in several)
-    return of_encoders, of_words, of_both
+    of_ranker, of_words, of_encoders = (score_search(found, asked) for found in several)
+    return of_ranker, of_words, of_encoders
 
 
-def choose_bm25(
-    questions: Sequence[RankingQuestion],
-    cosines: Scores,
-    token_kind: str,
-    answers: Iterable[str],
-) -> Bm25:
-    """BM25 with the parameters, and then the weight, of the highest mean average precision.
+def choose_bm25(questions: Sequence[RankingQuestion], token_kind: str, counts: WordCounts) -> Bm25:
+    """BM25 with the parameters of the highest mean average precision.
 
     Args:
         questions: Those that decide.
-        cosines: For each of them what the encoders say of each candidate.
         token_kind: `words`, `stems` or `characters`.
-        answers: What the words are counted over afterwards.
+        counts: What it counts by afterwards; here it counts over the candidates.
     """
     candidates = Candidates(questions, token_kind)
     labels = [question.labels for question in questions]
 
-    def precision_of_bm25(parameters: tuple[float, float]) -> float:
+    def precision(parameters: tuple[float, float]) -> float:
         return mean_average_precision(candidates.scores(*parameters), labels)
 
-    parameters = max(itertools.product(_SATURATIONS, _LENGTH_PENALTIES), key=precision_of_bm25)
-    bm25 = candidates.scores(*parameters)
-
-    def precision_of_sum(weight: float) -> float:
-        return mean_average_precision(combined(cosines, bm25, weight), labels)
-
-    precisions = [precision_of_sum(weight) for weight in _WEIGHTS]
-    best = [
-        weight
-        for weight, precision in zip(_WEIGHTS, precisions, strict=True)
-        if precision == max(precisions)
-    ]
-    # Of equally good ones that in the middle: answers that come later have words that the encoders
-    # have never seen, and 0 would not find them.
-    weight = best[len(best) // 2]
-    return Bm25(*parameters, weight, WordIndex(answers, token_kind).counts())
+    parameters = max(itertools.product(_SATURATIONS, _LENGTH_PENALTIES), key=precision)
+    return Bm25(*parameters, counts)
 
 
 def _ranked_labels(scores: Scores, labels: Sequence[Sequence[int]]) -> numpy.ndarray:
@@ -171,44 +150,16 @@ def _result(metric_class: type, ranked: numpy.ndarray, k: int | None = None) -> 
     return float(metric.result())
 
 
-def compare(
-    questions: Sequence[RankingQuestion], cosines: Scores, token_kind: str, bm25: Bm25
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The measures of the encoders, of BM25 and of both added up.
-
-    BM25 counts the words over the candidates of all these questions, as a search engine over them
-    would; `AnswerRanker.rank`, which sees one question at a time, over the answers of `fit`.
-
-    Args:
-        questions: To test with.
-        cosines: For each what the encoders say of each candidate.
-        token_kind: `words`, `stems` or `characters`.
-        bm25: Its parameters and its weight.
-
-    Returns:
-        What `score_ranking` gives for the cosines, for BM25 and for the sums.
-    """
-    labels = [question.labels for question in questions]
-    scores = Candidates(questions, token_kind).scores(bm25.saturation, bm25.length_penalty)
-    both = combined(cosines, scores, bm25.weight)
-    parameters = {"model": "BM25", "k1": bm25.saturation, "b": bm25.length_penalty}
-    return (
-        score_ranking(cosines, labels),
-        {**parameters, **score_ranking(scores, labels)},
-        {"bm25_weight": bm25.weight, **score_ranking(both, labels)},
-    )
-
-
-def outcomes(cosines: Scores, bm25: Scores, labels: Sequence[Sequence[int]]) -> dict[str, Outcomes]:
+def outcomes(scores: Scores, bm25: Scores, labels: Sequence[Sequence[int]]) -> dict[str, Outcomes]:
     """What each question has to say on each measure of `score_ranking`.
 
     Args:
-        cosines: For each question what the encoders say of each candidate.
-        bm25: Likewise of BM25.
+        scores: For each question the ranker's score of each candidate.
+        bm25: Likewise BM25's.
         labels: For each question 1 for a right candidate and 0 for a wrong one.
     """
-    network, rival = (_of_questions(_ranked_labels(scores, labels)) for scores in (cosines, bm25))
-    return {name: Outcomes(mean, network[name], rival[name]) for name in network}
+    ranker, rival = (_of_questions(_ranked_labels(each, labels)) for each in (scores, bm25))
+    return {name: Outcomes(mean, ranker[name], rival[name]) for name in ranker}
 
 
 def _of_questions(ranked: numpy.ndarray) -> dict[str, numpy.ndarray]:
@@ -238,39 +189,36 @@ def write_report(
         test: The questions to test with.
         known: Questions whose answers are those that `examples.search_answers` searches.
     """
-    cosines = ranker.cosines(test)
     answers = list(dict.fromkeys(answer for each in known for answer in each.candidates))
-    measures, bm25, both = (
-        {**of_ranking, **of_search}
-        for of_ranking, of_search in zip(
-            compare(test, cosines, ranker.tokens, ranker.bm25_),
-            compare_searches(ranker.index(answers), test),
-            strict=True,
-        )
-    )
-    best = max(ranker.history_["val_map"])
     labels = [question.labels for question in test]
-    scores = Candidates(test, ranker.tokens).scores(
-        ranker.bm25_.saturation, ranker.bm25_.length_penalty
+    scores, cosines = ranker.scores(test), ranker.cosines(test)
+    parameters = {"k1": ranker.bm25_.saturation, "b": ranker.bm25_.length_penalty}
+    # It counts over the candidates of all test questions, as a search engine over them would.
+    of_bm25 = Candidates(test, ranker.tokens).scores(*parameters.values())
+    measures, bm25, encoder = (
+        {**score_ranking(of_candidates, labels), **of_search}
+        for of_candidates, of_search in zip(
+            (scores, of_bm25, cosines), compare_searches(ranker.index(answers), test), strict=True
+        )
     )
     metrics = run.report(
         measures,
-        bm25,
-        outcomes(cosines, scores, labels),
-        combined=both,
-        validation_map=best,
+        {"model": "BM25", **parameters, **bm25},
+        outcomes(scores, of_bm25, labels),
+        encoder=encoder,
+        validation_map=max(ranker.history_["val_map"]),
         answers=len(answers),
     )
     ranker.save(run.folder / "trainer.keras")
     models = ranker.models_
     for model in (models.question_encoder, models.answer_encoder):
         model_files.write_model(model, run.folder / f"{model.name}.keras")
-    _write_predictions(run, test, cosines)
+    _write_predictions(run, test, scores)
     lines = [json.dumps({"answer": answer}, ensure_ascii=False) + "\n" for answer in answers]
     with whole_file(run.folder / "answers.jsonl") as file:
         file.write_text("".join(lines), encoding="utf-8")
     _draw_history(run.folder, ranker.history_)
-    columns = {"ranker": measures, "BM25": bm25, "combined": both}
+    columns = {"ranker": measures, "BM25": bm25, "cosine alone": encoder}
     shown = {**MEASURES, **{f"recall_at_{k}": f"recall at {k} of all" for k in _RECALL_CUTOFFS}}
     if max(len(question.candidates) for question in test) <= _HIT_CUTOFF:
         del shown["hit_at_10"]  # always 1
@@ -281,7 +229,7 @@ def write_report(
         columns,
         [
             Section("The training", [Picture(run.folder / "history.png", "loss and ranking")]),
-            _section_of_mistakes(test, cosines),
+            _section_of_mistakes(test, scores),
         ],
         [f"The intervals are over test questions; {scope}"],
     )
@@ -298,17 +246,17 @@ def write_report(
     )
 
 
-def _section_of_mistakes(questions: Sequence[RankingQuestion], cosines: Scores) -> Section:
+def _section_of_mistakes(questions: Sequence[RankingQuestion], scores: Scores) -> Section:
     """The questions whose first answer is wrong, those first where it is furthest ahead."""
     wrong = []
-    for question, scores in zip(questions, cosines, strict=True):
-        first = int(numpy.argmax(scores))
+    for question, of_question in zip(questions, scores, strict=True):
+        first = int(numpy.argmax(of_question))
         right = [row for row, label in enumerate(question.labels) if label]
         if right and first not in right:
-            best = max(right, key=lambda row: scores[row])
+            best = max(right, key=lambda row: of_question[row])
             wrong.append(
                 (
-                    f"{scores[first] - scores[best]:.3f}",
+                    f"{of_question[first] - of_question[best]:.3f}",
                     question.text,
                     question.candidates[first],
                     question.candidates[best],
@@ -321,14 +269,14 @@ def _section_of_mistakes(questions: Sequence[RankingQuestion], cosines: Scores) 
         "The most confident mistakes",
         [
             f"{len(shown)} of {len(wrong)} test questions whose first answer is wrong, those first "
-            "where its cosine is the furthest above that of the best right answer.",
+            "where its score is the furthest above that of the best right answer.",
             Table(["ahead by", "question", "first answer", "best right answer"], shown),
         ],
     )
 
 
 def _write_predictions(
-    run: TrainingRun, questions: Sequence[RankingQuestion], cosines: Scores
+    run: TrainingRun, questions: Sequence[RankingQuestion], scores: Scores
 ) -> None:
     run.write_table(
         "predictions.csv",
@@ -337,12 +285,12 @@ def _write_predictions(
             [
                 question.text,
                 rank,
-                f"{scores[row]:.4f}",
+                f"{of_question[row]:.4f}",
                 question.labels[row],
                 question.candidates[row],
             ]
-            for question, scores in zip(questions, cosines, strict=True)
-            for rank, row in enumerate(numpy.argsort(-scores, kind="stable"), 1)
+            for question, of_question in zip(questions, scores, strict=True)
+            for rank, row in enumerate(numpy.argsort(-of_question, kind="stable"), 1)
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Finds the answers of a collection to a question: by vectors and by words, both added up."""
+"""Finds the answers of a collection to a question: by their vectors, and by what they share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy
 from recipes._arguments import require_integer
 from recipes.answer_ranker.baseline import Bm25, WordIndex
 from recipes.answer_ranker.model import RankerModels
+from recipes.answer_ranker.overlap import Overlap
 from recipes.answer_ranker.training import Encoders
 from recipes.runs.archives import DAMAGES, require_memory
 from recipes.runs.failures import UserError
@@ -40,13 +41,14 @@ Found = list[tuple[float, Any, str]]
 class AnswerIndex:
     """A collection of answers, encoded, in which questions find theirs.
 
-    Made by `AnswerRanker.index` and `AnswerRanker.load_index`. Up to 100,000 answers a search
-    looks at all of them, and scores as `AnswerRanker.similarities` does; in more it looks at those
-    that are closest by their vectors or by their words.
+    Made by `AnswerRanker.index` and `AnswerRanker.load_index`. A search scores, as
+    `AnswerRanker.similarities` does, the 100 answers (or `k`, if more) that are closest by their
+    vectors and the 100 that are closest by BM25.
 
     Args:
         models: The ranker's models.
-        bm25: What is added to their cosines.
+        bm25: What finds answers by their words.
+        overlap: What is added to the cosines.
         answers: The collection.
         ids: What stands for each answer in the results; by default its number.
         vectors: The answers' vectors, where there are any yet.
@@ -60,12 +62,14 @@ class AnswerIndex:
         self,
         models: RankerModels,
         bm25: Bm25,
+        overlap: Overlap,
         answers: Sequence[str],
         ids: Sequence[Any] | None = None,
         vectors: faiss.Index | None = None,
     ) -> None:
         self._models = models
         self._bm25 = bm25
+        self._overlap = overlap
         self._encoders = Encoders(models)
         self.answers: list[str] = list(answers)
         self.ids: list[Any] = _ids_of(self.answers, ids, [])
@@ -100,14 +104,14 @@ class AnswerIndex:
         self.ids.extend(ids)
 
     def search(
-        self, question: str | Sequence[str], k: int = 5, *, add_bm25: bool = True
+        self, question: str | Sequence[str], k: int = 5, *, add_overlap: bool = True
     ) -> Found | list[Found]:
         """The best answers to a question, the best first.
 
         Args:
             question: A text, or several.
             k: How many answers to give at most.
-            add_bm25: Whether BM25 is added to the cosines.
+            add_overlap: Whether what the spelling says is added to the cosines.
 
         Returns:
             Score, id and answer of each; for several questions a list of such lists.
@@ -123,7 +127,7 @@ class AnswerIndex:
                     f"no word of {each!r} occurs in the training texts or in the answers; "
                     "ask with other words"
                 )
-        found = self.best(questions, k, add_bm25=add_bm25)
+        found = self.best(questions, k, add_overlap=add_overlap)
         return found[0] if isinstance(question, str) else found
 
     def knows(self, question: str) -> bool:
@@ -131,12 +135,11 @@ class AnswerIndex:
         tokens = split_tokens(question, self._encoders.token_kind)
         return any(token in self._encoders.vocabulary or token in self._words for token in tokens)
 
-    def best(self, questions: Sequence[str], k: int, *, add_bm25: bool = True) -> list[Found]:
+    def best(self, questions: Sequence[str], k: int, *, add_overlap: bool = True) -> list[Found]:
         """As `search` for several questions, also where none of their words is known."""
         vectors = self._encoders.questions(questions)
-        weight = self._bm25.weight if add_bm25 else 0.0
         return [
-            self._best(question, vector, k, weight)
+            self._best(question, vector, k, add_overlap)
             for question, vector in zip(questions, vectors, strict=True)
         ]
 
@@ -158,7 +161,7 @@ class AnswerIndex:
         """
         path = pathlib.Path(path)
         notes = {
-            "ranker": _fingerprint(self._models, self._bm25),
+            "ranker": _fingerprint(self._models, self._bm25, self._overlap),
             "answers": self.answers,
             "ids": self.ids,
         }
@@ -167,13 +170,16 @@ class AnswerIndex:
             file.writestr("vectors.faiss", faiss.serialize_index(self._vectors).tobytes())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], models: RankerModels, bm25: Bm25) -> AnswerIndex:
+    def load(
+        cls, path: str | os.PathLike[str], models: RankerModels, bm25: Bm25, overlap: Overlap
+    ) -> AnswerIndex:
         """Reads an index that `save` has written.
 
         Args:
             path: The file.
             models: The ranker's models, the same as then.
             bm25: Likewise.
+            overlap: Likewise.
 
         Raises:
             ValueError: If there is no such file, it is damaged, or another ranker has made it.
@@ -197,31 +203,25 @@ class AnswerIndex:
             made_by, answers, ids = notes["ranker"], notes["answers"], notes["ids"]
         except (TypeError, *DAMAGES):
             raise UserError(f"the index {path} is damaged; {advice}") from None
-        if made_by != _fingerprint(models, bm25):
+        if made_by != _fingerprint(models, bm25, overlap):
             raise UserError(f"the index {path} was built by another ranker; {advice}")
         try:
-            return cls(models, bm25, answers, ids, faiss.deserialize_index(vectors))
+            return cls(models, bm25, overlap, answers, ids, faiss.deserialize_index(vectors))
         except RuntimeError:
             raise UserError(f"the index {path} cannot be read by this faiss; {advice}") from None
 
-    def _best(self, question: str, vector: numpy.ndarray, k: int, weight: float) -> Found:
-        count = len(self.answers)
-        by_words = weight * self._words.scores(
-            question, self._bm25.saturation, self._bm25.length_penalty, self._bm25.counts
-        )
-        if isinstance(self._vectors, faiss.IndexFlat):
-            rows = numpy.arange(count)
-            # faiss's own memory: a copy would take longer than the product.
-            vectors = faiss.rev_swig_ptr(self._vectors.get_xb(), count * len(vector))
-            cosines = vectors.reshape(count, len(vector)) @ vector
-        else:
-            size = min(max(k, _CANDIDATES), count)
-            rows = self._vectors.search(vector[None], size)[1][0]
-            if weight:
-                rows = numpy.append(rows, numpy.argpartition(-by_words, size - 1)[:size])
-            rows = numpy.unique(rows[rows >= 0])
-            cosines = self._vectors.reconstruct_batch(rows) @ vector
-        scores = cosines + by_words[rows]
+    def _best(self, question: str, vector: numpy.ndarray, k: int, add_overlap: bool) -> Found:
+        size = min(max(k, _CANDIDATES), len(self))
+        rows = self._vectors.search(vector[None], size)[1][0]
+        if add_overlap:
+            by_words = self._words.scores(
+                question, self._bm25.saturation, self._bm25.length_penalty, self._bm25.counts
+            )
+            rows = numpy.append(rows, numpy.argpartition(-by_words, size - 1)[:size])
+        rows = numpy.unique(rows[rows >= 0])
+        scores = self._vectors.reconstruct_batch(rows) @ vector
+        if add_overlap:
+            scores = scores + self._overlap.of(question, [self.answers[row] for row in rows])
         order = numpy.argsort(-scores, kind="stable")[:k]
         return [
             (float(scores[place]), self.ids[rows[place]], self.answers[rows[place]])
@@ -291,9 +291,10 @@ def _ids_of(answers: Sequence[str], ids: Sequence[Any] | None, present: Sequence
     return ids
 
 
-def _fingerprint(models: RankerModels, bm25: Bm25) -> str:
+def _fingerprint(models: RankerModels, bm25: Bm25, overlap: Overlap) -> str:
     """What tells one ranker from another."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(bm25), sort_keys=True).encode())
+    learned = [dataclasses.asdict(bm25), dataclasses.asdict(overlap)]
+    digest = hashlib.sha256(json.dumps(learned, sort_keys=True).encode())
     for weights in models.trainer.get_weights():
         digest.update(numpy.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()

@@ -99,6 +99,14 @@ class RankerModel(ModelWithLegend):
         """How texts are split, for example `words`, or empty."""
         return str(self.legend.get("token_kind", ""))
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids, those of hashed unknown tokens included."""
+        for layer in self.layers:
+            if isinstance(layer, RankerModel):  # one of several: see `average_rankers`
+                return layer.vocabulary_size
+        return int(self.get_layer("embedding").input_dim)
+
 
 class RankerModels(NamedTuple):
     """Three models over the same layers: what trains one trains all.
@@ -310,3 +318,38 @@ def _shared_layers(
         return join(features) if len(features) > 1 else features[0]
 
     return encode
+
+
+def average_rankers(members: Sequence[RankerModels]) -> RankerModels:
+    """One ranker whose cosines are the mean of several rankers' cosines.
+
+    Its vectors are those of all members side by side, so they are as many times as long.
+
+    Args:
+        members: Built with the same arguments; their layers are shared, and vocabulary and
+            kind of tokens are those of the first. One alone is returned as it is.
+    """
+    first = members[0]
+    if len(members) == 1:
+        return first
+    inputs = [keras.Input((None,), dtype="int32", name=each.name) for each in first.trainer.inputs]
+    trainer = first.trainer
+    texts = with_legend(inputs, vocabulary=trainer.vocabulary, token_kind=trainer.token_kind)
+    unit_length = UnitLength(dtype="float32", name="unit_length")
+
+    def outputs(kind: str, given: Any) -> list[Any]:
+        models = [getattr(member, kind) for member in members]
+        return [
+            RankerModel(model.inputs, model.outputs[0], name=f"{kind}_{number}")(given)
+            for number, model in enumerate(models, 1)
+        ]
+
+    def joined(kind: str, given: Any) -> Any:
+        return unit_length(layers.Concatenate(name=f"all_{kind}s")(outputs(kind, given)))
+
+    scores = layers.Average(name="scores")(outputs("trainer", texts))
+    return RankerModels(
+        RankerModel(inputs, scores, name="trainer"),
+        RankerModel(inputs[0], joined("question_encoder", texts[0]), name="question_encoder"),
+        RankerModel(inputs[1], joined("answer_encoder", texts[1]), name="answer_encoder"),
+    )

@@ -88,7 +88,11 @@ def _new_answers(
 
 
 def answers_to(
-    index: AnswerIndex, questions: Sequence[str], top: int, add_bm25: bool, columns: Sequence[str]
+    index: AnswerIndex,
+    questions: Sequence[str],
+    top: int,
+    add_overlap: bool,
+    columns: Sequence[str],
 ) -> Iterator[list[tuple[Any, ...]]]:
     """For each question its best answers, the best first.
 
@@ -96,7 +100,7 @@ def answers_to(
         index: The answers.
         questions: One that is empty, or of which no word is known, has no answer.
         top: How many answers at most.
-        add_bm25: Whether BM25 is added to the cosines.
+        add_overlap: As in `AnswerIndex.search`.
         columns: What to give of each: `answer`, `score` (4 digits), `id`.
 
     Raises:
@@ -106,7 +110,7 @@ def answers_to(
     for start in range(0, len(questions), _CHUNK):
         chunk = questions[start : start + _CHUNK]
         asked = [question for question in chunk if index.knows(question)]
-        found = iter(index.best(asked, top, add_bm25=add_bm25))
+        found = iter(index.best(asked, top, add_overlap=add_overlap))
         for question in chunk:
             best = next(found) if index.knows(question) else []
             entries = [

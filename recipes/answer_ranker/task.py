@@ -22,13 +22,20 @@ from recipes.answer_ranker import baseline, data, evaluation, training
 from recipes.answer_ranker.baseline import Bm25, WordCounts
 from recipes.answer_ranker.data import RankingQuestion
 from recipes.answer_ranker.index import AnswerIndex
-from recipes.answer_ranker.model import RankerModel, RankerModels, build_answer_ranker
+from recipes.answer_ranker.model import (
+    RankerModel,
+    RankerModels,
+    average_rankers,
+    build_answer_ranker,
+)
+from recipes.answer_ranker.overlap import Overlap, learn_overlap
 from recipes.answer_ranker.training import Encoders
 from recipes.estimators import Task, plain_copy
 from recipes.runs import model_files
 from recipes.runs.failures import UserError
 from recipes.tokens import vocabulary
 from recipes.tokens.texts import checked_texts
+from recipes.tokens.vector_files import initial_vectors, require_source
 
 # The best found, on validation questions of WikiQA and of the standard library.
 ARCHITECTURE: dict[str, Any] = {"word_sum": True, "length_pivot": 5.0, "word_dropout": 0.1}
@@ -46,9 +53,11 @@ def _unless(allowed: Any, check: _Check) -> _Check:
 class AnswerRanker(Task):
     """Learns which answers belong to a question, and finds them.
 
-    A candidate's score is the cosine of the vectors of question and answer plus a weight times the
-    answer's BM25 score. The weight is chosen on the validation questions; it is 0 where BM25 does
-    not help.
+    A candidate's score is the cosine of the vectors of question and answer plus what its spelling
+    says: a linear model of the words, pairs of words and trigrams of letters that it shares with
+    the question, each counting as much as it is rare, and of its length. This model learns from the
+    same questions as the encoders. How much it counts beside the cosine is learned from the
+    validation questions; nothing where it does not help.
 
     Args:
         tokens: `"stems"`, `"words"` (for languages other than English) or `"characters"` (for
@@ -60,7 +69,8 @@ class AnswerRanker(Task):
             by default where no wrong answer is given.
         random_share: Share of the wrong answers drawn from all answers instead of those given.
         hardest_among: Above 1, the hardest of this many wrong answers, for the current model, is
-            taken.
+            taken; of those that no label calls wrong not the ones that it scores nearly as high as
+            the right answer.
         candidates: For early stopping and evaluation, the candidates of each question are filled up
             to this number with random answers; by default to 10 where no wrong answer is given.
         margin: That of `MarginRanking`, the loss with given wrong answers.
@@ -70,6 +80,12 @@ class AnswerRanker(Task):
         embedding_dim: Length of a token's vector.
         units: Units of an LSTM in addition to the sum of the words; 0 for none.
         dropout: Share of the question's features that training drops.
+        members: Number of rankers that differ by their seeds, `seed` and those after it; their
+            cosines are averaged inside the one model. As many times the size and the time.
+        vectors: A text file of word vectors that the tokens' vectors start from: fastText's .vec,
+            GloVe's .txt, also gzipped; `recipes.tokens.vector_files.read_vectors` says what a token
+            gets. `embedding_dim` is then what the file has. Or `"wordllama"`, those of the package
+            (the extra `vectors`). Only `fit` reads them.
         diagnosis: Whether `fit` first checks model, loss and data with `keras_ce.diagnose`, and
             stops at errors.
         verbose: `"auto"` for a progress bar on a terminal and one line per epoch elsewhere; 0 for
@@ -78,8 +94,11 @@ class AnswerRanker(Task):
 
     Attributes:
         models_: The three Keras models, as `build_answer_ranker` gives them.
-        bm25_: The BM25 scorer, whose weighted scores are added to their cosines.
-        history_: Loss of each epoch, and the measures on the validation questions.
+        overlap_: What is added to their cosines; a `recipes.answer_ranker.overlap.Overlap`.
+        bm25_: BM25 with the parameters that are best for the validation questions: the cheap rival,
+            and one of two ways by which a search finds what it then scores.
+        history_: Loss of each epoch, and the measures on the validation questions; of several
+            members those of the first.
 
     Example:
         >>> ranker = AnswerRanker(epochs=3).fit(questions, answers, labels)
@@ -104,6 +123,8 @@ class AnswerRanker(Task):
         "embedding_dim": _positive_integer,
         "units": functools.partial(require_integer, minimum=0),
         "dropout": require_share,
+        "members": _positive_integer,
+        "vectors": require_source,
         "diagnosis": require_flag,
     }
 
@@ -124,6 +145,8 @@ class AnswerRanker(Task):
         embedding_dim: int = 300,
         units: int = 0,
         dropout: float = 0.2,
+        members: int = 1,
+        vectors: str | os.PathLike[str] | None = None,
         diagnosis: bool = True,
         verbose: int | str = "auto",
         seed: int = 0,
@@ -142,6 +165,8 @@ class AnswerRanker(Task):
         self.embedding_dim = embedding_dim
         self.units = units
         self.dropout = dropout
+        self.members = members
+        self.vectors = vectors
         self.diagnosis = diagnosis
         self.verbose = verbose
         self.seed = seed
@@ -154,10 +179,15 @@ class AnswerRanker(Task):
     @model_.setter
     def model_(self, trainer: RankerModel) -> None:
         legend = trainer.legend
-        models = build_answer_ranker(
-            **legend["architecture"],
-            vocabulary=legend["vocabulary"],
-            token_kind=legend["token_kind"],
+        models = average_rankers(
+            [
+                build_answer_ranker(
+                    **legend["architecture"],
+                    vocabulary=legend["vocabulary"],
+                    token_kind=legend["token_kind"],
+                )
+                for _ in range(legend["members"])
+            ]
         )
         models.trainer.update_legend(**legend)
         models.trainer.set_weights(trainer.get_weights())
@@ -176,13 +206,19 @@ class AnswerRanker(Task):
 
     def legend_entries(self) -> dict[str, Any]:
         """What the file holds beside the trainer."""
-        learned = {"bm25": dataclasses.asdict(self.bm25_), "history": self.history_}
+        learned = {
+            "bm25": dataclasses.asdict(self.bm25_),
+            "overlap": dataclasses.asdict(self.overlap_),
+            "history": self.history_,
+        }
         return {**super().legend_entries(), **learned}
 
     def restore(self, legend: dict[str, Any]) -> None:
         """Sets what `fit` learned beside the models."""
-        bm25 = legend["bm25"]
+        bm25, overlap = legend["bm25"], legend["overlap"]
         self.bm25_ = Bm25(**{**bm25, "counts": WordCounts(**bm25["counts"])})
+        counts = {kind: WordCounts(**each) for kind, each in overlap["counts"].items()}
+        self.overlap_ = Overlap(**{**overlap, "counts": counts})
         self.history_ = legend["history"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -229,7 +265,7 @@ class AnswerRanker(Task):
             answers: An answer to each.
             labels: 1 where the answer is right, 0 where it is wrong. By default all are right.
             validation_data: Questions, answers and, where there are wrong ones, labels. They decide
-                when to stop and how to weigh BM25; by default a tenth of the questions.
+                when to stop and how much the spelling counts; by default a tenth of the questions.
             checkpoint: A folder from which a later `fit` with the same settings and data goes on
                 where this one was interrupted, and ends with the same model. It is created where it
                 is missing, and may be deleted afterwards.
@@ -281,8 +317,8 @@ class AnswerRanker(Task):
 
         Args:
             questions: To learn from.
-            validation: Questions that decide when to stop and how to weigh BM25; by default a
-                tenth.
+            validation: Questions that decide when to stop and how much the spelling counts; by
+                default a tenth.
             checkpoint: As in `fit`.
 
         Raises:
@@ -295,61 +331,88 @@ class AnswerRanker(Task):
             )
         data.require_right_answers(questions, "the training data")
         validation = data.rankable(validation, self.candidates, "the validation data", "to stop by")
-        stage = self.checkpoints(checkpoint, questions, validation).stage("encoders")
-        with self.seeded():
-            models = self._build(questions)
-            history = training.train(
-                models,
-                questions,
-                validation,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                margin=self.margin,
-                temperature=self.temperature,
-                random_share=self.random_share,
-                hardest_among=self.hardest_among,
-                learning_rate=self.learning_rate,
-                seed=self.seed,
-                diagnosis=self.diagnosis,
-                verbose=self.keras_verbose(),
-                stage=stage,
-            )
-        answers = dict.fromkeys(
-            text for each in (*questions, *validation) for text in each.candidates
-        )
+        models, history = self._train(questions, validation, checkpoint)
         cosines = Encoders(models).cosines(validation)
-        bm25 = evaluation.choose_bm25(validation, cosines, self.tokens, answers)
-        self.models_, self.bm25_, self.history_ = models, bm25, history
+        overlap = learn_overlap(questions, validation, cosines, self.tokens, self.seed)
+        bm25 = evaluation.choose_bm25(validation, self.tokens, overlap.counts["tokens"])
+        self.models_, self.history_ = models, history
+        self.bm25_, self.overlap_ = bm25, overlap
         return self
 
-    def _build(self, questions: Sequence[RankingQuestion]) -> RankerModels:
+    def _train(
+        self,
+        questions: Sequence[RankingQuestion],
+        validation: Sequence[RankingQuestion],
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> tuple[RankerModels, dict[str, list[float]]]:
+        """The members' average, and the history of the first."""
         texts = [text for each in questions for text in (each.text, *each.candidates)]
         tokens = vocabulary.build_vocabulary(
             texts, self.tokens, size=self.vocabulary_size, minimum_count=2
         )
+        vectors = self._vectors(tokens)
         weights = training.word_weights(texts, tokens, self.tokens)
         no_wrong_answer = not any(question.wrong for question in questions)
         architecture = {
             **ARCHITECTURE,
             "vocabulary_size": len(tokens) + UNKNOWN_BUCKETS,
-            "embedding_dim": self.embedding_dim,
+            "embedding_dim": self.embedding_dim if vectors is None else vectors.shape[1],
             "units": self.units,
             "dropout": self.dropout,
             "in_batch": no_wrong_answer if self.in_batch is None else self.in_batch,
         }
-        models = build_answer_ranker(
-            **architecture,
-            # An unknown token is as rare as can be.
-            word_weights=[*weights, *[1.0] * UNKNOWN_BUCKETS],
-            vocabulary=tokens,
-            token_kind=self.tokens,
-        )
-        # From this, `load` builds all three anew.
-        models.trainer.update_legend(architecture=architecture)
-        return models
+        kept = self.checkpoints(checkpoint, questions, validation, vectors)
+        members, histories = [], []
+        for number in range(self.members):
+            seed = (self.seed + number) % 2**32
+            if self.members > 1 and self.keras_verbose():
+                print(f"ranker {number + 1} of {self.members}", flush=True)
+            with self.seeded(seed):
+                models = build_answer_ranker(
+                    **architecture,
+                    # An unknown token is as rare as can be.
+                    word_weights=[*weights, *[1.0] * UNKNOWN_BUCKETS],
+                    vocabulary=tokens,
+                    token_kind=self.tokens,
+                )
+                if vectors is not None:
+                    training.start_from(models, vectors)
+                history = training.train(
+                    models,
+                    questions,
+                    validation,
+                    epochs=self.epochs,
+                    batch_size=self.batch_size,
+                    margin=self.margin,
+                    temperature=self.temperature,
+                    random_share=self.random_share,
+                    hardest_among=self.hardest_among,
+                    learning_rate=self.learning_rate,
+                    seed=seed,
+                    # Nothing is left to find where it has looked before.
+                    diagnosis=self.diagnosis and number == 0,
+                    verbose=self.keras_verbose(),
+                    stage=kept.stage(f"encoders-{number + 1}"),
+                )
+            members.append(models)
+            histories.append(history)
+        averaged = average_rankers(members)
+        # From this, `load` builds all of them anew.
+        averaged.trainer.update_legend(architecture=architecture, members=self.members)
+        return averaged, histories[0]
+
+    def _vectors(self, tokens: Sequence[str]) -> numpy.ndarray | None:
+        """What each token starts from, (tokens, dimensions), where a source is given."""
+        if self.vectors is None:
+            return None
+        if self.keras_verbose():
+            print(f"reads the vectors of {os.fspath(self.vectors)}", flush=True)
+        vectors = initial_vectors(self.vectors, tokens, self.tokens, scale=1.0)
+        # Of length 1 on average, like those that start by chance.
+        return vectors / numpy.float32(vectors.shape[1] ** 0.5)
 
     def similarities(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
-        """How well each candidate answers a question: its cosine and its weighted BM25 score.
+        """How well each candidate answers a question: its cosine, and what its spelling says.
 
         Args:
             question: A text.
@@ -367,8 +430,8 @@ class AnswerRanker(Task):
         )
         if not asked.candidates:
             return numpy.zeros(0)
-        _, _, (both,) = self._scores([asked])
-        return both
+        (scores,) = self.scores([asked])
+        return scores
 
     def rank(self, question: str, candidates: Sequence[str]) -> numpy.ndarray:
         """Ranks the candidates by `similarities`, the highest first.
@@ -398,24 +461,25 @@ class AnswerRanker(Task):
 
         Returns:
             `map`, `mrr`, `precision_at_1` and `hit_at_10` of `rank`, means over the questions with
-            a right and a wrong answer; `encoder_map` and `bm25_map` of its two parts; `recall_at_1`
-            and `recall_at_5`: the share of a question's right answers among the first 1 and 5 of
-            all answers.
+            a right and a wrong answer; `encoder_map` of the cosines alone and `bm25_map` of BM25;
+            `recall_at_1` and `recall_at_5`: the share of a question's right answers among the first
+            1 and 5 of all answers.
 
         Raises:
             ValueError: If the data are invalid, or no question can be ranked.
         """
         asked = data.from_labelled(questions, answers, labels)
         ranked = data.rankable(asked, self.candidates, "the data", "to evaluate")
-        cosines, bm25, both = self._scores(ranked)
+        of_words = baseline.Candidates(ranked, self._encoders().token_kind, self.bm25_.counts)
+        bm25 = of_words.scores(self.bm25_.saturation, self.bm25_.length_penalty)
         right = [question.labels for question in ranked]
         answered = [question for question in asked if question.right]
         everything = self.index(
             list(dict.fromkeys(text for each in asked for text in each.candidates))
         )
         return {
-            **evaluation.score_ranking(both, right),
-            "encoder_map": evaluation.mean_average_precision(cosines, right),
+            **evaluation.score_ranking(self.scores(ranked), right),
+            "encoder_map": evaluation.mean_average_precision(self.cosines(ranked), right),
             "bm25_map": evaluation.mean_average_precision(bm25, right),
             **evaluation.score_search(
                 everything.best([each.text for each in answered], evaluation.SEARCHED), answered
@@ -426,14 +490,10 @@ class AnswerRanker(Task):
         """For each question the cosine of each candidate."""
         return self._encoders().cosines(questions)
 
-    def _scores(
-        self, questions: Sequence[RankingQuestion]
-    ) -> tuple[baseline.Scores, baseline.Scores, baseline.Scores]:
-        """For each question the cosines of its candidates, their BM25 scores, and the sums."""
-        cosines = self.cosines(questions)
-        of_words = baseline.Candidates(questions, self._encoders().token_kind, self.bm25_.counts)
-        bm25 = of_words.scores(self.bm25_.saturation, self.bm25_.length_penalty)
-        return cosines, bm25, baseline.combined(cosines, bm25, self.bm25_.weight)
+    def scores(self, questions: Sequence[RankingQuestion]) -> baseline.Scores:
+        """For each question what `similarities` gives for its candidates."""
+        both = zip(self.cosines(questions), self.overlap_.scores(questions), strict=True)
+        return [cosines + overlap for cosines, overlap in both]
 
     def index(self, answers: Sequence[str], ids: Sequence[Any] | None = None) -> AnswerIndex:
         """Encodes a collection of answers, to search in it.
@@ -447,7 +507,7 @@ class AnswerRanker(Task):
             ValueError: If there is no answer, one is empty, or two ids are equal.
         """
         models, answers = self.models_, checked_texts(answers, "answers")
-        return AnswerIndex(models, self.bm25_, answers, ids)
+        return AnswerIndex(models, self.bm25_, self.overlap_, answers, ids)
 
     def load_index(self, path: str | os.PathLike[str]) -> AnswerIndex:
         """Reads what `AnswerIndex.save` has written for this ranker.
@@ -455,4 +515,4 @@ class AnswerRanker(Task):
         Raises:
             ValueError: If there is no such file, it is damaged, or another ranker has made it.
         """
-        return AnswerIndex.load(path, self.models_, self.bm25_)
+        return AnswerIndex.load(path, self.models_, self.bm25_, self.overlap_)

@@ -22,6 +22,8 @@ REPEATS = 4
 """How often each right answer comes in an epoch, each time with another wrong one."""
 PATIENCE = 5
 """Epochs without a higher mean average precision before the training stops."""
+NEARLY_RIGHT = 0.95
+"""An answer drawn by chance with more than this share of the right answer's score may be right."""
 
 
 class AnswerTriples(keras.utils.PyDataset):
@@ -84,7 +86,10 @@ class AnswerTriples(keras.utils.PyDataset):
         Args:
             among: How many wrong answers are drawn for each right one.
             vectors: Those of `question_ids` and of `answer_ids`: the wrong answer with the largest
-                inner product is taken, the hardest one. `None` for the first that is drawn.
+                inner product is taken, the hardest one. An answer that is not labelled wrong may be
+                right all the same: of those, the ones whose product is nearly that of the right
+                answer, or more, are taken only where there is no other. `None` for the first that
+                is drawn.
         """
         among = min(among, len(self.answer_ids))
         if not self._in_batch:
@@ -93,17 +98,36 @@ class AnswerTriples(keras.utils.PyDataset):
             )
             best = numpy.zeros(len(drawn), dtype="int64")
             if vectors is not None:
-                asked = vectors[0][self._pairs[:, 0]]
-                scores = [
-                    vectors[1][answers] @ each for answers, each in zip(drawn, asked, strict=True)
-                ]
-                best = numpy.argmax(scores, axis=1)
+                best = numpy.array(
+                    [
+                        self._hardest(question, right, answers, *vectors)
+                        for (question, right), answers in zip(self._pairs, drawn, strict=True)
+                    ]
+                )
             self._wrong = drawn[numpy.arange(len(drawn)), best]
         lengths = numpy.array([len(self.answer_ids[answer]) for _, answer in self._pairs])
         if not self._in_batch:
             other = [len(self.answer_ids[answer]) for answer in self._wrong]
             lengths = numpy.maximum(lengths, other)
         self._batches = group_by_length(lengths, self._batch_size, self._random)
+
+    def _hardest(
+        self,
+        question: int,
+        right: int,
+        drawn: numpy.ndarray,
+        question_vectors: numpy.ndarray,
+        answer_vectors: numpy.ndarray,
+    ) -> int:
+        """The place of the hardest of the wrong answers drawn for a question."""
+        vector = question_vectors[question]
+        scores = answer_vectors[drawn] @ vector
+        limit = answer_vectors[right] @ vector
+        is_labelled = numpy.isin(drawn, self._wrong_of[question])
+        is_suspicious = ~is_labelled & (scores > limit - (1 - NEARLY_RIGHT) * abs(limit))
+        if is_suspicious.all():
+            return int(numpy.argmin(scores))
+        return int(numpy.argmax(numpy.where(is_suspicious, -numpy.inf, scores)))
 
     def _draw(self, question: int) -> int:
         labelled = self._wrong_of[question]
@@ -154,10 +178,11 @@ class Encoders:
         self.models = models
         encoder = models.answer_encoder
         tokens = encoder.vocabulary
-        size = encoder.get_layer("embedding").input_dim
         self.token_kind = encoder.token_kind
         self.vocabulary = frozenset(tokens[UNKNOWN_ID + 1 :])
-        self._token_ids = TokenIds(tokens, self.token_kind, buckets=size - len(tokens))
+        self._token_ids = TokenIds(
+            tokens, self.token_kind, buckets=encoder.vocabulary_size - len(tokens)
+        )
 
     def token_ids(self, texts: Iterable[str]) -> list[list[int]]:
         """The token ids of each text."""
@@ -322,3 +347,18 @@ def word_weights(texts: Sequence[str], vocabulary: Sequence[str], kind: str) -> 
     return [
         math.sqrt(math.log((len(texts) + 1) / (counts[token] + 1)) / most) for token in vocabulary
     ]
+
+
+def start_from(models: RankerModels, vectors: numpy.ndarray) -> None:
+    """Has the embedding start from vectors that are known.
+
+    Args:
+        models: A ranker.
+        vectors: For the first ids, (tokens, embedding_dim); rows of zeros stay as they are by
+            chance.
+    """
+    embedding = models.trainer.get_layer("embedding")
+    (table,) = embedding.get_weights()
+    is_known = vectors.any(axis=1, keepdims=True)
+    table[: len(vectors)] = numpy.where(is_known, vectors, table[: len(vectors)])
+    embedding.set_weights([table])

@@ -18,6 +18,7 @@ from backends import default_backend_only
 from examples import search_answers, train_answer_ranker
 from recipes.answer_ranker import AnswerRanker, index, task
 from recipes.answer_ranker.evaluation import score_ranking
+from recipes.answer_ranker.overlap import FEATURES
 from recipes.answer_ranker.question_files import read_answers, read_questions
 from recipes.runs.failures import UserError
 
@@ -97,7 +98,7 @@ def metrics_of(run):
 def test_a_run_leaves_its_results(run):
     assert sorted(path.name for path in run.iterdir()) == RESULTS
     metrics = metrics_of(run)
-    for of_ranking in (metrics, metrics["baseline"], metrics["combined"]):
+    for of_ranking in (metrics, metrics["baseline"], metrics["encoder"]):
         assert 0 < of_ranking["map"] <= of_ranking["mrr"] <= of_ranking["hit_at_10"] == 1
         assert of_ranking["precision_at_1"] <= of_ranking["mrr"]
         assert 0 < of_ranking["recall_at_1"] <= of_ranking["recall_at_5"] <= 1
@@ -105,7 +106,10 @@ def test_a_run_leaves_its_results(run):
     assert metrics["answers"] == 30
     # Among all answers it is harder than among a question's candidates.
     assert metrics["baseline"]["recall_at_1"] <= metrics["baseline"]["precision_at_1"] < 0.9
-    assert metrics["combined"]["bm25_weight"] > 0
+    # The encoder has learned what no shared word says.
+    found = metrics["intervals"]["map"]
+    assert found["difference"] == pytest.approx(metrics["map"] - metrics["baseline"]["map"])
+    assert found["difference_interval"][0] > 0 < 0.05 > found["p_value"]
     assert metrics["seed"] == 3
     assert metrics["epochs"] <= 8
     assert metrics["settings"]["hardest_among"] == 2
@@ -286,10 +290,10 @@ def test_new_answers_are_added_to_the_index(searchable, tmp_path, capsys, monkey
     assert lines[0][1] == "the cow wakes"
 
 
-def test_search_gives_the_sums_of_encoder_and_bm25(searchable, capsys):
+def test_search_gives_the_sums_of_encoder_and_overlap(searchable, capsys):
     question = "where is the hen"
     ranker = AnswerRanker.load(searchable / "trainer.keras")
-    ranker.bm25_ = dataclasses.replace(ranker.bm25_, weight=0.25)
+    ranker.overlap_ = dataclasses.replace(ranker.overlap_, weights=[0.25] * len(FEATURES))
     ranker.save(searchable / "trainer.keras")
     # Options may stand before the question.
     _, (both,) = search(capsys, searchable, "--top=30", question)
@@ -299,7 +303,7 @@ def test_search_gives_the_sums_of_encoder_and_bm25(searchable, capsys):
         answers[row] for row in ranker.rank(question, answers)
     ]
     np.testing.assert_allclose([score for score, _ in both], sorted(sums, reverse=True), atol=6e-4)
-    _, (plain,) = search(capsys, searchable, question, "--top=30", "--no-bm25")
+    _, (plain,) = search(capsys, searchable, question, "--top=30", "--no-overlap")
     assert plain != both
 
 

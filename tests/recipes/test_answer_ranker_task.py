@@ -20,11 +20,12 @@ from backends import default_backend_only, step_quickly
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from recipes.answer_ranker import AnswerRanker, evaluation, index as answer_index, task
+from recipes.answer_ranker import AnswerRanker, index as answer_index, task
 from recipes.answer_ranker.baseline import WordIndex
 from recipes.answer_ranker.data import RankingQuestion
-from recipes.answer_ranker.evaluation import choose_bm25, compare, score_ranking
+from recipes.answer_ranker.evaluation import score_ranking
 from recipes.answer_ranker.model import RankerModel
+from recipes.answer_ranker.overlap import FEATURES
 
 PROJECT = pathlib.Path(__file__).parents[2]
 THINGS = ["dog", "cat", "horse", "cow", "sheep", "goat", "hen", "pig", "duck", "fish"]
@@ -70,8 +71,9 @@ def few_buckets():
 @pytest.fixture(scope="module")
 def ranker():
     ranker = AnswerRanker(**QUICK).fit(*TRAINING, validation_data=VALIDATION)
-    # Here BM25 does not help, and would not be seen.
-    ranker.bm25_ = dataclasses.replace(ranker.bm25_, weight=0.02)
+    # Here shared words do not help, and would not be seen.
+    weights = [0.01 * number for number in range(1, len(FEATURES) + 1)]
+    ranker.overlap_ = dataclasses.replace(ranker.overlap_, weights=weights)
     return ranker
 
 
@@ -91,19 +93,18 @@ def test_it_learns_what_no_shared_word_says(ranker):
     assert set(ranker.history_) == {"loss", *(f"val_{name}" for name in task.evaluation.MEASURES)}
 
 
-def test_rank_orders_by_the_sums_of_cosine_and_bm25(ranker, index):
+def test_rank_orders_by_the_sums_of_cosine_and_overlap(ranker, index):
     sums = ranker.similarities(QUESTION, ANSWERS)
     assert sums.shape == (len(ANSWERS),)
     np.testing.assert_array_equal(ranker.rank(QUESTION, ANSWERS), np.argsort(-sums, kind="stable"))
     assert ANSWERS[ranker.rank(QUESTION, ANSWERS)[0]] == "the cow wakes at dawn"
     cosines = {
-        answer: score for score, _, answer in index.search(QUESTION, len(ANSWERS), add_bm25=False)
+        answer: score
+        for score, _, answer in index.search(QUESTION, len(ANSWERS), add_overlap=False)
     }
-    bm25 = ranker.bm25_
-    words = WordIndex(ANSWERS, "stems")
-    by_words = words.scores(QUESTION, bm25.saturation, bm25.length_penalty, bm25.counts)
-    assert by_words.any()
-    expected = [cosines[answer] for answer in ANSWERS] + bm25.weight * by_words
+    overlap = ranker.overlap_.features(QUESTION, ANSWERS) @ np.array(ranker.overlap_.weights)
+    assert overlap.any()
+    expected = [cosines[answer] for answer in ANSWERS] + overlap
     np.testing.assert_allclose(sums, expected, atol=1e-6)
     # A score is that of question and answer, whatever else is ranked.
     np.testing.assert_allclose(ranker.similarities(QUESTION, ANSWERS[3:5]), sums[3:5], atol=1e-6)
@@ -128,28 +129,6 @@ def test_evaluate_measures_rank(ranker):
     assert found["precision_at_1"] == pytest.approx(np.mean(first))
     recall = [found["recall_at_1"], found["recall_at_5"]]
     assert recall == pytest.approx(np.mean(recalls, axis=0))
-
-
-@default_backend_only
-def test_bm25_is_weighed_by_what_helps_on_validation(monkeypatch):
-    # One pair of parameters instead of sixteen: the weight is what this is about.
-    monkeypatch.setattr(evaluation, "_SATURATIONS", (0.5,))
-    monkeypatch.setattr(evaluation, "_LENGTH_PENALTIES", (0.25,))
-    answers = ("the red cow", "a dog", "the hen")
-    questions = [RankingQuestion("red cow", answers[:1], answers[1:])] * 3
-    # Cosines that are wrong: BM25 has to outweigh them.
-    wrong = choose_bm25(questions, [np.array([0.1, 0.2, 0.3])] * 3, "words", answers)
-    assert wrong.weight > 0
-    assert wrong.counts.answers_with["the"] == 2
-    _, bm25, both = compare(questions, [np.array([0.1, 0.2, 0.3])] * 3, "words", wrong)
-    assert bm25["map"] == both["map"] == 1
-    # Where either alone is enough, both count: what comes later may have words of its own.
-    right = choose_bm25(questions, [np.array([0.9, 0.1, 0.2])] * 3, "words", answers)
-    assert right.weight > 0
-    # Where it hurts, it does not count.
-    others = [RankingQuestion("red cow", answers[1:2], answers[::2])] * 3
-    alone = choose_bm25(others, [np.array([0.101, 0.1, 0.1])] * 3, "words", answers)
-    assert alone.weight == 0
 
 
 def test_bm25_against_its_formula():
@@ -207,20 +186,14 @@ def test_search_is_rank_over_the_whole_index(ranker, index):
     np.testing.assert_allclose([score for score, _, _ in found], sums[order[:7]], atol=1e-6)
     assert len(index.search(QUESTION)) == 5
     assert len(index.search(QUESTION, k=10_000)) == len(index) == len(ANSWERS)
-    # The sum has two parts, and each can be searched by alone.
+    # What a search goes through can be searched by alone, too.
     (by_words,), (by_vectors,) = (
         index.best_by_words([QUESTION], len(ANSWERS)),
-        index.best([QUESTION], len(ANSWERS), add_bm25=False),
+        index.best([QUESTION], len(ANSWERS), add_overlap=False),
     )
     for part in (by_words, by_vectors):
         assert [score for score, _, _ in part] == sorted((row[0] for row in part), reverse=True)
-    words, cosines = (
-        {number: score for score, number, _ in part} for part in (by_words, by_vectors)
-    )
     assert by_words[0][0] > 0
-    for number, expected in enumerate(sums):
-        together = cosines[number] + ranker.bm25_.weight * words[number]
-        assert together == pytest.approx(expected, abs=1e-5)
     several = index.search([QUESTION, "why is the pig"], k=2)
     assert several[0][0][1:] == found[0][1:]
     assert [len(each) for each in several] == [2, 2]
@@ -292,18 +265,21 @@ def test_an_index_belongs_to_its_ranker(ranker, index, tmp_path):
         other.load_index(tmp_path / "answers.index")
 
 
-def test_many_answers_are_searched_in_part(ranker, monkeypatch):
-    monkeypatch.setattr(answer_index, "EXACT_UP_TO", 1000)
+@pytest.mark.parametrize("exact_up_to", [1000, 10_000])
+def test_many_answers_are_searched_in_part(ranker, monkeypatch, exact_up_to):
+    monkeypatch.setattr(answer_index, "EXACT_UP_TO", exact_up_to)
     many = [*(f"{answer} {number}" for number in range(60) for answer in ANSWERS), *ANSWERS]
     index = ranker.index(many)
     index.add(["a brown bear"], ["bear"])
-    for add_bm25 in (True, False):
-        found = index.search(QUESTION, 3, add_bm25=add_bm25)
+    for add_overlap in (True, False):
+        found = index.search(QUESTION, 3, add_overlap=add_overlap)
         exact = ranker.similarities(QUESTION, [answer for _, _, answer in found])
-        if add_bm25:
+        if add_overlap:
             np.testing.assert_allclose([score for score, _, _ in found], exact, atol=2e-2)
         assert "the cow wakes at dawn" in found[0][2]
+    # Its vector is that of no word known: the words find it.
     assert index.search("a brown bear", 1)[0][1] == "bear"
+    assert len(index.search(QUESTION, 300)) == 300
 
 
 @pytest.mark.parametrize(
@@ -388,6 +364,7 @@ def test_copies_are_the_same_ranker(ranker, tmp_path):
         np.testing.assert_allclose(made.similarities(QUESTION, ANSWERS), expected, atol=1e-6)
         assert made.get_params() == ranker.get_params()
         assert made.bm25_ == ranker.bm25_
+        assert made.overlap_ == ranker.overlap_
         trainer, *encoders = made.models_
         for encoder in encoders:
             assert encoder.get_layer("embedding") is trainer.get_layer("embedding")
@@ -468,6 +445,8 @@ def test_what_fit_learns_is_missing_before():
         ({"margin": -1}, "`margin` must be a number >= 0"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be a number > 0"),
         ({"units": -1}, "`units` must be a non-negative integer"),
+        ({"members": 0}, "`members` must be a positive integer"),
+        ({"vectors": 3}, "`vectors` must be None, a path or 'wordllama'"),
         ({"dropout": 1}, "`dropout` must be a number from 0 up to"),
         ({"vocabulary_size": 2}, "`vocabulary_size` must be an integer of at least 3"),
         ({"diagnosis": 1}, "`diagnosis` must be True or False"),
@@ -517,3 +496,61 @@ def test_progress_is_shown_or_not_and_the_seed_decides(capsys):
     np.testing.assert_array_equal(
         silent.similarities(QUESTION, ANSWERS), talking.similarities(QUESTION, ANSWERS)
     )
+
+
+# --- members and vectors ---
+
+
+@default_backend_only
+def test_members_are_averaged_and_are_one_file(tmp_path):
+    quick = {**QUICK, "epochs": 1, "hardest_among": 1}
+    both = AnswerRanker(**quick, members=2).fit(*TRAINING, validation_data=VALIDATION)
+    asked = [RankingQuestion(QUESTION, (), tuple(ANSWERS[:5])), RankingQuestion("why", (), ("a",))]
+    alone = []
+    for seed in (3, 4):
+        member = AnswerRanker(**{**quick, "seed": seed})
+        alone.append(member.fit(*TRAINING, validation_data=VALIDATION).cosines(asked))
+        if seed == 3:
+            assert member.history_ == both.history_
+    expected = [np.mean(of_question, axis=0) for of_question in zip(*alone, strict=True)]
+    assert np.abs(alone[0][0] - alone[1][0]).max() > 0.01
+    path = tmp_path / "faq.ranker"
+    both.save(path)
+    for made in (both, AnswerRanker.load(path), pickle.loads(pickle.dumps(both))):
+        for found, wanted in zip(made.cosines(asked), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert made.members == 2
+        scores = made.models_.trainer.predict_on_batch([np.array([[2, 3]])] * 3)
+        assert scores.shape == (1, 2)
+    found = both.index(ANSWERS).search(QUESTION, 1, add_overlap=False)[0]
+    every = both.cosines([RankingQuestion(QUESTION, (), tuple(ANSWERS))])[0]
+    assert found[0] == pytest.approx(every.max(), abs=1e-5)
+
+
+@default_backend_only
+def test_vectors_are_where_the_training_starts(tmp_path):
+    file = tmp_path / "words.vec"
+    directions = np.eye(6)[[0, 0, 1, 2]]
+    lines = [
+        f"{word} {' '.join(map(str, row))}"
+        for word, row in zip(["when", "dawn", "where", "shed"], directions, strict=True)
+    ]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    # So small a rate that what it starts from is what it ends with.
+    slow = {**QUICK, "epochs": 1, "learning_rate": 1e-9, "vectors": file}
+    ranker = AnswerRanker(**slow).fit(*TRAINING, validation_data=VALIDATION)
+    (table,) = ranker.models_.trainer.get_layer("embedding").get_weights()
+    id_of = {token: number for number, token in enumerate(ranker.models_.trainer.vocabulary)}
+    assert table.shape[1] == 6
+    for word, row in zip(["when", "dawn", "where", "shed"], directions, strict=True):
+        np.testing.assert_allclose(table[id_of[word]], row, atol=1e-5)
+    # The others start by chance.
+    assert np.count_nonzero(table[id_of["cow"]]) == 6
+    ranker.save(tmp_path / "faq.ranker")
+    file.unlink()  # only `fit` reads it
+    loaded = AnswerRanker.load(tmp_path / "faq.ranker")
+    np.testing.assert_allclose(
+        loaded.similarities(QUESTION, ANSWERS), ranker.similarities(QUESTION, ANSWERS), atol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"words\.vec does not exist"):
+        AnswerRanker(**slow).fit(*TRAINING, validation_data=VALIDATION)

@@ -85,6 +85,9 @@ def test_the_hardest_wrong_answer_is_taken():
     batches = triples(random_share=1.0)
     # One coordinate that says how hard an answer is.
     hardness = np.random.default_rng(1).random((len(batches.answer_ids), 1))
+    for row, ids in zip(hardness, batches.answer_ids, strict=True):
+        if not TEXTS[ids[0] - 1000].startswith("wrong"):
+            row[:] = 2  # right for some question: suspicious of all the others
     of_text = {
         TEXTS[ids[0] - 1000]: value
         for ids, value in zip(batches.answer_ids, hardness[:, 0], strict=True)
@@ -92,9 +95,57 @@ def test_the_hardest_wrong_answer_is_taken():
     drawn = np.mean([of_text[wrong] for _, _, wrong in rows(batches)])
     batches.choose(20, (np.ones((len(batches.question_ids), 1)), hardness))
     hardest = [of_text[wrong] for _, _, wrong in rows(batches)]
-    assert np.mean(hardest) > 0.9 > drawn
+    assert np.mean(hardest) > 0.75
+    assert max(hardest) < 1 < drawn
     for question, _, wrong in rows(batches):
         assert wrong not in question_of(question).right
+
+
+def taken_by_score(score_of, among):
+    """The wrong answers chosen for questions a and b, of which only a has one that is labelled."""
+    questions = [
+        RankingQuestion("a", ("right a",), ("labelled",)),
+        RankingQuestion("b", ("right b",), ()),
+        RankingQuestion("c", (), tuple(set(score_of) - {"right a", "right b", "labelled"})),
+    ]
+    texts = list(dict.fromkeys(text for each in questions for text in each.candidates))
+
+    def numbers(given):
+        return [[2 + number] for number, _ in enumerate(given)]
+
+    batches = AnswerTriples(questions, numbers, 8, 4, repeats=40, random_share=0.5)
+    batches.choose(among, (np.ones((2, 1)), np.array([[score_of[text]] for text in texts])))
+    taken = ([], [])
+    for index in range(len(batches)):
+        for question, _, wrong in zip(*batches[index][0], strict=True):
+            taken[question[0] - 2].append(texts[wrong[0] - 2])
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "of_labelled", "is_taken"),
+    [
+        (0.5, 0.4, 0.9, False),  # right a may be right for b, too
+        (0.48, 0.5, 0.4, False),  # as it may with nearly the score
+        (0.47, 0.5, 0.4, True),
+        (-0.51, -0.5, -0.9, False),
+        (-0.53, -0.5, -0.9, True),
+    ],
+)
+def test_what_is_nearly_as_good_as_the_right_answer_is_not_taken(of_a, of_b, of_labelled, is_taken):
+    others = {f"other {number}": -0.95 for number in range(9)}
+    scores = {"right a": of_a, "right b": of_b, "labelled": of_labelled, **others}
+    for_a, for_b = taken_by_score(scores, among=12)
+    # A label is believed at any score.
+    if of_labelled > of_b:
+        assert set(for_a) == {"labelled"}
+    assert ("right a" in for_b) == is_taken
+
+
+def test_where_all_may_be_right_the_least_is_taken():
+    scores = {"right a": 0.9, "right b": 0.4, "labelled": 0.5}
+    _, for_b = taken_by_score(scores, among=3)
+    assert for_b.count("labelled") > 0.8 * len(for_b)
 
 
 def test_in_batch_labels_tell_the_questions_apart():
