@@ -402,6 +402,21 @@ def test_files_that_are_no_ranker_are_one_line(ranker, tmp_path):
         AnswerRanker.load(tmp_path / "none")
 
 
+@default_backend_only
+def test_a_legend_that_somebody_has_changed_is_one_line(ranker, tmp_path):
+    ranker.save(tmp_path / "good.ranker")
+    with (
+        zipfile.ZipFile(tmp_path / "good.ranker") as good,
+        zipfile.ZipFile(tmp_path / "changed.ranker", "w") as changed,
+    ):
+        for name in good.namelist():
+            changed.writestr(name, good.read(name).replace(b'"in_batch"', b'"im_batch"'))
+    message = r"changed\.ranker holds a model of AnswerRanker with a damaged legend \(.*im_batch"
+    with pytest.raises(ValueError, match=message) as raised:
+        AnswerRanker.load(tmp_path / "changed.ranker")
+    assert "\n" not in str(raised.value)
+
+
 # --- an estimator ---
 
 
