@@ -8,15 +8,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 PROJECT = pathlib.Path(__file__).parents[1]
 
-# Most of the time on JAX goes to compiling small programs; without optimizing it takes half as
+# Much of the time goes to XLA, which compiles small programs; without optimizing it takes half as
 # long, and in one thread each a fifth less. `XLA_FLAGS= python -m pytest` compiles as for users;
 # .ci/run optimizes as for users whatever promises digits.
-if os.environ.get("KERAS_BACKEND") == "jax":
-    os.environ.setdefault(
-        "XLA_FLAGS",
-        "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
-        "--xla_cpu_parallel_codegen_split_count=1",
-    )
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 # On JAX each program is compiled once, for all processes and all runs to come.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROJECT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
