@@ -140,12 +140,14 @@ class Task(BaseEstimator):
         return {"task": type(self).__name__, "settings": _as_json(self.get_params())}
 
     @classmethod
-    def of_model(cls, model: ModelWithLegend, path: str | os.PathLike[str]) -> Self:
+    def of_model(
+        cls, model: ModelWithLegend, path: str | os.PathLike[str] = "the model's file"
+    ) -> Self:
         """The task that a trained model belongs to, with the settings of its legend.
 
         Args:
             model: The model.
-            path: The file that it was read from.
+            path: The file that it was read from, for the message.
 
         Raises:
             UserError: If somebody has written another legend into the file.

@@ -234,13 +234,21 @@ def test_autograph_rewrites_nothing_of_the_package():
     import tensorflow as tf
 
     loss = keras_ce.losses.FocalCrossentropy()
-    metric = keras_ce.metrics.ExpectedCalibrationError()
+    metrics = [
+        keras_ce.metrics.ExpectedCalibrationError(),
+        keras_ce.metrics.BalancedAccuracy(num_classes=2),
+    ]
+    head = keras_ce.layers.LinearCrossentropy(2)
+    head.build((None, 2))
 
     @tf.function
     def step(y_true, y_pred):
-        metric.update_state(y_true, y_pred)
+        for metric in metrics:
+            metric.update_state(y_true, y_pred)
+        head(y_pred, y_true)
         of_function = keras_ce.losses.focal_crossentropy(y_true, y_pred)
-        return loss(y_true, y_pred) + of_function + keras_ce.information.entropy(y_pred)
+        results = sum(metric.result() for metric in metrics)
+        return loss(y_true, y_pred) + of_function + keras_ce.information.entropy(y_pred) + results
 
     step(tf.constant([1, 0]), tf.constant([[0.2, 0.8], [0.6, 0.4]]))
     rewritten = "".join(
@@ -249,5 +257,5 @@ def test_autograph_rewrites_nothing_of_the_package():
         if name.startswith("__autograph_generated_file")
     )
     assert "def tf__step(" in rewritten
-    for name in ("checked", "__call__", "entropy", "update_state"):
+    for name in ("checked", "__call__", "entropy", "update_state", "result", "call"):
         assert f"def tf__{name}(" not in rewritten

@@ -90,6 +90,7 @@ class ReportedNumber(SumsInPairs):
         self._make_sums(2)
         self._waiting: Tensor | None = None
 
+    @backend.as_written
     def update_state(self, values: Tensor, weights: Tensor) -> None:
         """Adds the positions of a batch, (...) each."""
         self._reporter.counts()
@@ -99,6 +100,7 @@ class ReportedNumber(SumsInPairs):
         else:
             self._waiting = counted
 
+    @backend.as_written
     def result(self) -> Tensor:
         """The number over all batches since the last reset."""
         self._reporter.end()

@@ -139,6 +139,7 @@ class Confusion(SumsInPairs, abc.ABC):
         self._size = size
         self._make_sums(len(self.counted) * size + 1)  # The last sum is that of the weights.
 
+    @backend.as_written
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
 
@@ -196,6 +197,7 @@ class Confusion(SumsInPairs, abc.ABC):
         values.append(weights)
         return exact_sums(ops.concatenate(values), ops.concatenate(bins), last + 1, are_ones)
 
+    @backend.as_written
     def result(self) -> Tensor:
         """The score of all batches since the last reset."""
         if self._size is None:

@@ -109,6 +109,7 @@ class ExpectedCalibrationError(WeightedSums):
         """
         return self._result()[0]
 
+    @backend.as_written
     def result(self) -> Tensor:
         """The calibration error of all batches since the last reset."""
         gaps, weight = self._result()

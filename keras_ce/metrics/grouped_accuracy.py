@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ce._core import checks, groups
+from keras_ce._core.backends import backend
 from keras_ce._core.labels import Marked, either
 from keras_ce.metrics._weighted_sums import (
     Position,
@@ -88,6 +89,7 @@ class GroupedAccuracy(WeightedSums):
         self.group_sizes = checks.group_sizes("group_sizes", group_sizes)
         self.mode = checks.choice("all", "each")("mode", mode)
 
+    @backend.as_written
     def result(self) -> Tensor:
         """The accuracy of all batches since the last reset."""
         rights, weight = self._result()

@@ -556,7 +556,7 @@ class TestAbstaining:
         coins = ["animals", "fruits"] * 200
         for texts, of_texts, promise, message in (
             (self.texts, coins[:3] + coins[:397], {}, "no threshold keeps a promise of"),
-            (NEW, NEW_LABELS, {}, "takes at least 59 labelled texts"),
+            (NEW, NEW_LABELS, {}, "takes at least 59 labelled examples"),
             (NEW, NEW_LABELS, {"accuracy": 1}, "`accuracy` must be a number between 0 and 1"),
             (NEW, NEW_LABELS, {"accuracy": 95}, "`accuracy` must be a number between 0 and 1"),
             (NEW, NEW_LABELS, {"confidence": 0}, "`confidence` must be a number between 0 and 1"),
