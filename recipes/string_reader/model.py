@@ -120,7 +120,8 @@ def build_string_reader(
     shrink = max(1, min(image_shape[0] // 48, image_shape[1] // (12 * length)))
     if shrink > 1:
         features = layers.AveragePooling2D(shrink, name="smaller")(features)
-    features = PictureContrast(name="contrast")(features)
+    # Means over many pixels, and a count along many columns, are nothing for half precision.
+    features = PictureContrast(dtype="float32", name="contrast")(features)
     step = 2 if features.shape[1] >= 32 else 1
     for index, width in enumerate(filters):
         is_first = index == 0
@@ -158,7 +159,7 @@ def build_string_reader(
     # Zeros: positions must begin with even shares of the columns. From random ones that were
     # normalised too, a training on 1,000 pictures of letters never learned to count.
     shares = layers.Dense(1, kernel_initializer="zeros", name="shares")(shares)
-    features = CharacterByCharacter(length, name="positions")(features, shares)
+    features = CharacterByCharacter(length, dtype="float32", name="positions")(features, shares)
     if dropout:
         features = layers.Dropout(dropout, name="position_dropout")(features)
     logits = layers.Dense(alphabet_size, name="characters")(features)

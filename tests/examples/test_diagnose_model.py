@@ -276,3 +276,12 @@ class TestBeforeTraining:
                 )
             )
         assert not (tmp_path / "run").exists()
+
+
+def test_pictures_of_two_sizes_are_said_and_not_scaled(tmp_path):
+    for name, size in (("a", (5, 4)), ("b", (6, 4))):
+        (tmp_path / name).mkdir()
+        Image.new("L", size).save(tmp_path / name / "one.png")
+    message = r"b/one\.png is 6 x 4 pixels and others are 5 x 4; bring all to one size"
+    with pytest.raises(UserError, match=message):
+        model_data.read_data(tmp_path, ["label"])

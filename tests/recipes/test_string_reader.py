@@ -185,3 +185,18 @@ def test_arguments_are_checked(options, message):
 def test_without_alphabet_it_is_empty():
     model = build_string_reader((6, 8, 1), 2, 3, **SMALL)
     assert (model.alphabet, model.loss_kind) == ("", "")
+
+
+def test_half_precision_counts_as_whole_precision_does():
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_float16")
+        model = build_string_reader((64, 400, 1), 4, 3, filters=(4,), units=8)
+    finally:
+        keras.config.set_dtype_policy(before)
+    for name in ("contrast", "positions"):
+        assert model.get_layer(name).compute_dtype == "float32"
+    random = np.random.default_rng(0)
+    # A sum of these pixels is beyond what half a float can hold.
+    pictures = random.integers(0, 256, (2, 64, 400, 1)).astype("float32")
+    assert np.isfinite(keras.ops.convert_to_numpy(model(pictures)).astype("float32")).all()
