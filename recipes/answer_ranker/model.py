@@ -345,9 +345,11 @@ def average_rankers(members: Sequence[RankerModels]) -> RankerModels:
         ]
 
     def joined(kind: str, given: Any) -> Any:
-        return unit_length(layers.Concatenate(name=f"all_{kind}s")(outputs(kind, given)))
+        return unit_length(
+            layers.Concatenate(dtype="float32", name=f"all_{kind}s")(outputs(kind, given))
+        )
 
-    scores = layers.Average(name="scores")(outputs("trainer", texts))
+    scores = layers.Average(dtype="float32", name="scores")(outputs("trainer", texts))
     return RankerModels(
         RankerModel(inputs, scores, name="trainer"),
         RankerModel(inputs[0], joined("question_encoder", texts[0]), name="question_encoder"),

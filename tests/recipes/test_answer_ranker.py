@@ -7,6 +7,7 @@ from backends import QUICK
 
 import keras_ce
 from recipes.answer_ranker import LengthPivot, RankerModels, UnitLength, build_answer_ranker
+from recipes.answer_ranker.model import average_rankers
 
 VOCABULARY = ["", "[unknown]", *(f"word{number}" for number in range(18))]
 SMALL = {"embedding_dim": 8, "units": 5}
@@ -246,3 +247,24 @@ def test_layers_against_their_formulas():
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_answer_ranker(**arguments)
+
+
+def test_the_mean_of_several_is_of_whole_precision():
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        members = [build_answer_ranker(6, embedding_dim=4, units=3) for _ in range(2)]
+        averaged = average_rankers(members)
+    finally:
+        keras.config.set_dtype_policy(before)
+    texts = [np.array([[2, 3, 4, 5], [5, 4, 3, 2]], "int32")] * 2 + [np.array([[3], [2]], "int32")]
+    scores, *of_members = (
+        keras.ops.convert_to_numpy(each.trainer(texts)) for each in (averaged, *members)
+    )
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, np.mean(of_members, axis=0), rtol=1e-6)
+    question, right = (
+        keras.ops.convert_to_numpy(encoder(text))
+        for encoder, text in zip(averaged[1:], texts, strict=False)
+    )
+    np.testing.assert_allclose((question * right).sum(axis=1), scores[:, 0], atol=1e-6)
